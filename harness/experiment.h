@@ -1,0 +1,49 @@
+/*
+ * experiment.h - one question each: which cells answer it, what is derived from their rows, and the sentence.
+ *
+ * DESIGN. An experiment is one file under harness/experiments/ and one line in experiments.def. `grid` adds cells to a
+ * plan; `derive` turns rows into tidy tables (one TSV a figure, header line first, written through derive_table) and
+ * into one finding, a sentence computed from the data, which says so when the data do not allow one. The figure is
+ * scripts/plots/<name>.gp, which reads tables/<name>*.tsv and nothing else.
+ */
+#ifndef HARNESS_EXPERIMENT_H
+#define HARNESS_EXPERIMENT_H
+
+#include "harness/record.h"
+
+/* How much time there is. A grid takes its points from the scale, and stays within its share of it. */
+struct scale {
+	const char *name; /* "quick", "default", "full" */
+	int level;	  /* 0, 1, 2: coarse, normal, fine grid */
+	int rounds;
+	int64_t batch_ns;
+	int batches;
+	int cpus; /* CPUs this process may use */
+};
+
+struct plan;
+/* Adds a cell; experiment, batch_ns and batches are filled in from the plan where they are unset. 0 or -ENOMEM. */
+int plan_add(struct plan *plan, const struct cell *cell);
+
+struct derivation {
+	const struct rows *rows; /* of this experiment only, failed and unverified ones left out */
+	const char *run;	 /* the run's directory */
+	char finding[600];	 /* out: one or two sentences, plain text */
+};
+
+struct experiment {
+	const char *name;    /* the figure's file name, too */
+	const char *title;   /* heading in the report */
+	const char *claim;   /* the question or claim, one sentence */
+	const char *reading; /* how to read the figure, one or two sentences */
+	int (*grid)(struct plan *plan, const struct scale *scale);
+	int (*derive)(struct derivation *d);
+};
+
+const struct experiment *experiment_at(unsigned i);	    /* NULL past the end */
+const struct experiment *experiment_find(const char *name); /* NULL: unknown */
+
+/* Opens RUN/tables/<name>.tsv for writing; NULL with errno. Numbers in it: %.6g in the C locale, "?" for missing. */
+FILE *derive_table(const struct derivation *d, const char *name);
+
+#endif

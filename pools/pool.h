@@ -1,0 +1,543 @@
+/*
+ * pool.h - process pools for C: a few reused workers run many independent tasks.
+ *
+ * This header is the manual. A pool keeps P worker processes (or threads) alive and hands them
+ **tasks*: registered C functions. Eight calls give out work, after Python's multiprocessing.Pool:
+ *
+ *	pool_apply          one call, wait for it           pool_apply_async    one call, a handle
+ *	pool_map            one array in, one array out     pool_map_async      the same, a handle
+ *	pool_starmap        several arrays in, one out      pool_starmap_async  the same, a handle
+ *	pool_imap           lazy input, results in order    pool_imap_unordered results as they come
+ *
+ * A complete program:
+ *
+ *	#include "pools/pool.h"
+ *
+ *	static int square(struct pool_call *call)
+ *	{
+ *		const int64_t *x = pool_arg(call, 0);
+ *		*(int64_t *)pool_result(call) = *x * *x;
+ *		return 0;
+ *	}
+ *	POOL_TASK(square)
+ *
+ *	int main(int argc, char **argv)
+ *	{
+ *		pool_main(&argc, &argv);
+ *		int64_t x[4] = { 1, 2, 3, 4 }, y[4];
+ *		struct pool *pool;
+ *		int rc = pool_open(&pool, &(struct pool_options){ .backend = "shm" });
+ *		if (rc < 0) { fprintf(stderr, "%s\n", pool_strerror(rc)); return 1; }
+ *		rc = pool_map(pool, POOL(square), x, sizeof *x, 4, y, sizeof *y, NULL);
+ *		pool_close(pool);
+ *		pool_join(pool, POOL_FOREVER);
+ *		pool_destroy(pool);
+ *		return rc < 0;
+ *	}
+ *
+ * CONVENTIONS
+ *
+ * Errors. Functions return 0 (or what they say) on success and a negative number on failure:
+ * -errno, or one of enum pool_status; pool_strerror() names both. Output arguments are written on
+ * success only, unless said otherwise. -EINVAL: an argument is not acceptable, nothing was executed.
+ *
+ * Time. Everything is in nanoseconds (`_ns`) on CLOCK_MONOTONIC. A timeout of 0 does not wait;
+ * POOL_FOREVER waits without end. Structure fields left 0 mean "not set": the default named beside
+ * the field. (Python calls a chunk size of 0 an error; in C a zeroed field is one that nobody set.
+ * Negative values are -EINVAL, except POOL_FOREVER where a timeout is wanted.)
+ *
+ * Sizes. In bytes, 64 bits. Memory for arguments and results is the caller's unless said otherwise.
+ *
+ * Threads. Every function may be called from any thread and several pools may live side by side, but
+ * a pool, a handle and an iterator belong to the process that made them: elsewhere (after fork)
+ * every call answers -EPERM.
+ *
+ * Manners. The library never prints, never exits, never installs a signal handler, never changes
+ * the signal mask or the children of the host program. It starts one or two threads of its own with
+ * all signals blocked.
+ *
+ * WORKERS
+ *
+ * A forked worker sees the memory of the process as it was when the worker started; later changes
+ * of globals are not seen, and a replacement worker sees a later state. A vfork row executes the
+ * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is ignored
+ * and every other signal has its default action. A task must not call exit() (use a return code); if
+ * it does, or crashes, that item alone is POOL_WORKER_LOST.
+ */
+#ifndef POOLS_POOL_H
+#define POOLS_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define POOL_FOREVER INT64_C(-1) /* a timeout that never comes */
+#define POOL_COLUMNS_MAX 8	 /* arguments a task can take */
+#define POOL_WORKERS_MAX 254	 /* workers in one pool */
+
+/* What became of a task or a call, beside 0 (fine) and -errno (the system said no).
+ * -ETIMEDOUT: the waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
+ */
+enum pool_status {
+	POOL_END = 1,		   /* iterators: no more results (not an error) */
+	POOL_TASK_ERROR = -5001,   /* the task returned a code other than 0 */
+	POOL_WORKER_LOST = -5002,  /* the worker died while it ran the task */
+	POOL_TASK_TIMEOUT = -5003, /* the task ran longer than its limit and was stopped */
+	POOL_TERMINATED = -5004,   /* the pool was terminated first */
+	POOL_CLOSED = -5005,	   /* the pool accepts no more work */
+	POOL_INIT_FAILED = -5006,  /* no worker could be initialised */
+	POOL_ENCODE_ERROR = -5007, /* an argument or a result could not be delivered */
+	POOL_DECODE_ERROR = -5008, /* a delivered result was malformed */
+	POOL_UNKNOWN_TASK =
+		-5009, /* the worker's program does not have the task (or has two of that name) */
+	POOL_NO_MAIN = -5010,	 /* the backend executes the program anew: call pool_main() first */
+	POOL_NO_BACKEND = -5011, /* no backend of that name */
+	POOL_BUSY = -5012,	 /* cannot be cancelled any more (or: join before close) */
+};
+
+/* A static text for any return value of this library, in English; never NULL. */
+const char *pool_strerror(int rc);
+
+/*
+ * == Tasks ==
+ */
+
+struct pool;
+struct pool_call;
+
+/* A task reads its arguments and writes its result through `call`; 0 is success, any other value is
+ * the error code of this item (POOL_TASK_ERROR with that code). One signature serves every variant.
+ */
+typedef int pool_task_fn(struct pool_call *call);
+
+struct pool_task {
+	const char *name; /* the function's name */
+	const char *unit; /* the file it is in: two files may have tasks of one name */
+	pool_task_fn *run;
+	void (*run_span)(struct pool_call *call, uint64_t count);
+	uint64_t id; /* set by pool_register */
+	struct pool_task *next;
+};
+
+/* Registers a task; called by POOL_TASK before main. `task` must live as long as the program. */
+void pool_register(struct pool_task *task);
+
+/* POOL_TASK(fn) makes `static int fn(struct pool_call *)` a task; write it once, after the
+ * function, in the same file. POOL(fn) is the task, in the same file; to use it in another, hand out
+ * the pointer. */
+#define POOL(fn) (&pool_task_##fn)
+#define POOL_TASK(fn)                                                                              \
+	static void pool_span_##fn(struct pool_call *call, uint64_t count)                         \
+	{                                                                                          \
+		pool_run_span(call, count, fn);                                                    \
+	}                                                                                          \
+	static struct pool_task pool_task_##fn = { #fn, __FILE__, fn, pool_span_##fn, 0, NULL };   \
+	__attribute__((constructor)) static void pool_register_##fn(void)                          \
+	{                                                                                          \
+		pool_register(&pool_task_##fn);                                                    \
+	}
+
+/* Bytes of any length: a variable-size argument or result. data is never NULL for a delivered
+ * value, even of size 0. */
+struct pool_bytes {
+	void *data;
+	uint64_t size;
+};
+
+/* Frees what the library wrote into bytes[0..count) (see "variable size" below) and zeroes it. NULL
+ * data is skipped. */
+void pool_bytes_free(struct pool_bytes *bytes, uint64_t count);
+
+/* The k-th argument of this item, k < columns; aligned like the start of its column (16) plus a
+ * multiple of its size. Valid until the task returns. */
+static inline const void *pool_arg(const struct pool_call *call, unsigned k);
+
+/* Its size in bytes. */
+static inline uint64_t pool_arg_size(const struct pool_call *call, unsigned k);
+
+/* Where a fixed-size result goes: result_size bytes of unspecified content. NULL when the caller
+ * wants a result of variable size; with result_size 0 nothing may be written. */
+static inline void *pool_result(const struct pool_call *call);
+
+/* Gives a variable-size result: room for `size` bytes to write into until the task returns. A
+ * second call replaces the first. NULL: no memory, or the caller asked for a fixed size (return an
+ * error then; the item is POOL_ENCODE_ERROR if the task returns 0 regardless). A task of
+ * variable-size result that never calls this delivers size 0. */
+void *pool_result_alloc(struct pool_call *call, uint64_t size);
+
+/* The same, copying `data`: 0, -ENOMEM or -EINVAL. */
+int pool_return(struct pool_call *call, const void *data, uint64_t size);
+
+/* Records why the task fails and returns `code` (1 if code is 0): `return pool_fail(call, 7,
+ * "cannot read %s", path);` The message may have any length. */
+int pool_fail(struct pool_call *call, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The index of this item in its map (0 for apply; position in the input for imap). */
+static inline uint64_t pool_index(const struct pool_call *call);
+
+/* Per-worker state: a pointer of the worker's own, NULL at first, set by the initializer or by any
+ * task. */
+void *pool_local(const struct pool_call *call);
+void pool_local_set(struct pool_call *call, void *local);
+
+/* This worker's number, 0 .. workers-1; a replacement has the number of the worker it replaces. */
+int pool_worker(const struct pool_call *call);
+
+/*
+ * == Pools ==
+ */
+
+/* Call first in main() with the addresses of main's own argc and argv. In an executed worker it
+ * does not return; in the host program it notes how to execute the program again. Without it the
+ * vfork rows answer POOL_NO_MAIN. */
+void pool_main(int *argc, char ***argv);
+
+struct pool_options {
+	const char *backend; /* a name or alias of pool_backend_info(); NULL: "shm" */
+	int workers;	     /* 1..POOL_WORKERS_MAX; 0: pool_cpus() */
+	const struct pool_task
+		*initializer; /* run once in each new worker before its first task; NULL: none */
+	const void *initializer_arg;   /* its argument 0: copied by pool_open */
+	uint64_t initializer_arg_size; /* bytes; 0: the initializer has no argument */
+	const struct pool_task
+		*finalizer; /* run once when a worker leaves in peace (not when killed) */
+	int64_t initializer_timeout_ns; /* 0: 10 s; POOL_FOREVER: no limit */
+	int64_t tasks_per_worker; /* a worker is replaced after the chunk in which it reaches this
+				     many tasks; 0: never */
+	int64_t task_timeout_ns;  /* run time a task may take (not queueing); 0: no limit */
+	int64_t grace_ns;	  /* between asking (SIGTERM) and killing, for all workers together;
+				     0: 100 ms */
+	bool pin; /* bind worker i to the i-th CPU this process may use, round robin */
+};
+
+/* Opens a pool and starts its workers; returns when all are running (their initializers may still
+ * run). *pool is the caller's until pool_destroy(). Blocks for the time it takes to start
+ * processes. -EINVAL, POOL_NO_BACKEND, POOL_NO_MAIN, -EAGAIN, -ENOMEM, -EMFILE: nothing is left
+ * behind. */
+int pool_open(struct pool **pool, const struct pool_options *options);
+
+/* No more work is accepted (POOL_CLOSED); what was submitted will be done. Never blocks. Repeating
+ * it is fine. */
+int pool_close(struct pool *pool);
+
+/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns; workers are
+ * asked, given the grace, killed and reaped, all at the same time. Blocks for the grace at most,
+ * plus a little. Thread rows cannot kill: there it waits for the running items. Repeating it is
+ * fine. */
+int pool_terminate(struct pool *pool);
+
+/* After close: waits until all work is done, all callbacks have run and all workers are gone.
+ * -ETIMEDOUT: not yet, try again. POOL_BUSY: the pool is not closed. Repeating it is fine. */
+int pool_join(struct pool *pool, int64_t timeout_ns);
+
+/* Terminates and joins if that was not done, and gives back everything. NULL is fine. Handles and
+ * iterators may outlive the pool: they stay valid until their own release. */
+void pool_destroy(struct pool *pool);
+
+int pool_workers(const struct pool *pool); /* how many workers the pool has (thread and serial rows
+					      count too) */
+pid_t pool_worker_pid(
+	struct pool *pool,
+	int worker); /* its process now; 0: none at the moment; -EINVAL: no such worker */
+const char *pool_backend(const struct pool *pool); /* the row's name; static */
+
+/* CPUs this process may use: affinity and cgroup quota (rounded up), at least 1. */
+int pool_cpus(void);
+
+/* Memory that workers reach in place: arguments and results of the shm rows that lie in it are not
+ * copied. Other rows: plain memory. 64-byte aligned, zeroed on first use only. NULL: no memory
+ * (errno). Freed by pool_free or with the pool. */
+void *pool_alloc(struct pool *pool, uint64_t bytes);
+void pool_free(struct pool *pool, void *memory);
+
+/* What a row can do, so that callers (and tests) need not know rows by name. */
+enum pool_can {
+	POOL_CAN_SURVIVE = 1,  /* a dying worker takes only its own item with it */
+	POOL_CAN_KILL = 2,     /* a running task can be stopped: time limits, terminate */
+	POOL_CAN_OVERLAP = 4,  /* async work proceeds while the caller does something else */
+	POOL_CAN_REUSE = 8,    /* workers live for more than one chunk */
+	POOL_CAN_ISOLATE = 16, /* workers have memory of their own */
+	POOL_CAN_EXEC = 32,    /* workers run the program anew (vfork + exec) */
+};
+
+struct pool_backend_info {
+	const char *name, *alias;      /* alias may be NULL */
+	const char *start, *transport; /* names of the two parts */
+	const char *summary;	       /* one line */
+	unsigned can;		       /* enum pool_can */
+};
+
+/* The i-th row of the table, NULL past the end; static. */
+const struct pool_backend_info *pool_backend_info(unsigned i);
+
+struct pool_worker_stats {
+	pid_t pid;
+	uint64_t tasks;	   /* items run, by all processes that had this number */
+	uint64_t claims;   /* chunks taken */
+	uint64_t starts;   /* processes started under this number; 1 in a quiet life */
+	uint64_t deaths;   /* of these, how many ended by a signal or an unexpected exit */
+	uint64_t recycled; /* how many ended by tasks_per_worker */
+};
+
+struct pool_stats {
+	uint64_t submitted, done, failed, lost, retried, cancelled, timed_out; /* items */
+	uint64_t restarts; /* workers replaced after a death */
+};
+
+int pool_stats(struct pool *pool, struct pool_stats *stats);
+int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *stats);
+
+/*
+ * == Work ==
+ */
+
+/* One argument of a task: an array with one element an item. For an element of variable size, size
+ * is POOL_VARIABLE and data an array of struct pool_bytes. A NULL data with size 0 is no argument
+ * at all and is -EINVAL. */
+struct pool_column {
+	const void *data;
+	uint64_t size;
+};
+#define POOL_VARIABLE UINT64_MAX
+
+/* What is known of a failure. */
+struct pool_failure {
+	int status; /* the return value it belongs to: POOL_TASK_ERROR, POOL_WORKER_LOST, ... */
+	int code; /* POOL_TASK_ERROR: what the task returned; POOL_WORKER_LOST: its exit code, or -1
+		   */
+	int signal;	/* POOL_WORKER_LOST: the signal that killed it, or 0 */
+	pid_t pid;	/* the worker's process, 0 if it has none */
+	uint64_t index; /* the item; of several failed ones always the lowest */
+	char *message; /* never NULL once filled in; freed by pool_failure_clear (yours) or with its
+			  handle */
+};
+void pool_failure_clear(struct pool_failure *failure);
+
+struct pool_async;
+struct pool_iter;
+
+/* How work is handed out. NULL, or a field left 0, is the default. */
+struct pool_policy {
+	int64_t chunk;	/* items a claim: > 0; 0: auto (the pool measures and adapts). <0 is -EINVAL
+			 */
+	int64_t window; /* imap: most items read from the input and not yet returned; 0: 4 chunks a
+			   worker, at least 64 (auto chunk: 1024). Rounded up to one chunk. */
+	int64_t timeout_ns;	 /* blocking calls: give up (-ETIMEDOUT, the rest is cancelled); 0:
+				    POOL_FOREVER */
+	int64_t task_timeout_ns; /* run time of one item; 0: the pool's */
+	int retries; /* how often an item whose worker died is run again; 0: never (executed at most
+			once) */
+	bool fail_fast; /* the first failing item cancels those that were not started */
+	int (*callback)(struct pool_async *async, void *user); /* async calls: after success */
+	int (*error_callback)(struct pool_async *async,
+			      void *user); /* async calls: after anything else */
+	void *user;			   /* both callbacks' */
+	int32_t *
+		statuses; /* blocking maps: n statuses, one an item, written whatever is returned */
+	struct pool_failure *failure; /* blocking calls: filled in when the call fails;
+					 pool_failure_clear() it */
+};
+
+/* Runs task once with one element of each column and waits. result: result_size bytes, or NULL with
+ * 0 for none; for variable size result_size is POOL_VARIABLE and result a struct pool_bytes, whose
+ * data is then the caller's (pool_bytes_free). Returns 0 or the item's status. */
+int pool_apply(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
+	       unsigned columns, void *result, uint64_t result_size,
+	       const struct pool_policy *policy);
+
+/* results[i] = task(in[i]) for i < n; waits for all items, also when some fail. Returns 0, or the
+ * status of the lowest failing item; results of the others are written all the same. n = 0 does
+ * nothing and succeeds. Variable size: in is an array of struct pool_bytes, likewise results (data
+ * NULL where the item failed; free with pool_bytes_free(results, n)). */
+int pool_map(struct pool *pool, const struct pool_task *task, const void *in, uint64_t in_size,
+	     uint64_t n, void *results, uint64_t result_size, const struct pool_policy *policy);
+
+/* The same with several arguments an item: column k is argument k. 1 <= columns <=
+ * POOL_COLUMNS_MAX. Arrays of unequal length: pass the smallest as n. */
+int pool_starmap(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
+		 unsigned columns, uint64_t n, void *results, uint64_t result_size,
+		 const struct pool_policy *policy);
+
+/* The asynchronous forms return at once with a handle, which is the caller's until
+ * pool_async_release(). Arguments are copied before the call returns (memory of pool_alloc is not:
+ * leave it alone until the handle has resolved). */
+int pool_apply_async(struct pool *pool, const struct pool_task *task,
+		     const struct pool_column *args, unsigned columns, uint64_t result_size,
+		     const struct pool_policy *policy, struct pool_async **async);
+int pool_map_async(struct pool *pool, const struct pool_task *task, const void *in,
+		   uint64_t in_size, uint64_t n, uint64_t result_size,
+		   const struct pool_policy *policy, struct pool_async **async);
+int pool_starmap_async(struct pool *pool, const struct pool_task *task,
+		       const struct pool_column *args, unsigned columns, uint64_t n,
+		       uint64_t result_size, const struct pool_policy *policy,
+		       struct pool_async **async);
+
+/* Handles. A handle resolves exactly once, whatever happens to workers and pool. Callbacks run in a
+ * thread of the pool's, one at a time, before pool_async_get/wait return; they may submit, and may
+ * wait for other handles. What a callback returns is kept (pool_async_callback_result) and harms
+ * nothing. */
+bool pool_async_ready(struct pool_async *async); /* resolved? never blocks */
+int pool_async_wait(struct pool_async *async,
+		    int64_t timeout_ns); /* 0 resolved, -ETIMEDOUT not yet */
+int pool_async_successful(
+	struct pool_async *async); /* 1 all items fine, 0 not; -EINVAL while unresolved */
+
+/* Waits, then copies the results to `results` (n x result_size bytes as for map; NULL: not wanted).
+ * Returns 0 or the status as pool_map does; -ETIMEDOUT leaves the handle as it was. May be
+ * repeated: same answer. */
+int pool_async_get(struct pool_async *async, void *results, int64_t timeout_ns);
+
+/* Not started items never run and the handle resolves as -ECANCELED. Items already running are
+ * waited for unless the row can kill: then their workers are killed and replaced. 0, or POOL_BUSY
+ * when it had resolved. */
+int pool_async_cancel(struct pool_async *async);
+
+uint64_t pool_async_count(const struct pool_async *async); /* n */
+int pool_async_status(struct pool_async *async,
+		      uint64_t index); /* one item's; -EAGAIN while unresolved */
+const struct pool_failure *pool_async_failure(
+	struct pool_async *async); /* NULL: none (yet); valid until release */
+int pool_async_callback_result(struct pool_async *async); /* 0 before and without callback */
+
+/* Gives the handle back, at any time; unfinished work goes on, its result is dropped. NULL is fine.
+ */
+void pool_async_release(struct pool_async *async);
+
+/*
+ * == Lazy work: imap ==
+ */
+
+/* Where the items of an imap come from. Make one with pool_array, pool_columns or pool_generator.
+ */
+struct pool_source {
+	struct pool_column column[POOL_COLUMNS_MAX]; /* arrays: as for starmap; generator: only the
+							sizes count */
+	unsigned columns;
+	uint64_t count; /* arrays: how many items */
+	/* Generator: set item[k] (data; size too where the column is POOL_VARIABLE) and return 1;
+	 * 0: no more; negative: failed, the iteration delivers what was read before, then this
+	 * value, then POOL_END. The data must stay valid until the next call of the generator or
+	 * the end of the iterator. Never called ahead of the window; called by the thread that is
+	 * in pool_imap or pool_iter_next. */
+	int (*next)(void *state, struct pool_bytes item[]);
+	void *state;
+};
+
+struct pool_source pool_array(const void *in, uint64_t in_size, uint64_t n);
+struct pool_source pool_columns(const struct pool_column *columns, unsigned count, uint64_t n);
+struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes item[]), void *state,
+				  uint64_t size);
+
+/* Starts an iteration. The input is read lazily, never more than the window ahead of what was
+ * returned; an array's elements are read then too, so it must stay until the end. *iter is the
+ * caller's until pool_iter_release(). */
+int pool_imap(struct pool *pool, const struct pool_task *task, struct pool_source source,
+	      uint64_t result_size, const struct pool_policy *policy, struct pool_iter **iter);
+int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct pool_source source,
+			uint64_t result_size, const struct pool_policy *policy,
+			struct pool_iter **iter);
+
+/* The next result: 0 and *result (result_size bytes; variable size: a struct pool_bytes that is
+ * then the caller's; NULL: not wanted), POOL_END when there is none left (again and again), the
+ * item's status when it failed (the iteration goes on), -ETIMEDOUT when none came in time (nothing
+ * is lost). One thread at a time. */
+int pool_iter_next(struct pool_iter *iter, void *result, int64_t timeout_ns);
+
+uint64_t pool_iter_index(
+	const struct pool_iter *iter); /* position in the input of what next returned last */
+const struct pool_failure *pool_iter_failure(
+	struct pool_iter *iter); /* of the last failed next; NULL: none; until next */
+
+/* Ends the iteration at any time: what was not started is dropped, what runs is left to end. NULL
+ * is fine. */
+void pool_iter_release(struct pool_iter *iter);
+
+/*
+ * == Inside. Public only so that the loop below is compiled into the task's own file, where the ==
+ * compiler can inline the task into it: a call through a pointer for each item would cost more than
+ * everything else together.
+ */
+
+/* An element of variable size as the worker sees it: `at` counts from call->base. */
+struct pool_ref {
+	uint64_t at, size;
+};
+
+struct pool_call {
+	const unsigned char *arg[POOL_COLUMNS_MAX]; /* this item's element of each column */
+	uint64_t arg_size[POOL_COLUMNS_MAX];	    /* from one element to the next */
+	unsigned char *result;
+	uint64_t result_size;
+	uint64_t index;
+	unsigned columns;
+	unsigned variable; /* bit k: column k is of variable size; POOL_VARIABLE_RESULT: the result
+			      is */
+	bool watched;	   /* pool_item_begin wants to know of each item */
+	unsigned char *base; /* what refs count from */
+	uint64_t *progress;  /* the ledger's word (struct pool_ledger in pool_ops.h): items of this
+				claim begun */
+	uint64_t claim;	     /* what that word says before the first item */
+	struct pool_worker_state *worker;
+};
+#define POOL_VARIABLE_RESULT (1u << 31)
+
+/* Slow paths, in the library: item i of the span is about to run; returned `code`. */
+void pool_item_begin(struct pool_call *span, uint64_t i);
+void pool_item_failed(struct pool_call *span, uint64_t i, int code);
+
+static inline const void *pool_arg(const struct pool_call *call, unsigned k)
+{
+	if (call->variable >> k & 1u)
+		return call->base + ((const struct pool_ref *)(const void *)call->arg[k])->at;
+	return call->arg[k];
+}
+
+static inline uint64_t pool_arg_size(const struct pool_call *call, unsigned k)
+{
+	if (call->variable >> k & 1u)
+		return ((const struct pool_ref *)(const void *)call->arg[k])->size;
+	return call->arg_size[k];
+}
+
+static inline void *pool_result(const struct pool_call *call)
+{
+	return call->variable & POOL_VARIABLE_RESULT ? NULL : call->result;
+}
+
+static inline uint64_t pool_index(const struct pool_call *call)
+{
+	return call->index;
+}
+
+/* Runs `count` consecutive items. The copy never leaves this function unless the task passes it on,
+ * so its fields can live in registers. Progress is a release store: what item i-1 wrote is visible
+ * to whoever sees that item i began. */
+static inline __attribute__((always_inline)) void pool_run_span(struct pool_call *span,
+								uint64_t count, pool_task_fn *fn)
+{
+	struct pool_call call = *span;
+	for (uint64_t i = 0; i < count; i++) {
+		__atomic_store_n(call.progress, call.claim + i + 1, __ATOMIC_RELEASE);
+		if (call.watched)
+			pool_item_begin(span, i);
+		int code = fn(&call);
+		if (__builtin_expect(code != 0, 0))
+			pool_item_failed(span, i, code);
+		for (unsigned k = 0; k < call.columns; k++)
+			call.arg[k] += call.arg_size[k];
+		call.result += call.result_size;
+		call.index++;
+	}
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
