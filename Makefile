@@ -34,7 +34,7 @@ bench   := $(B)/poolbench
 tests   := $(patsubst %.c,$(B)/%,$(test_src))
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src))
 
-.PHONY: all lib test bench compare plots peers check install clean help deps test-programs
+.PHONY: all lib test bench compare plots peers check install clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: deps-quiet $(bench) $(examples)
@@ -73,6 +73,59 @@ $(B)/%: $(B)/%.o $(call objects,$(bench_src) $(work_src)) $(lib)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter-out $(B)/flags,$^) $(LIBS_TEST)
 
-test-programs: $(tests) $(bench) $(examples)
+$(filter $(B)/pools/tests/%,$(tests)): $(call objects,$(wildcard pools/tests/suite*.c))
+
+test-programs: deps-quiet $(tests) $(bench) $(examples)
+
+# Each program runs its cases in children with deadlines; one failure does not keep the others from running.
+test: test-programs
+	$(Q)scripts/run-tests $(tests)
+
+# QUICK=1: under a minute. OUT=DIR: where the run goes.
+OUT   ?= results/run-$(shell date +%Y%m%d-%H%M%S)
+QUICK ?=
+bench: all
+	$(Q)$(bench) run $(if $(QUICK),--quick) --out $(OUT)
+	$(Q)scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
+	$(Q)$(bench) plot $(OUT)
+	$(Q)$(bench) report $(OUT)
+	$(Q)printf '\nReport: %s\nFigures: %s\nRows: %s\n' $(OUT)/report.html $(OUT)/plots $(OUT)/rows.jsonl
+
+compare: all
+	$(Q)test -n "$(BASE)" -a -n "$(NEW)" || { echo "usage: make compare BASE=RUN NEW=RUN" >&2; exit 2; }
+	$(Q)$(bench) compare $(BASE) $(NEW)
+
+plots: all
+	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
+	$(Q)$(bench) plot $(RUN)
+
+peers: all
+	$(Q)mkdir -p $(OUT) && scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
+
+check:
+	$(Q)scripts/check
+
+install: all $(lib)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/pools \
+		$(DESTDIR)$(PREFIX)/share/poolbench
+	install -m 755 $(bench) $(DESTDIR)$(PREFIX)/bin/poolbench
+	install -m 644 $(lib) $(DESTDIR)$(PREFIX)/lib/libprocpool.a
+	install -m 644 pools/pool.h $(DESTDIR)$(PREFIX)/include/pools/pool.h
+	cp -R scripts/plots $(DESTDIR)$(PREFIX)/share/poolbench/
+
+clean:
+	$(Q)rm -rf .build
+
+help:
+	@echo 'make            build the library, poolbench and the examples'
+	@echo 'make test       run all tests'
+	@echo 'make bench      run the default plan (5 minutes), plot and report; QUICK=1: under a minute'
+	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
+	@echo 'make plots RUN=RUN              draw the figures of a run again'
+	@echo 'make peers      whole commands against CPython and xargs, by hyperfine'
+	@echo 'make check      format, static analysis, sanitizers'
+	@echo 'make install PREFIX=/usr/local'
+	@echo 'make clean      remove .build'
+	@echo 'VARIANT=release|asan|tsan, V=1 (show commands), WERROR=1'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -45,5 +45,11 @@ const struct experiment *experiment_find(const char *name); /* NULL: unknown */
 
 /* Opens RUN/tables/<name>.tsv for writing; NULL with errno. Numbers in it: %.6g in the C locale, "?" for missing. */
 FILE *derive_table(const struct derivation *d, const char *name);
+/* Closes it: 0, or -errno when anything written did not arrive. */
+int table_close(FILE *file);
+
+/* Copies the rows that count for an experiment: its own, verified, with a positive time. 0 or -ENOMEM with nothing to
+ * free; else rows_free(own). */
+int experiment_rows(const struct experiment *experiment, const struct rows *all, struct rows *own);
 
 #endif

@@ -30,6 +30,7 @@ struct cell {
 	uint64_t payload_bytes;
 	int64_t window;
 	uint64_t parent_bytes; /* resident memory the parent touches before it opens the pool */
+	bool pool_memory;      /* inputs and results lie in memory of pool_alloc() */
 	int64_t batch_ns;      /* a batch repeats the call until it lasts this long */
 	int batches;	       /* timed batches; one more goes first and is discarded */
 };
@@ -44,12 +45,16 @@ struct record {
 	double ns_per_task[SAMPLES_MAX]; /* one a batch (variant "open": ns per worker) */
 	uint64_t calls;			 /* pool calls timed in all batches */
 	double serial_ns_per_task; /* the plain loop, same input, same process, before the batches; 0: not run */
-	/* exact counts over the timed part, parent and reaped workers */
-	int64_t user_ns, system_ns, voluntary_switches, involuntary_switches, minor_faults,
-		max_rss_kib;
-	double clock_ns;  /* cost of one reading of the clock */
-	int64_t steal_ns; /* time the hypervisor took from all CPUs meanwhile */
-	char error[256];  /* "" or why the cell failed; then samples may be 0 */
+	/* From the start of a call to its first result, mean over the calls; 0: not known ("open"). For
+	 * map and starmap that is the whole call. */
+	double first_result_ns;
+	/* Counts over the timed part, parent and workers; a worker's split of user and system time has
+	 * the grain of the kernel's tick, everything else is exact. */
+	int64_t user_ns, system_ns, voluntary_switches, involuntary_switches, minor_faults;
+	int64_t max_rss_kib; /* the parent's highest resident memory after preparation */
+	double clock_ns;     /* cost of one reading of the clock */
+	int64_t steal_ns;    /* time the hypervisor took from all CPUs meanwhile */
+	char error[256];     /* "" or why the cell failed; then samples may be 0 */
 };
 
 struct rows {
@@ -69,7 +74,7 @@ int rows_add(struct rows *rows, const struct record *record);
 void rows_free(struct rows *rows);
 
 double record_median(const struct record *record); /* ns per task; 0 when there are no samples */
-/* Same cell (round, order and measurements aside)? */
+/* Same question (how long it was measured, batch_ns and batches, aside)? */
 bool cell_equal(const struct cell *a, const struct cell *b);
 /* "shm map square n=10000 c=1 w=2": one readable, unique line. */
 void cell_label(const struct cell *cell, char *label, size_t size);

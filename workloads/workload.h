@@ -12,7 +12,8 @@
 
 struct work_options {
 	uint64_t
-		tasks; /* items; 0: the workload's default (wordcount, sha256: every file of the tree) */
+		tasks; /* items; 0: the workload's default (wordcount, sha256: every file of the tree, and
+			  more than there are begins again with the first) */
 	int64_t work; /* size of one task in the workload's unit; 0: its default; < 0 is refused */
 	uint64_t
 		payload_bytes; /* stream: bytes in per task; 0: its default; others: refused unless 0 */
@@ -40,14 +41,17 @@ struct workload {
 	const char *summary; /* one line for `poolbench list` */
 	const char *unit;    /* what `work` counts: "steps", "rows", ...; NULL: not adjustable */
 	const struct pool_task *task;
-	uint64_t tasks_default;
+	uint64_t tasks_default; /* 0: as many as open finds (the files of the tree) */
 	int64_t work_default;
+	uint64_t payload_default; /* bytes in per task; 0: not adjustable */
 	/* Prepares w's columns, result_size and state; tasks, work, payload_bytes are already resolved. 0, or -errno with
-	 * a clear reason in `why` (what was wrong, what is accepted). */
+	 * a clear reason in `why` (what was wrong, what is accepted). Column data are malloc'd; work_close frees them, also
+	 * when open fails half way. */
 	int (*open)(struct work *w, const struct work_options *options, char *why, size_t why_size);
-	/* Items begin..end-1 in this process by a plain loop over the kernel, no pool in sight. 0 or the first error. */
+	/* Items begin..end-1 in this process by a plain loop over the kernel, no pool in sight. results[0] is item begin's.
+	 * 0 or -errno, the first error. */
 	int (*serial)(const struct work *w, uint64_t begin, uint64_t end, void *results);
-	void (*close)(struct work *w);
+	void (*close)(struct work *w); /* frees state, which may be NULL; NULL: there is none */
 };
 
 /* The i-th workload, NULL past the end; by name, NULL if unknown. */

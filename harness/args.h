@@ -1,0 +1,22 @@
+/*
+ * args.h - reading numbers from a command line, strictly.
+ *
+ * Each takes all of `text` or nothing: 0, or -EINVAL after one line on stderr that names the option,
+ * what was given and what is accepted. *value is set on success only.
+ */
+#ifndef HARNESS_ARGS_H
+#define HARNESS_ARGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int args_whole(const char *option, const char *text, int64_t min, int64_t max, int64_t *value);
+int args_int(const char *option, const char *text, int min, int max, int *value);
+/* Bytes from `min` to 2^50, with an optional suffix k, M or G (powers of 1024). */
+int args_bytes(const char *option, const char *text, uint64_t min, uint64_t *value);
+/* A directory that can be listed. */
+int args_directory(const char *option, const char *path);
+/* A name that fits; a longer one is cut, and then unknown to whoever looks it up. */
+void args_name(const char *text, char *name, size_t size);
+
+#endif

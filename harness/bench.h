@@ -1,0 +1,74 @@
+/*
+ * bench.h - what is under the clock: one prepared cell, inside the harness.
+ *
+ * DESIGN. A cell is prepared into a struct bench whose `call` runs the whole input once and leaves all results at
+ * `results`; a batch repeats it. Results lie in an arena of `slots` calls, so that a few calls run back to back
+ * before the clock stops and all their results are checked. The arena is kept small (see cell.c), so that the
+ * caches see the same as with one buffer.
+ */
+#ifndef HARNESS_BENCH_H
+#define HARNESS_BENCH_H
+
+#include "harness/counts.h"
+#include "harness/record.h"
+#include "workloads/workload.h"
+
+struct forked;
+
+struct bench {
+	const struct cell *cell;
+	struct work work;
+	struct pool_column column[POOL_COLUMNS_MAX]; /* work's, or its copy in memory of the pool */
+	/* 0, or an error of the pool library with the reason in `why` */
+	int (*call)(struct bench *bench, void *results);
+	struct pool_options options;
+	struct pool_policy policy;
+	struct pool_failure failure; /* where policy.failure points */
+	struct pool *pool;	     /* NULL: a baseline, or variant "open" */
+	struct forked *forked;	     /* NULL unless that is the backend */
+	unsigned char *arena;
+	size_t arena_bytes, call_bytes, slots;
+	void *parent; /* the memory that makes the parent large */
+	size_t parent_bytes;
+	void *item;	  /* room for one result */
+	double per_call;  /* what a time is divided by: tasks, or workers for "open" */
+	bool has_results; /* false for "open" */
+	int64_t first_ns; /* sum over the calls: start to first result; 0 where call does not tell */
+	uint64_t calls;	  /* timed ones */
+	int64_t timed_ns;    /* their sum */
+	struct counts spent; /* by this process and reaped children while the clock ran */
+	char why[256];
+};
+
+#define POISON 0xA5 /* fills result buffers before a call */
+
+/* Are all results of the first `calls` calls in the arena those of the serial loop? 0, or -EBADMSG
+ * with `why`. */
+int bench_check(struct bench *bench, size_t calls);
+
+/* Up to `slots` calls back to back, then the check; *ns is what the calls took. 0 or an error. */
+int bench_lap(struct bench *bench, size_t calls, int64_t *ns);
+
+/* The discarded batch and the timed ones; samples and counts go to *record. 0 or an error. */
+int bench_measure(struct bench *bench, struct record *record);
+
+/* The eight calls, and "open". */
+struct variant {
+	const char *name;
+	const char *summary;
+	int (*call)(struct bench *bench, void *results);
+	bool one_column; /* takes workloads of one argument only */
+};
+
+const struct variant *variant_at(unsigned i);	      /* NULL past the end */
+const struct variant *variant_find(const char *name); /* NULL: unknown */
+int variant_open(struct bench *bench, void *results); /* opens and ends a pool; results unused */
+
+/* The baseline of plain forked processes. Each owns a fixed share of the items and writes into the
+ * arena, which must be shared memory, mapped before. 0 or -errno. */
+int forked_start(struct forked **forked, const struct bench *bench);
+int forked_call(struct bench *bench, void *results); /* releases all, waits for all */
+void forked_stop(struct forked *forked);	     /* NULL is fine */
+pid_t forked_pid(const struct forked *forked, int worker);
+
+#endif

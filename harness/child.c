@@ -1,0 +1,162 @@
+/*
+ * child.c - running a cell elsewhere.
+ *
+ * DESIGN. The cell goes in by one pipe, the row comes back by another; both fit a pipe's buffer, so nobody ever blocks on
+ * them, and the parent waits for one thing only, the end of the process. The child leads a process group of its own, which is
+ * killed before the child is reaped: until then its number cannot be reused.
+ */
+#include "harness/child.h"
+#include "harness/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct child {
+	pid_t pid;
+	int in, out; /* our ends */
+	int pidfd;
+};
+
+/* Never returns. The caller is single-threaded, so anything is allowed here. */
+static void become_cell(int in, int out, uint64_t seed)
+{
+	char number[24];
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0);
+	signal(SIGPIPE, SIG_DFL); /* the run ignores it, and that survives exec */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	snprintf(number, sizeof number, "%" PRIu64, seed);
+	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
+		execl("/proc/self/exe", "poolbench", "cell", "--record", "--seed", number, NULL);
+	_exit(127);
+}
+
+static int start(struct child *child, uint64_t seed)
+{
+	int in[2], out[2], rc;
+
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return -errno;
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		rc = -errno;
+		goto err_close_in;
+	}
+	child->pid = fork();
+	if (child->pid == 0)
+		become_cell(in[0], out[1], seed);
+	if (child->pid < 0) {
+		rc = -errno;
+		goto err_close_out;
+	}
+	setpgid(child->pid, child->pid); /* whoever comes first, parent or child */
+	close(in[0]);
+	close(out[1]);
+	child->in = in[1];
+	child->out = out[0];
+	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	return 0;
+
+err_close_out:
+	close(out[0]);
+	close(out[1]);
+err_close_in:
+	close(in[0]);
+	close(in[1]);
+	return rc;
+}
+
+/* 0 when it has ended, -ETIMEDOUT, -EINTR. */
+static int wait_end(const struct child *child, int64_t deadline_ns, const sigset_t *waiting)
+{
+	struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+	struct timespec timeout = { .tv_sec = deadline_ns / NS_PER_S,
+				    .tv_nsec = deadline_ns % NS_PER_S };
+	int ready = ppoll(&end, 1, &timeout, waiting);
+
+	if (ready < 0)
+		return -errno;
+	return ready == 0 ? -ETIMEDOUT : 0;
+}
+
+/* Kills what is left of the group and reaps the child; its status. */
+static int finish(struct child *child)
+{
+	int status = 0;
+
+	kill(-child->pid, SIGKILL);
+	kill(child->pid, SIGKILL); /* should it have no group yet */
+	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	close(child->pidfd);
+	return status;
+}
+
+static void explain_end(struct record *record, int rc, int status, int64_t deadline_ns)
+{
+	if (rc == -ETIMEDOUT)
+		snprintf(record->error, sizeof record->error,
+			 "no answer within %" PRId64 " s: killed", deadline_ns / NS_PER_S);
+	else if (WIFSIGNALED(status))
+		snprintf(record->error, sizeof record->error, "the measuring process died: %s",
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(record->error, sizeof record->error,
+			 "the measuring process gave no row (exit status %d)", WEXITSTATUS(status));
+}
+
+/* The row it wrote, if it is whole and of the cell that was asked for. */
+static int take_row(const struct child *child, struct record *record)
+{
+	char line[16384], why[256];
+	ssize_t size;
+	struct record row;
+
+	fcntl(child->out, F_SETFL, O_NONBLOCK);
+	size = read(child->out, line, sizeof line - 1);
+	if (size <= 0 || line[size - 1] != '\n')
+		return -EINVAL;
+	line[size] = '\0';
+	if (record_parse(&row, line, why, sizeof why) < 0 || row.order != record->order)
+		return -EINVAL;
+	*record = row;
+	return 0;
+}
+
+/* A failure shows as a missing row. SIGPIPE is ignored by the run. */
+static void send_cell(const struct child *child, const struct record *record)
+{
+	char *line = record_format(record);
+
+	if (line != NULL && write(child->in, line, strlen(line)) < 0)
+		perror("poolbench: starting a cell");
+	close(child->in);
+	free(line);
+}
+
+int child_measure(struct record *record, uint64_t seed, int64_t deadline_ns,
+		  const sigset_t *waiting)
+{
+	struct child child = { .pid = -1 };
+	int rc = start(&child, seed), status;
+
+	if (rc < 0)
+		return rc;
+	send_cell(&child, record);
+	rc = wait_end(&child, deadline_ns, waiting);
+	status = finish(&child);
+	if (rc != -EINTR && (rc != 0 || take_row(&child, record) < 0))
+		explain_end(record, rc, status, deadline_ns);
+	close(child.out);
+	return rc == -EINTR ? rc : 0;
+}

@@ -1,0 +1,337 @@
+/*
+ * granularity.c - how large a task must be for a pool to be worth it.
+ *
+ * DESIGN. Efficiency = useful rate / best useful rate of the same kernel in as many plain forked processes in the same
+ * round; granularity = wall time x cores / tasks, overhead included; METG(x %) = the smallest granularity
+ * that still reaches x % (E. Slaughter et al., Task Bench, SC 2020). Crossings are found in each round and
+ * the interval is taken over rounds, so a slow round moves all its curves together. The kernel is a chain of
+ * arithmetic that a preempted worker has to catch up on, never a timed wait.
+ */
+#include "harness/grid.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define STEP_NS 2	  /* about, of the spin kernel; only for choosing how many tasks */
+#define TASKS_MOST 200000 /* of the lightest tasks */
+#define TASKS_CHUNK_1 20000
+#define POINTS_MAX 32
+#define WORK_LARGEST (INT64_C(1) << 17) /* 0.25 ms: every pool must be efficient there */
+
+static void add_point(struct grid *grid, const char *backend, int64_t chunk, int64_t work)
+{
+	struct cell cell = grid_cell(grid, backend, "map", "spin");
+	int64_t most = chunk == 1 ? TASKS_CHUNK_1 : TASKS_MOST;
+	int64_t tasks = 10000000 * (int64_t)grid->scale->cpus / (work * STEP_NS);
+
+	cell.tasks = (uint64_t)(tasks < most ? tasks : most);
+	cell.chunk = chunk;
+	cell.work = work;
+	grid_add(grid, &cell);
+}
+
+/* From the largest down; smaller by 2^shift each time. */
+static void add_curve(struct grid *grid, const char *backend, int64_t chunk, int shift)
+{
+	for (int64_t work = WORK_LARGEST; work >= 4; work >>= shift)
+		add_point(grid, backend, chunk, work);
+}
+
+static int granularity_grid(struct plan *plan, const struct scale *scale)
+{
+	static const int shift[] = { 3, 3, 1 };
+	struct grid grid = { plan, scale, 0 };
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned pick = scale->level > 1 ? PICK_PROCESSES | PICK_THREADS : PICK_TRANSPORTS;
+	unsigned count = grid_rows(pick, row);
+
+	for (int i = 0; i <= scale->level + 1; i++)
+		add_point(&grid, "forked", 0, WORK_LARGEST >> 3 * i);
+	for (unsigned i = 0; i < count; i++) {
+		add_curve(&grid, row[i]->name, 0, shift[scale->level]);
+		if (scale->level > 0)
+			add_curve(&grid, row[i]->name, 1, shift[scale->level]);
+	}
+	return grid.rc;
+}
+
+/* Useful time per wall time. The unit of useful work is the serial loop's time for the same input and not the step: the
+ * chains of short tasks overlap in the processor, so a step is not always worth the same. */
+static double rate(const struct record *record)
+{
+	return record->serial_ns_per_task / record_median(record);
+}
+
+static double best_rate(const struct groups *groups, int round)
+{
+	double best = 0;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct record *record = group_round(&groups->at[i], round);
+		if (strcmp(groups->at[i].cell->backend, "forked") == 0 && record &&
+		    rate(record) > best)
+			best = rate(record);
+	}
+	return best;
+}
+
+static double cores(const struct cell *cell)
+{
+	return cell->workers;
+}
+
+struct values {
+	double at[PAIRS_MAX];
+	size_t count;
+};
+
+static void values_add(struct values *values, double x)
+{
+	if (values->count < PAIRS_MAX)
+		values->at[values->count++] = x;
+}
+
+static struct interval values_interval(const struct values *values)
+{
+	return stats_median_interval(values->at, values->count, CONFIDENCE);
+}
+
+static void write_point(FILE *file, const struct groups *groups, const struct group *g)
+{
+	struct values efficiency = { .count = 0 }, speedup = { .count = 0 }, task = { .count = 0 };
+	struct interval ns = group_ns(g), e, s;
+
+	for (size_t i = 0; i < g->count; i++) {
+		const struct record *record = g->at[i];
+		double best = best_rate(groups, record->round);
+		if (best > 0)
+			values_add(&efficiency, rate(record) / best);
+		if (record->serial_ns_per_task > 0) {
+			values_add(&task, record->serial_ns_per_task);
+			values_add(&speedup, record->serial_ns_per_task / record_median(record));
+		}
+	}
+	e = values_interval(&efficiency);
+	s = values_interval(&speedup);
+	fprintf(file, "%s\t%lld\t%lld", g->cell->backend, (long long)g->cell->chunk,
+		(long long)g->cell->work);
+	fprintf(file, task.count ? "\t%.6g" : "\t?", task.count ? values_interval(&task).mid : 0);
+	fprintf(file, "\t%.6g", ns.mid * cores(g->cell));
+	put_interval(file, &e);
+	put_interval(file, &s);
+	fprintf(file, "\t%zu\n", g->count);
+}
+
+static int write_points(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "granularity");
+
+	if (!file)
+		return -errno;
+	fputs("backend\tchunk\twork\ttask_ns\tgranularity_"
+	      "ns\tefficiency\tlow\thigh\tspeedup\tspeedup_low\t"
+	      "speedup_high\trounds\n",
+	      file);
+	for (size_t i = 0; i < groups->count; i++)
+		write_point(file, groups, &groups->at[i]);
+	return table_close(file);
+}
+
+/* A curve of one backend and chunk, work ascending, and what is looked for on it. */
+struct curve {
+	const struct group *first, *end;
+	const struct groups *all;
+	double level;	 /* efficiency, or 0: speedup 1 over the serial loop by task time */
+	size_t rounds;	 /* out: how many rounds had enough points */
+	size_t above;	 /* out: how many of them begin above the level */
+	struct values x; /* out: a crossing for each round that has one */
+};
+
+static void round_crossing(struct curve *curve, int round)
+{
+	double x[POINTS_MAX], y[POINTS_MAX], at, best = best_rate(curve->all, round);
+	size_t n = 0;
+
+	for (const struct group *g = curve->first; g < curve->end && n < POINTS_MAX; g++) {
+		const struct record *record = group_round(g, round);
+		if (!record || !(best > 0) || !(record->serial_ns_per_task > 0))
+			continue;
+		double ns = record_median(record), serial_ns = record->serial_ns_per_task;
+		x[n] = curve->level > 0 ? ns * cores(g->cell) : serial_ns;
+		y[n] = curve->level > 0 ? rate(record) / best : serial_ns / ns;
+		n++;
+	}
+	double level = curve->level > 0 ? curve->level : 1;
+	if (n < 2)
+		return;
+	curve->rounds++;
+	curve->above += y[0] >= level;
+	if (y[0] < level && stats_crossing(x, y, n, level, &at))
+		values_add(&curve->x, at);
+}
+
+/* More than half of the rounds must reach the level, or the median would be of a lucky selection. */
+static struct interval curve_crossing(struct curve *curve)
+{
+	curve->x.count = 0;
+	curve->rounds = curve->above = 0;
+	for (int round = 0; round <= group_last_round(curve->first); round++)
+		round_crossing(curve, round);
+	if (2 * curve->x.count <= curve->rounds)
+		return (struct interval){ 0 };
+	return values_interval(&curve->x);
+}
+
+static const char *crossing_note(const struct curve *curve, const struct interval *at)
+{
+	if (at->mid > 0)
+		return "crossed";
+	return 2 * curve->above >= curve->rounds && curve->rounds > 0
+		       ? "below the smallest measured"
+		       : "not reached";
+}
+
+static bool same_curve(const struct cell *a, const struct cell *b)
+{
+	return strcmp(a->backend, b->backend) == 0 && a->chunk == b->chunk;
+}
+
+/* What the finding tells of: the pool with the smallest crossing at the automatic chunk. */
+struct best {
+	const char *half_backend, *even_backend; /* NULL: no crossing */
+	struct interval half, even;
+	bool half_below; /* some pool is above one half even at the smallest task */
+};
+
+static void note_best(struct best *best, const struct curve *curve, const struct interval *at)
+{
+	const struct cell *cell = curve->first->cell;
+	const char **backend = curve->level > 0 ? &best->half_backend : &best->even_backend;
+	struct interval *smallest = curve->level > 0 ? &best->half : &best->even;
+
+	if (cell->chunk != 0 || !backend_is_process_pool(cell->backend) || curve->level > 0.5)
+		return;
+	if (curve->level > 0 &&
+	    strcmp(crossing_note(curve, at), "below the smallest measured") == 0)
+		best->half_below = true;
+	if (!(at->mid > 0) || (*backend && smallest->mid <= at->mid))
+		return;
+	*backend = cell->backend;
+	*smallest = *at;
+}
+
+static void write_crossings(FILE *file, struct curve *curve, struct best *best)
+{
+	static const double levels[] = { 0.5, 0.75, 0.9, 0 };
+	static const char *const names[] = { "METG50", "METG75", "METG90", "break-even" };
+
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+		curve->level = levels[i];
+		struct interval at = curve_crossing(curve);
+		fprintf(file, "%s\t%lld\t%s", curve->first->cell->backend,
+			(long long)curve->first->cell->chunk, names[i]);
+		put_interval(file, &at);
+		fprintf(file, "\t%zu\t%zu\t%s\n", curve->x.count, curve->rounds,
+			crossing_note(curve, &at));
+		note_best(best, curve, &at);
+	}
+}
+
+static int write_metg(const struct derivation *d, const struct groups *groups, struct best *best)
+{
+	FILE *file = derive_table(d, "granularity-metg");
+	size_t first = 0;
+
+	if (!file)
+		return -errno;
+	fputs("backend\tchunk\tlevel\tns\tlow\thigh\trounds_crossed\trounds\tnote\n", file);
+	for (size_t i = 1; i <= groups->count; i++) {
+		struct curve curve = { .first = &groups->at[first],
+				       .end = &groups->at[i],
+				       .all = groups };
+		if (i < groups->count && same_curve(groups->at[i].cell, curve.first->cell))
+			continue;
+		if (strcmp(curve.first->cell->backend, "forked") != 0)
+			write_crossings(file, &curve, best);
+		first = i;
+	}
+	return table_close(file);
+}
+
+/* A crossing known to less than a factor of 10 is not told as a number. */
+static bool is_known(const struct interval *at)
+{
+	return at->level > 0 && at->high < 10 * at->low;
+}
+
+static int half_text(const struct best *best, char *text, size_t size)
+{
+	char mid[24], low[24], high[24];
+
+	if (best->half_below)
+		return snprintf(text, size,
+				"On this machine, more than half of the processors' time is useful "
+				"even at the "
+				"smallest tasks measured (map, automatic chunk).");
+	if (!best->half_backend)
+		return snprintf(text, size,
+				"No crossing of 50 %% efficiency was measured: the tasks of this "
+				"grid are all too "
+				"small, or there are too few rows.");
+	if (!is_known(&best->half))
+		return snprintf(
+			text, size,
+			"The rows scatter too much to tell the granularity of 50 %% efficiency.");
+	return snprintf(text, size,
+			"On this machine, half of the processors' time is useful from a "
+			"granularity of %s on (%s, "
+			"map, automatic chunk; 95 %% interval %s to %s).",
+			time_text(best->half.mid, mid), best->half_backend,
+			time_text(best->half.low, low), time_text(best->half.high, high));
+}
+
+static void find(struct derivation *d, const struct best *best)
+{
+	int size = half_text(best, d->finding, sizeof d->finding);
+	char even[24];
+
+	if (best->even_backend && is_known(&best->even))
+		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+			 " A pool beats the plain serial loop from tasks of %s on (%s).",
+			 time_text(best->even.mid, even), best->even_backend);
+	else
+		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+			 " From which task size on a pool beats the plain serial loop, the rows do "
+			 "not tell.");
+}
+
+static int granularity_derive(struct derivation *d)
+{
+	struct best best = { .half_below = false };
+	struct groups groups;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	rc = write_points(d, &groups);
+	if (rc == 0)
+		rc = write_metg(d, &groups, &best);
+	if (rc == 0)
+		find(d, &best);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_granularity = {
+	.name = "granularity",
+	.title = "How large a task must be",
+	.claim = "When is a pool worth it?",
+	.reading = "To the right tasks are larger. Efficiency is the share of what plain forked "
+		   "processes "
+		   "reach on the same kernel in the same round; where a curve passes 0.5 is "
+		   "METG(50 %), the "
+		   "smallest granularity at which half of the time is useful work.",
+	.grid = granularity_grid,
+	.derive = granularity_derive,
+};

@@ -1,0 +1,222 @@
+/*
+ * overhead.c - what handing out a task costs, by call, backend and chunk size.
+ *
+ * DESIGN. The task does nothing, so the time a task takes is the pool's. A chunk of c tasks costs one message (b) and
+ * c times the handling of one item (a), hence time per task = a + b/c, fitted to each curve. Enough tasks that
+ * waking the workers once a call does not show, few enough that a call at 5 us a message is no longer than a
+ * few batches.
+ */
+#include "harness/grid.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define TASKS_CHUNK_1 10000
+#define TASKS_MOST 320000
+#define TASKS_APPLY 300 /* one after the other, each a round trip between processes */
+#define TASKS_EACH 40	/* a process for each of them */
+
+static const char *const maps[] = { "map",	     "map_async", "starmap",
+				    "starmap_async", "imap",	  "imap_unordered" };
+#define MAPS (sizeof maps / sizeof *maps)
+/* Chunk sizes; 0 is auto. Each level takes the first so many. */
+static const int64_t chunks[] = { 1, 0, 16, 256, 4096, 4, 64, 1024, 2, 8, 32, 128, 512, 2048 };
+#define CHUNKS (sizeof chunks / sizeof *chunks)
+
+static void add_call(struct grid *grid, const char *backend, const char *variant, int64_t chunk)
+{
+	const char *load = strncmp(variant, "starmap", 7) == 0 ? "add" : "noop";
+	struct cell cell = grid_cell(grid, backend, variant, load);
+
+	cell.chunk = chunk;
+	cell.tasks = chunk == 0 || chunk >= 32 ? TASKS_MOST : (uint64_t)chunk * TASKS_CHUNK_1;
+	if (strncmp(variant, "apply", 5) == 0)
+		cell.tasks = TASKS_APPLY;
+	if (backend_is_each(backend))
+		cell.tasks = TASKS_EACH;
+	grid_add(grid, &cell);
+}
+
+static void add_row(struct grid *grid, const char *backend, size_t map_chunks, size_t other_chunks)
+{
+	for (size_t i = 0; i < MAPS; i++)
+		for (size_t k = 0; k < (i == 0 ? map_chunks : other_chunks); k++)
+			add_call(grid, backend, maps[i], chunks[k]);
+	if (other_chunks == 0)
+		return;
+	add_call(grid, backend, "apply", 1);
+	add_call(grid, backend, "apply_async", 1);
+}
+
+static void add_rows(struct grid *grid, unsigned pick, size_t map_chunks, size_t other_chunks)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(pick, row);
+
+	for (unsigned i = 0; i < count; i++)
+		add_row(grid, row[i]->name, map_chunks, other_chunks);
+}
+
+static int overhead_grid(struct plan *plan, const struct scale *scale)
+{
+	static const size_t map_chunks[] = { 4, 6, CHUNKS }, other_chunks[] = { 1, 3, 8 };
+	struct grid grid = { plan, scale, 0 };
+	const struct pool_backend_info *row[ROWS_MAX];
+	size_t map = map_chunks[scale->level], other = other_chunks[scale->level];
+
+	add_rows(&grid, PICK_TRANSPORTS, map, other);
+	add_rows(&grid, PICK_THREADS, map, scale->level > 0 ? other : 0);
+	if (scale->level > 0)
+		add_rows(&grid, PICK_PROCESSES | PICK_SERIAL, scale->level > 1 ? map : 2,
+			 scale->level > 1 ? 2 : 0);
+	for (unsigned i = grid_rows(PICK_EACH, row); i-- > 0;)
+		add_call(&grid, row[i]->name, "map", 1);
+	return grid.rc;
+}
+
+static int write_times(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "overhead");
+
+	if (!file)
+		return -errno;
+	fputs("backend\tvariant\tchunk\tns_per_task\tlow\thigh\trounds\n", file);
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		struct interval ns = group_ns(g);
+		fprintf(file, "%s\t%s\t%lld", g->cell->backend, g->cell->variant,
+			(long long)g->cell->chunk);
+		put_interval(file, &ns);
+		fprintf(file, "\t%zu\n", g->count);
+	}
+	return table_close(file);
+}
+
+/* One curve: groups first..end-1 are one backend and variant, chunk ascending. Relative errors are about constant, hence
+ * weights of 1/ns^2. */
+static void write_fit(FILE *file, const struct group *first, const struct group *end)
+{
+	double x[CHUNKS], y[CHUNKS], w[CHUNKS];
+	size_t n = 0;
+	struct line line;
+
+	for (const struct group *g = first; g < end && n < CHUNKS; g++) {
+		if (g->cell->chunk == 0)
+			continue;
+		x[n] = 1 / (double)g->cell->chunk;
+		y[n] = group_ns(g).mid;
+		w[n] = 1 / (y[n] * y[n]);
+		n++;
+	}
+	if (n < 3 || !stats_line(x, y, w, n, &line))
+		return;
+	fprintf(file, "%s\t%s\t%.6g\t%.6g\t%.3f\t%zu\n", first->cell->backend, first->cell->variant,
+		line.intercept, line.slope, line.r2, n);
+}
+
+static bool same_curve(const struct cell *a, const struct cell *b)
+{
+	return strcmp(a->backend, b->backend) == 0 && strcmp(a->variant, b->variant) == 0;
+}
+
+static int write_fits(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "overhead-fit");
+	size_t first = 0;
+
+	if (!file)
+		return -errno;
+	fputs("backend\tvariant\titem_ns\tmessage_ns\tr2\tchunk_sizes\n", file);
+	for (size_t i = 1; i <= groups->count; i++) {
+		if (i < groups->count && same_curve(groups->at[i].cell, groups->at[first].cell))
+			continue;
+		write_fit(file, &groups->at[first], &groups->at[i]);
+		first = i;
+	}
+	return table_close(file);
+}
+
+/* The process row with the cheapest map at this chunk size, NULL: none measured. */
+static const struct group *cheapest(const struct groups *groups, int64_t chunk, double sign)
+{
+	const struct group *best = NULL;
+	double best_ns = 0;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		if (g->cell->chunk != chunk || strcmp(g->cell->variant, "map") != 0 ||
+		    !backend_is_process_pool(g->cell->backend))
+			continue;
+		double ns = sign * group_ns(g).mid;
+		if (!best || ns < best_ns) {
+			best = g;
+			best_ns = ns;
+		}
+	}
+	return best;
+}
+
+static const struct group *each_row(const struct groups *groups)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		if (backend_is_each(groups->at[i].cell->backend))
+			return &groups->at[i];
+	return NULL;
+}
+
+static void find(struct derivation *d, const struct groups *groups)
+{
+	const struct group *one = cheapest(groups, 1, 1), *automatic = cheapest(groups, 0, 1);
+	const struct group *dear = cheapest(groups, 1, -1), *each = each_row(groups);
+	char text[4][24];
+	int size;
+
+	if (!one || !automatic) {
+		snprintf(d->finding, sizeof d->finding,
+			 "The rows do not tell what a task costs: map was not measured at chunk 1 "
+			 "and auto.");
+		return;
+	}
+	size = snprintf(
+		d->finding, sizeof d->finding,
+		"On this machine, handing out an empty task by map costs %s at chunk 1 (%s) and %s "
+		"at the automatic chunk (%s)",
+		time_text(group_ns(one).mid, text[0]), one->cell->backend,
+		time_text(group_ns(automatic).mid, text[1]), automatic->cell->backend);
+	if (dear != one)
+		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+				 "; the dearest pool at chunk 1 is %s with %s", dear->cell->backend,
+				 time_text(group_ns(dear).mid, text[2]));
+	snprintf(d->finding + size, sizeof d->finding - (size_t)size, "%s%s%s.",
+		 each ? ". A process for each task costs " : "",
+		 each ? time_text(group_ns(each).mid, text[3]) : "", each ? " a task" : "");
+}
+
+static int overhead_derive(struct derivation *d)
+{
+	struct groups groups;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	rc = write_times(d, &groups);
+	if (rc == 0)
+		rc = write_fits(d, &groups);
+	if (rc == 0)
+		find(d, &groups);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_overhead = {
+	.name = "overhead",
+	.title = "What handing out a task costs",
+	.claim = "Pool overhead is significant for very light tasks.",
+	.reading = "Each point is the time an empty task takes through the pool, the bar its 95 % "
+		   "interval over rounds; both axes are logarithmic. A curve falls while messages "
+		   "dominate and flattens at the cost of an item.",
+	.grid = overhead_grid,
+	.derive = overhead_derive,
+};

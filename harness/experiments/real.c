@@ -1,0 +1,225 @@
+/*
+ * real.c - real work: which backend should a user take?
+ *
+ * DESIGN. Speedup is the time of the plain serial loop over the time of the backend, paired by round. The choice for a
+ * workload is the pool of processes with the highest median; every other pool whose interval overlaps its interval
+ * is named as being as good. Task counts make a serial pass some ten milliseconds long.
+ */
+#include "harness/grid.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* In order of importance: each level takes the first so many. */
+static const struct load {
+	const char *name;
+	uint64_t tasks;
+	int64_t work; /* 0: the workload's default */
+} loads[] = {
+	{ "primes", 400, 500 }, { "mandelbrot", 96, 1 }, { "sha256", 200, 0 },
+	{ "skew", 4000, 1000 }, { "matmul", 16, 4 },	 { "wordcount", 200, 0 },
+	{ "stream", 128, 0 },	{ "sleep", 20, 1000 },
+};
+#define LOADS (sizeof loads / sizeof *loads)
+
+static void add_load(struct grid *grid, const char *backend, const struct load *load)
+{
+	struct cell cell = grid_cell(grid, backend, "map", load->name);
+
+	if (strcmp(backend, "loop") == 0)
+		cell.workers = 1;
+	cell.tasks = load->tasks;
+	cell.work = load->work;
+	grid_add(grid, &cell);
+}
+
+static int real_grid(struct plan *plan, const struct scale *scale)
+{
+	static const size_t count[] = { 5, LOADS, LOADS };
+	static const unsigned pick[] = { PICK_TRANSPORTS, PICK_TRANSPORTS | PICK_THREADS,
+					 PICK_PROCESSES | PICK_THREADS };
+	struct grid grid = { plan, scale, 0 };
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned rows = grid_rows(pick[scale->level], row);
+
+	for (size_t i = 0; i < count[scale->level]; i++) {
+		add_load(&grid, "loop", &loads[i]);
+		for (unsigned k = 0; k < rows; k++)
+			add_load(&grid, row[k]->name, &loads[i]);
+	}
+	return grid.rc;
+}
+
+static const struct group *serial_loop(const struct groups *groups, const char *workload)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		if (strcmp(groups->at[i].cell->backend, "loop") == 0 &&
+		    strcmp(groups->at[i].cell->workload, workload) == 0)
+			return &groups->at[i];
+	return NULL;
+}
+
+static int write_speedups(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "real");
+
+	if (!file)
+		return -errno;
+	fputs("workload\tbackend\tspeedup\tlow\thigh\tns_per_task\ttasks_per_s\trounds\n", file);
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i],
+				   *loop = serial_loop(groups, g->cell->workload);
+		double ns = group_ns(g).mid;
+		if (!loop)
+			continue;
+		struct interval speedup = group_speedup(g, loop);
+		fprintf(file, "%s\t%s", g->cell->workload, g->cell->backend);
+		put_interval(file, &speedup);
+		fprintf(file, "\t%.6g\t%.6g\t%zu\n", ns, 1e9 / ns, g->count);
+	}
+	return table_close(file);
+}
+
+static bool is_candidate(const struct group *g, const char *workload)
+{
+	return strcmp(g->cell->workload, workload) == 0 &&
+	       backend_is_process_pool(g->cell->backend);
+}
+
+static const struct group *best_for(const struct groups *groups, const char *workload,
+				    const struct group *loop)
+{
+	const struct group *best = NULL;
+	double best_speedup = 0;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		double speedup = is_candidate(g, workload) ? group_speedup(g, loop).mid : 0;
+		if (speedup > best_speedup) {
+			best = g;
+			best_speedup = speedup;
+		}
+	}
+	return best;
+}
+
+/* Pools whose interval overlaps the best one's: the data do not tell them apart. Returns how many. */
+static int write_ties(FILE *file, const struct groups *groups, const struct group *best,
+		      const struct group *loop)
+{
+	struct interval wanted = group_speedup(best, loop);
+	int ties = 0;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		if (g == best || !is_candidate(g, best->cell->workload) ||
+		    group_speedup(g, loop).high < wanted.low)
+			continue;
+		fprintf(file, "%s%s", ties++ ? ", " : "", g->cell->backend);
+	}
+	if (!ties)
+		fputs("-", file);
+	return ties;
+}
+
+struct tally {
+	int loads, gains, losses;
+	double best_speedup;
+	char best[NAME_SIZE],
+		lost[160]; /* workload of the highest speedup; those where no pool is faster */
+};
+
+static void count_load(struct tally *tally, const char *workload, const struct interval *speedup)
+{
+	size_t used = strlen(tally->lost);
+
+	tally->loads++;
+	tally->gains += speedup->level > 0 && speedup->low > 1;
+	if (speedup->high < 1) {
+		snprintf(tally->lost + used, sizeof tally->lost - used, "%s%s",
+			 tally->losses++ ? ", " : "", workload);
+	}
+	if (speedup->mid > tally->best_speedup) {
+		tally->best_speedup = speedup->mid;
+		snprintf(tally->best, sizeof tally->best, "%s", workload);
+	}
+}
+
+static int write_choices(const struct derivation *d, const struct groups *groups,
+			 struct tally *tally)
+{
+	FILE *file = derive_table(d, "real-choice");
+
+	if (!file)
+		return -errno;
+	fputs("workload\ttake\tspeedup\tlow\thigh\tas_good\tworth_it\n", file);
+	for (size_t i = 0; i < LOADS; i++) {
+		const struct group *loop = serial_loop(groups, loads[i].name);
+		const struct group *best = loop ? best_for(groups, loads[i].name, loop) : NULL;
+		if (!best)
+			continue;
+		struct interval speedup = group_speedup(best, loop);
+		fprintf(file, "%s\t%s", loads[i].name, best->cell->backend);
+		put_interval(file, &speedup);
+		fputc('\t', file);
+		write_ties(file, groups, best, loop);
+		fprintf(file, "\t%s\n",
+			speedup.level == 0 ? "too few rounds"
+			: speedup.low > 1  ? "yes"
+			: speedup.high < 1 ? "no"
+					   : "undecided");
+		count_load(tally, loads[i].name, &speedup);
+	}
+	return table_close(file);
+}
+
+static void find(struct derivation *d, const struct tally *tally)
+{
+	if (tally->loads == 0) {
+		snprintf(d->finding, sizeof d->finding,
+			 "The rows do not tell a speedup: no workload has both the serial loop and "
+			 "a pool.");
+		return;
+	}
+	int size =
+		snprintf(d->finding, sizeof d->finding,
+			 "On this machine, a pool of processes is certainly faster than the serial "
+			 "loop for %d of %d workloads.",
+			 tally->gains, tally->loads);
+	if (tally->gains)
+		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+				 " It gains most for %s (%.2f times).", tally->best,
+				 tally->best_speedup);
+	if (tally->losses)
+		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+			 " It is slower for %s.", tally->lost);
+}
+
+static int real_derive(struct derivation *d)
+{
+	struct tally tally = { 0 };
+	struct groups groups;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	rc = write_speedups(d, &groups);
+	if (rc == 0)
+		rc = write_choices(d, &groups, &tally);
+	if (rc == 0)
+		find(d, &tally);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_real = {
+	.name = "real",
+	.title = "Real work",
+	.claim = "Which backend should a user take, for which workload?",
+	.reading = "Each row of points is a workload; a point is a backend's speedup over the "
+		   "plain serial loop with "
+		   "its 95 % interval. Left of the line at 1 the loop would have been faster.",
+	.grid = real_grid,
+	.derive = real_derive,
+};

@@ -1,0 +1,272 @@
+/*
+ * startup.c - what a worker costs to start, by start method and size of the parent, and when reuse pays.
+ *
+ * DESIGN. Variant "open" times opening and ending a pool, per worker, while the parent holds touched memory: fork copies the
+ * page tables of all of it, exec and threads do not, so the slope in ms/GiB is the price of fork. Reuse pays from
+ * N tasks on, N = cost of the pool / (task with a process of its own - task in the pool).
+ */
+#include "harness/grid.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB_BYTES 1073741824.0
+#define TASKS_EACH 20
+#define TASKS_POOL 10000
+#define PARENTS_MAX 32
+
+static uint64_t memory_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (file && kib == 0 && fgets(line, sizeof line, file))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
+			kib = 0;
+	if (file)
+		fclose(file);
+	return kib * 1024;
+}
+
+static void add_opens(struct grid *grid, uint64_t parent_bytes)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_STARTS, row);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct cell cell = grid_cell(grid, row[i]->name, "open", "noop");
+		cell.tasks = 1;
+		cell.parent_bytes = parent_bytes;
+		grid_add(grid, &cell);
+	}
+}
+
+static void add_tasks(struct grid *grid, unsigned pick, uint64_t tasks, uint64_t parent_bytes)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(pick, row);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct cell cell = grid_cell(grid, row[i]->name, "map", "noop");
+		cell.chunk = 1;
+		cell.tasks = tasks;
+		cell.parent_bytes = parent_bytes;
+		grid_add(grid, &cell);
+	}
+}
+
+static int startup_grid(struct plan *plan, const struct scale *scale)
+{
+	static const uint64_t most[] = { 256 * MIB, 1024 * MIB, 8192 * MIB };
+	static const int shift[] = { 4, 2, 1 };
+	struct grid grid = { plan, scale, 0 };
+	uint64_t third = memory_available() / 3;
+
+	for (uint64_t bytes = MIB; bytes <= most[scale->level]; bytes <<= shift[scale->level]) {
+		if (bytes > third && bytes > MIB)
+			break;
+		add_opens(&grid, bytes);
+		if (bytes == MIB || scale->level > 0)
+			add_tasks(&grid, PICK_EACH, TASKS_EACH, bytes);
+	}
+	add_tasks(&grid, PICK_STARTS, TASKS_POOL, MIB);
+	return grid.rc;
+}
+
+static bool is_open(const struct group *g)
+{
+	return strcmp(g->cell->variant, "open") == 0;
+}
+
+static int write_times(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "startup");
+
+	if (!file)
+		return -errno;
+	fputs("backend\twhat\tparent_mib\tus\tlow\thigh\trounds\n", file);
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		struct interval us = group_ns(g);
+		if (!is_open(g) && !backend_is_each(g->cell->backend))
+			continue;
+		us.low /= 1e3;
+		us.mid /= 1e3;
+		us.high /= 1e3;
+		fprintf(file, "%s\t%s\t%.6g", g->cell->backend, is_open(g) ? "worker" : "task",
+			(double)g->cell->parent_bytes / (double)MIB);
+		put_interval(file, &us);
+		fprintf(file, "\t%zu\n", g->count);
+	}
+	return table_close(file);
+}
+
+static const struct group *find_group(const struct groups *groups, const char *backend,
+				      const char *variant, uint64_t parent_bytes)
+{
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct cell *cell = groups->at[i].cell;
+		if (strcmp(cell->variant, variant) == 0 && cell->parent_bytes == parent_bytes &&
+		    (backend ? strcmp(cell->backend, backend) == 0
+			     : backend_is_each(cell->backend)))
+			return &groups->at[i];
+	}
+	return NULL;
+}
+
+/* One backend's cost of starting: ns per worker = fixed + slope x GiB of parent. */
+struct start {
+	const char *backend;
+	bool fitted;
+	struct line line;   /* x in GiB, y in ns */
+	double reuse_tasks; /* reuse pays from so many tasks on; 0: not known */
+};
+
+/* Small parents would drown in the errors of large ones: weights 1/ns^2. */
+static void fit(struct start *start, const struct group *first, const struct group *end)
+{
+	double x[PARENTS_MAX], y[PARENTS_MAX], w[PARENTS_MAX];
+	size_t n = 0;
+
+	for (const struct group *g = first; g < end && n < PARENTS_MAX; g++) {
+		x[n] = (double)g->cell->parent_bytes / GIB_BYTES;
+		y[n] = group_ns(g).mid;
+		w[n] = 1 / (y[n] * y[n]);
+		n++;
+	}
+	start->fitted = n >= 3 && stats_line(x, y, w, n, &start->line);
+}
+
+static void set_reuse(struct start *start, const struct groups *groups)
+{
+	const struct group *open = find_group(groups, start->backend, "open", MIB);
+	const struct group *task = find_group(groups, start->backend, "map", MIB);
+	const struct group *each = find_group(groups, NULL, "map", MIB);
+
+	if (!open || !task || !each)
+		return;
+	double saved = group_ns(each).mid - group_ns(task).mid;
+	if (saved > 0)
+		start->reuse_tasks = group_ns(open).mid * open->cell->workers / saved;
+}
+
+static void write_start(FILE *file, const struct start *start)
+{
+	fputs(start->backend, file);
+	if (start->fitted)
+		fprintf(file, "\t%.6g\t%.6g\t%.3f", start->line.intercept / 1e3,
+			start->line.slope / 1e6, start->line.r2);
+	else
+		fputs("\t?\t?\t?", file);
+	fprintf(file, start->reuse_tasks > 0 ? "\t%.3g\n" : "\t?\n", start->reuse_tasks);
+}
+
+/* Fills in starts[0..*count). */
+static int write_starts(const struct derivation *d, const struct groups *groups,
+			struct start starts[ROWS_MAX], size_t *count)
+{
+	FILE *file = derive_table(d, "startup-reuse");
+	size_t end;
+
+	if (!file)
+		return -errno;
+	*count = 0;
+	fputs("backend\tfixed_us\tslope_ms_per_gib\tr2\treuse_pays_tasks\n", file);
+	for (size_t i = 0; i < groups->count; i = end) {
+		const struct group *first = &groups->at[i];
+		for (end = i + 1; end < groups->count; end++)
+			if (strcmp(groups->at[end].cell->backend, first->cell->backend) != 0 ||
+			    is_open(&groups->at[end]) != is_open(first))
+				break;
+		if (!is_open(first) || *count == ROWS_MAX)
+			continue;
+		struct start *start = &starts[(*count)++];
+		*start = (struct start){ .backend = first->cell->backend };
+		fit(start, first, &groups->at[end]);
+		set_reuse(start, groups);
+		write_start(file, start);
+	}
+	return table_close(file);
+}
+
+/* A slope that a GiB does not let be seen beside the fixed part is no slope. */
+static const char *slope_text(const struct start *start, char text[32])
+{
+	if (start->line.slope < 0.02 * start->line.intercept)
+		return "nothing that can be seen";
+	snprintf(text, 32, "%.3g ms", start->line.slope / 1e6);
+	return text;
+}
+
+static void find(struct derivation *d, const struct start *starts, size_t count)
+{
+	const struct start *steep = NULL, *flat = NULL, *early = NULL;
+	char text[2][32];
+	int size = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct start *s = &starts[i];
+		if (s->fitted && (!steep || s->line.slope > steep->line.slope))
+			steep = s;
+		if (s->fitted && backend_is_process_pool(s->backend) &&
+		    (!flat || s->line.slope < flat->line.slope))
+			flat = s;
+		if (s->reuse_tasks > 0 && (!early || s->reuse_tasks < early->reuse_tasks) &&
+		    backend_is_process_pool(s->backend))
+			early = s;
+	}
+	if (steep && flat && steep != flat)
+		size = snprintf(d->finding, sizeof d->finding,
+				"On this machine, each GiB of memory in the parent adds %s to the "
+				"start of a "
+				"worker of %s and %s to one of %s.",
+				slope_text(steep, text[0]), steep->backend,
+				slope_text(flat, text[1]), flat->backend);
+	if (early)
+		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+			 "%sA pool (%s, parent of 1 MiB) pays for its start from about %.0f task%s "
+			 "on, compared with a process for "
+			 "each task.",
+			 size ? " " : "", early->backend,
+			 early->reuse_tasks < 1 ? 1 : early->reuse_tasks,
+			 early->reuse_tasks < 1.5 ? "" : "s");
+	else if (size == 0)
+		snprintf(d->finding, sizeof d->finding,
+			 "The rows do not tell what starting a worker costs: fewer than 3 parent "
+			 "sizes were measured.");
+}
+
+static int startup_derive(struct derivation *d)
+{
+	struct start starts[ROWS_MAX];
+	struct groups groups;
+	size_t count = 0;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	rc = write_times(d, &groups);
+	if (rc == 0)
+		rc = write_starts(d, &groups, starts, &count);
+	if (rc == 0)
+		find(d, starts, count);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_startup = {
+	.name = "startup",
+	.title = "What starting a worker costs",
+	.claim = "Reuse of workers saves creating processes.",
+	.reading = "Time to open and end a pool, for each worker, against the memory the parent "
+		   "holds; both axes are "
+		   "logarithmic. Fork copies page tables and rises with the parent; executed "
+		   "workers and "
+		   "threads stay flat. The row without reuse shows the time of one task that gets "
+		   "a process of its own.",
+	.grid = startup_grid,
+	.derive = startup_derive,
+};

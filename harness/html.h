@@ -1,0 +1,24 @@
+/*
+ * html.h - pieces of the report: escaped text, tables from TSV, figures from SVG. Whatever comes from data is escaped.
+ */
+#ifndef HARNESS_HTML_H
+#define HARNESS_HTML_H
+
+#include <stdio.h>
+
+/* Writes text with & < > " ' as character references. */
+void html_text(FILE *file, const char *text);
+
+/* A table of RUN/tables/<name>.tsv; only its first `columns` columns, 0: all. 0 or -errno when it cannot be read. */
+int html_table(FILE *file, const char *run, const char *name, size_t columns);
+
+/* The same as a table of Markdown. */
+int markdown_table(FILE *file, const char *run, const char *name, size_t columns);
+
+/* RUN/plots/<name>.svg as an inline figure with `alt` as its name for screen readers. 0 or -errno. */
+int html_figure(FILE *file, const char *run, const char *name, const char *alt);
+
+/* The head of the page with its style sheet, up to <main>. */
+void html_head(FILE *file, const char *title);
+
+#endif

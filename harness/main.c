@@ -1,0 +1,84 @@
+/*
+ * main.c - poolbench: which command?
+ */
+#include "harness/commands.h"
+#include "pools/pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+	const char *name, *summary;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{ "run", "run experiments; everything measured goes into one directory", run_main },
+	{ "cell", "measure one combination of backend, variant and workload", cell_main },
+	{ "compare", "two runs beside each other", compare_main },
+	{ "plot", "draw a run's figures", plot_main },
+	{ "report", "a run's figures and findings as one page", report_main },
+	{ "list", "backends, variants, workloads, experiments", list_main },
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void usage(FILE *file)
+{
+	fputs("Usage: poolbench COMMAND [ARGUMENT...]\n"
+	      "\n"
+	      "Which process pool, through which call, with what chunk size, and is a pool worth "
+	      "it?\n"
+	      "\n",
+	      file);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(file, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n"
+	      "`poolbench COMMAND --help` tells more; --version prints the version.\n"
+	      "Exit status: 0 fine, 1 regression or failed cell, 2 bad arguments or input,\n"
+	      "3 inconclusive, 4 machine unfit, 5 self-test failed, 130 interrupted.\n",
+	      file);
+}
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int flush(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	perror("poolbench: stdout");
+	return status ? status : EXIT_UNFIT;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	pool_main(&argc, &argv);
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		usage(stdout);
+		return flush(EXIT_FINE);
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("poolbench " POOLBENCH_VERSION);
+		return flush(EXIT_FINE);
+	}
+	command = find(argv[1]);
+	if (command == NULL) {
+		fprintf(stderr, "poolbench: unknown command '%s'; known:", argv[1]);
+		for (size_t i = 0; i < COMMANDS; i++)
+			fprintf(stderr, " %s", commands[i].name);
+		fputc('\n', stderr);
+		return EXIT_USAGE;
+	}
+	return flush(command->main(argc - 1, argv + 1));
+}

@@ -1,0 +1,212 @@
+/*
+ * plan.c - building, settling, ordering, saving plans.
+ */
+#include "harness/plan.h"
+#include "harness/clock.h"
+#include "harness/record_json.h"
+#include "pools/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a cell costs besides its batches: starting a process, input, expected results, the pool. */
+#define CELL_FIXED_NS (25 * NS_PER_MS)
+/* A batch shorter than this says little on a machine with a millisecond of noise. */
+#define BATCH_LEAST_NS (2 * NS_PER_MS)
+/* Fewer rounds than this have no 95 % interval (2 / 2^6 = 3 %). */
+#define ROUNDS_LEAST 6
+
+struct level {
+	const char *name;
+	int rounds, batches;
+	int64_t batch_ns, budget_ns;
+};
+
+/* The budgets stay under the promised 60 s, 5 min and 1 h: the last round may be slower than the mean. */
+static const struct level levels[] = {
+	{ "quick", 8, 2, 10 * NS_PER_MS, 50 * NS_PER_S },
+	{ "default", 12, 3, 50 * NS_PER_MS, 270 * NS_PER_S },
+	{ "full", 20, 5, 50 * NS_PER_MS, 3300 * NS_PER_S },
+};
+
+void plan_init(struct plan *plan, int level, int rounds, uint64_t seed)
+{
+	const struct level *l = &levels[level];
+
+	*plan = (struct plan){
+		.scale = { .name = l->name,
+			   .level = level,
+			   .rounds = rounds ? rounds : l->rounds,
+			   .batch_ns = l->batch_ns,
+			   .batches = l->batches,
+			   .cpus = pool_cpus() },
+		.seed = seed,
+		.budget_ns = rounds ? 0 : l->budget_ns,
+	};
+}
+
+void plan_free(struct plan *plan)
+{
+	free(plan->cells);
+	plan->cells = NULL;
+	plan->count = plan->room = 0;
+}
+
+static bool has_cell(const struct plan *plan, const struct cell *cell)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (cell_equal(&plan->cells[i], cell))
+			return true;
+	return false;
+}
+
+int plan_add(struct plan *plan, const struct cell *cell)
+{
+	struct cell added = *cell;
+
+	if (added.experiment[0] == '\0' && plan->experiment != NULL)
+		snprintf(added.experiment, sizeof added.experiment, "%s", plan->experiment);
+	if (has_cell(plan, &added))
+		return 0;
+	if (plan->count == plan->room) {
+		size_t room = plan->room ? 2 * plan->room : 64;
+		struct cell *cells = reallocarray(plan->cells, room, sizeof *cells);
+		if (cells == NULL)
+			return -ENOMEM;
+		plan->cells = cells;
+		plan->room = room;
+	}
+	plan->cells[plan->count++] = added;
+	return 0;
+}
+
+int plan_add_experiment(struct plan *plan, const struct experiment *experiment)
+{
+	plan->experiment = experiment->name;
+	return experiment->grid(plan, &plan->scale);
+}
+
+/* One batch more than timed is discarded, one more goes to the serial loop. */
+static int64_t cell_estimate(const struct cell *cell, const struct scale *scale)
+{
+	int batches = cell->batches ? cell->batches : scale->batches;
+	int64_t batch_ns = cell->batch_ns ? cell->batch_ns : scale->batch_ns;
+
+	return CELL_FIXED_NS + (batches + 2) * batch_ns;
+}
+
+static int64_t round_estimate(const struct plan *plan)
+{
+	int64_t ns = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		ns += cell_estimate(&plan->cells[i], &plan->scale);
+	return ns;
+}
+
+int64_t plan_estimate_ns(const struct plan *plan)
+{
+	return plan->scale.rounds * round_estimate(plan);
+}
+
+static void shorten_batches(struct plan *plan)
+{
+	while (plan_estimate_ns(plan) > plan->budget_ns && plan->scale.batch_ns > BATCH_LEAST_NS)
+		plan->scale.batch_ns = plan->scale.batch_ns * 9 / 10;
+	if (plan->scale.batch_ns < BATCH_LEAST_NS)
+		plan->scale.batch_ns = BATCH_LEAST_NS;
+}
+
+void plan_settle(struct plan *plan)
+{
+	if (plan->budget_ns != 0)
+		shorten_batches(plan);
+	while (plan->budget_ns != 0 && plan_estimate_ns(plan) > plan->budget_ns &&
+	       plan->scale.rounds > ROUNDS_LEAST)
+		plan->scale.rounds--;
+	for (size_t i = 0; i < plan->count; i++) {
+		struct cell *cell = &plan->cells[i];
+		if (cell->batches == 0)
+			cell->batches = plan->scale.batches;
+		if (cell->batch_ns == 0)
+			cell->batch_ns = plan->scale.batch_ns;
+	}
+}
+
+/* SplitMix64: Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators". */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+	return z ^ z >> 31;
+}
+
+/* Fisher and Yates; the modulo's bias is below 2^-50 for any number of cells that fits a run. */
+void plan_order(const struct plan *plan, int round, size_t *order)
+{
+	uint64_t state = plan->seed + (uint64_t)round * UINT64_C(0xD1B54A32D192ED03);
+
+	for (size_t i = 0; i < plan->count; i++)
+		order[i] = i;
+	for (size_t i = plan->count; i > 1; i--) {
+		size_t j = next_random(&state) % i, swap = order[i - 1];
+		order[i - 1] = order[j];
+		order[j] = swap;
+	}
+}
+
+json_t *plan_to_json(const struct plan *plan)
+{
+	json_t *cells = json_array();
+
+	for (size_t i = 0; i < plan->count; i++)
+		json_array_append_new(cells, cell_to_json(&plan->cells[i]));
+	return json_pack("{ss si si sI sI sI si so}", "scale", plan->scale.name, "level",
+			 plan->scale.level, "rounds", plan->scale.rounds, "seed",
+			 (json_int_t)plan->seed, "budget_ns", (json_int_t)plan->budget_ns,
+			 "batch_ns", (json_int_t)plan->scale.batch_ns, "batches",
+			 plan->scale.batches, "cells", cells);
+}
+
+static int cells_from_json(struct plan *plan, const json_t *cells, char *why, size_t why_size)
+{
+	size_t i;
+	json_t *object;
+
+	json_array_foreach(cells, i, object)
+	{
+		struct cell cell;
+		int rc = cell_from_json(&cell, object, why, why_size);
+		if (rc == 0)
+			rc = plan_add(plan, &cell);
+		if (rc < 0)
+			return rc;
+	}
+	if (plan->count > 0 && plan->count == json_array_size(cells))
+		return 0;
+	snprintf(why, why_size, "the plan has no cells, or one twice");
+	return -EINVAL;
+}
+
+int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t why_size)
+{
+	json_error_t error;
+	json_t *cells;
+	int level, rounds;
+	json_int_t seed, budget_ns, batch_ns;
+
+	if (json_unpack_ex((json_t *)object, &error, 0, "{si si sI sI sI so}", "level", &level,
+			   "rounds", &rounds, "seed", &seed, "budget_ns", &budget_ns, "batch_ns",
+			   &batch_ns, "cells", &cells) < 0 ||
+	    level < 0 || level > 2 || rounds < 1) {
+		snprintf(why, why_size, "no plan of poolbench: %s", error.text);
+		return -EINVAL;
+	}
+	plan_init(plan, level, rounds, (uint64_t)seed);
+	plan->budget_ns = budget_ns;
+	plan->scale.batch_ns = batch_ns;
+	return cells_from_json(plan, cells, why, why_size);
+}

@@ -1,0 +1,39 @@
+/*
+ * plan.h - what a run is going to do: cells, rounds, order, and the time it may take.
+ *
+ * DESIGN. Cells come from the grids of the chosen experiments (plan_add is in experiment.h). When all are known the plan
+ * is settled: the time of a batch, and if need be the number of rounds, are cut to fit the scale's budget. The order
+ * within a round is a function of seed and round alone, so an interrupted run goes on as it would have.
+ */
+#ifndef HARNESS_PLAN_H
+#define HARNESS_PLAN_H
+
+#include "harness/experiment.h"
+
+#include <jansson.h>
+
+struct plan {
+	struct scale scale;
+	uint64_t seed;
+	int64_t budget_ns;	/* 0: none, the user said how many rounds */
+	const char *experiment; /* whose grid is being added */
+	struct cell *cells;
+	size_t count, room;
+};
+
+/* level 0, 1, 2: quick, default, full. rounds 0: the scale's own, and the budget counts. */
+void plan_init(struct plan *plan, int level, int rounds, uint64_t seed);
+void plan_free(struct plan *plan);
+
+int plan_add_experiment(struct plan *plan, const struct experiment *experiment); /* 0 or -errno */
+void plan_settle(struct plan *plan);
+int64_t plan_estimate_ns(const struct plan *plan);
+
+/* order[i] is the cell that is i-th in this round; room for plan->count. */
+void plan_order(const struct plan *plan, int round, size_t *order);
+
+json_t *plan_to_json(const struct plan *plan); /* NULL: no memory */
+/* Into a zeroed plan; 0 or -EINVAL with one line. plan_free in any case. */
+int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * plot.c - tables and figures of a run.
+ *
+ * DESIGN. An experiment derives its tables; each figure is a gnuplot script named <experiment>.gp or <experiment>-*.gp that
+ * reads tables and nothing else, run once for SVG and once for PNG. Scripts are looked for from the program's own place
+ * upwards: scripts/plots in a source tree, share/poolbench/plots where it was installed. Nothing goes through a
+ * shell.
+ */
+#include "harness/plot.h"
+#include "harness/commands.h"
+#include "pools/pool.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char *const script_places[] = { "scripts/plots", "share/poolbench/plots" };
+
+static bool try_place(const char *root, const char *place, char scripts[PATH_MAX])
+{
+	char style[PATH_MAX];
+	int size = snprintf(style, sizeof style, "%s/%s/style.gpi", root, place);
+
+	if (size < 0 || (size_t)size >= sizeof style || access(style, R_OK) < 0)
+		return false;
+	*strrchr(style, '/') = '\0';
+	strcpy(scripts, style);
+	return true;
+}
+
+/* -ENOENT: no scripts in any directory above the program. */
+static int find_scripts(char scripts[PATH_MAX])
+{
+	char root[PATH_MAX], *slash;
+	ssize_t size = readlink("/proc/self/exe", root, sizeof root - 1);
+
+	if (size < 0)
+		return -errno;
+	root[size] = '\0';
+	while ((slash = strrchr(root, '/')) != NULL) {
+		*slash = '\0';
+		for (size_t i = 0; i < sizeof script_places / sizeof *script_places; i++)
+			if (try_place(root, script_places[i], scripts))
+				return 0;
+	}
+	return -ENOENT;
+}
+
+/* The paths of an experiment's scripts; the caller frees with globfree. */
+static int find_figures(const struct experiment *experiment, const char *scripts, glob_t *found)
+{
+	char pattern[PATH_MAX + 64];
+
+	*found = (glob_t){ 0 };
+	snprintf(pattern, sizeof pattern, "%s/%s.gp", scripts, experiment->name);
+	glob(pattern, 0, NULL, found);
+	snprintf(pattern, sizeof pattern, "%s/%s-*.gp", scripts, experiment->name);
+	glob(pattern, GLOB_APPEND, NULL, found);
+	return found->gl_pathc ? 0 : -ENOENT;
+}
+
+static void figure_name(const char *script, char name[64])
+{
+	const char *base = strrchr(script, '/') + 1;
+
+	snprintf(name, 64, "%.*s", (int)(strlen(base) - strlen(".gp")), base);
+}
+
+int plot_figure(const struct experiment *experiment, size_t i, char name[64])
+{
+	char scripts[PATH_MAX];
+	glob_t found;
+	int rc = find_scripts(scripts);
+
+	if (rc < 0)
+		return rc;
+	rc = find_figures(experiment, scripts, &found);
+	if (rc == 0 && i >= found.gl_pathc)
+		rc = -ENOENT;
+	if (rc == 0)
+		figure_name(found.gl_pathv[i], name);
+	globfree(&found);
+	return rc;
+}
+
+static void backend_names(char *names, size_t size)
+{
+	const struct pool_backend_info *info;
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (unsigned i = 0; (info = pool_backend_info(i)) != NULL && used < size; i++)
+		used += (size_t)snprintf(names + used, size - used, "%s%s", i ? " " : "",
+					 info->name);
+}
+
+/* 0, or -errno: -ENOENT means gnuplot is not installed, -EIO that it failed. */
+static int run_gnuplot(const char *scripts, const char *figure, const char *tables,
+		       const char *output)
+{
+	char style[PATH_MAX + 16], names[1024], cpus[16];
+	const char *kind = strrchr(output, '.') + 1;
+	pid_t pid;
+	int status, rc;
+
+	snprintf(style, sizeof style, "%s/style.gpi", scripts);
+	snprintf(cpus, sizeof cpus, "%d", pool_cpus());
+	backend_names(names, sizeof names);
+	const char *argv[] = { "gnuplot", "-c", style, figure, tables,
+			       output,	  kind, names, cpus,   NULL };
+	rc = posix_spawnp(&pid, "gnuplot", NULL, NULL, (char *const *)argv, environ);
+	if (rc != 0)
+		return -rc;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+static int complain(const char *command, const char *what, const char *why)
+{
+	fprintf(stderr, "poolbench %s: %s: %s\n", command, what, why);
+	return EXIT_USAGE;
+}
+
+static int draw(const char *command, const char *run, const char *scripts, const char *script)
+{
+	static const char *const kinds[] = { "svg", "png" };
+	char output[PATH_MAX], tables[PATH_MAX], name[64];
+
+	figure_name(script, name);
+	snprintf(tables, sizeof tables, "%s/tables", run);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		int size = snprintf(output, sizeof output, "%s/plots/%s.%s", run, name, kinds[i]);
+		int rc = (size_t)size < sizeof output ? run_gnuplot(scripts, script, tables, output)
+						      : -ENAMETOOLONG;
+		if (rc == -ENOENT)
+			return complain(command, "gnuplot", "not installed; figures need it");
+		if (rc < 0)
+			return complain(command, output, "gnuplot could not draw it");
+	}
+	return 0;
+}
+
+static int draw_all(const char *command, const char *run, const struct experiment *experiment)
+{
+	char scripts[PATH_MAX], plots[PATH_MAX];
+	glob_t found;
+	int rc = 0;
+
+	if (find_scripts(scripts) < 0)
+		return complain(command, "scripts/plots", "not found above the program");
+	snprintf(plots, sizeof plots, "%s/plots", run);
+	if (mkdir(plots, 0777) < 0 && errno != EEXIST)
+		return complain(command, plots, strerror(errno));
+	if (find_figures(experiment, scripts, &found) < 0)
+		rc = complain(command, experiment->name, "no figure is named like it");
+	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++)
+		rc = draw(command, run, scripts, found.gl_pathv[i]);
+	globfree(&found);
+	return rc;
+}
+
+int plot_experiment(const char *command, const char *run, const struct rows *all,
+		    const struct experiment *experiment, char finding[600], bool *drawn)
+{
+	struct rows own;
+	struct derivation d = { .rows = &own, .run = run };
+	int rc = experiment_rows(experiment, all, &own);
+
+	*drawn = rc == 0 && own.count > 0;
+	if (*drawn)
+		rc = experiment->derive(&d);
+	memcpy(finding, d.finding, sizeof d.finding);
+	rows_free(&own);
+	if (rc < 0)
+		return complain(command, experiment->name, strerror(-rc));
+	return *drawn ? draw_all(command, run, experiment) : 0;
+}
+
+int plot_rows(const char *command, const char *run, struct rows *rows)
+{
+	bool truncated = false;
+	char why[400];
+	int rc = rows_load(rows, run, &truncated, why, sizeof why);
+
+	if (rc < 0) {
+		rows_free(rows);
+		return complain(command, run, why);
+	}
+	if (truncated)
+		fprintf(stderr,
+			"poolbench %s: %s: the last row was cut off while it was written; left "
+			"out\n",
+			command, run);
+	if (rows->count > 0)
+		return 0;
+	rows_free(rows);
+	return complain(command, run, "the run has no rows");
+}
+
+static void usage(FILE *file)
+{
+	fputs("Usage: poolbench plot RUN [EXPERIMENT...]\n"
+	      "\n"
+	      "Derives RUN/tables/*.tsv from the rows of a run and draws RUN/plots/*.svg and *.png "
+	      "with\n"
+	      "gnuplot; all experiments of the run, or those named. Prints the figures drawn.\n"
+	      "\n"
+	      "Exit status: 0 fine, 2 the run cannot be read or drawn.\n",
+	      file);
+}
+
+static int plot_one(const char *run, const struct rows *rows, const struct experiment *experiment,
+		    bool wanted)
+{
+	char finding[600], name[64];
+	bool drawn;
+	int rc = plot_experiment("plot", run, rows, experiment, finding, &drawn);
+
+	if (rc == 0 && !drawn && wanted)
+		return complain("plot", experiment->name, "the run has no good rows of it");
+	for (size_t i = 0; rc == 0 && drawn && plot_figure(experiment, i, name) == 0; i++)
+		printf("%s/plots/%s.svg\n", run, name);
+	return rc;
+}
+
+static int plot_named(const char *run, const struct rows *rows, char **names)
+{
+	int rc = 0;
+
+	for (; rc == 0 && *names != NULL; names++) {
+		const struct experiment *experiment = experiment_find(*names);
+		rc = experiment ? plot_one(run, rows, experiment, true)
+				: complain("plot", *names,
+					   "no such experiment; `poolbench list` names them");
+	}
+	return rc;
+}
+
+int plot_main(int argc, char **argv)
+{
+	const struct experiment *experiment;
+	struct rows rows = { 0 };
+	int rc;
+
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		usage(stdout);
+		return EXIT_FINE;
+	}
+	if (argc < 2 || argv[1][0] == '-')
+		return complain("plot", argc < 2 ? "RUN" : argv[1],
+				"a run's directory is wanted; see --help");
+	rc = plot_rows("plot", argv[1], &rows);
+	if (rc != 0)
+		return rc;
+	if (argc > 2)
+		rc = plot_named(argv[1], &rows, argv + 2);
+	for (unsigned i = 0; argc == 2 && rc == 0 && (experiment = experiment_at(i)) != NULL; i++)
+		rc = plot_one(argv[1], &rows, experiment, false);
+	rows_free(&rows);
+	return rc;
+}

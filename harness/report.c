@@ -1,0 +1,384 @@
+/*
+ * report.c - RUN/report.html and RUN/summary.md.
+ *
+ * DESIGN. The tables are derived and the figures drawn anew, so that the page and the rows never disagree. The page
+ * needs no network: figures are inline. Every sentence about the data comes from an experiment's finding or is computed
+ * here; nothing from rows or run.json reaches the page unescaped. Both files are written under another name first:
+ * a report is whole or the old one stays.
+ */
+#include "harness/report.h"
+#include "harness/commands.h"
+#include "harness/html.h"
+#include "harness/plot.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXPERIMENTS_MAX 32
+#define CHOICE "real-choice" /* the table that says which backend for which workload */
+
+struct section {
+	const struct experiment *experiment;
+	char finding[600];
+	struct rows rows;
+};
+
+struct report {
+	const char *run;
+	struct rows rows;
+	json_t *info; /* run.json; NULL: there is none */
+	struct section section[EXPERIMENTS_MAX];
+	size_t sections;
+};
+
+static int complain(const char *what, const char *why)
+{
+	fprintf(stderr, "poolbench report: %s: %s\n", what, why);
+	return EXIT_USAGE;
+}
+
+static int add_section(struct report *report, const struct experiment *experiment)
+{
+	struct section *section = &report->section[report->sections];
+	bool drawn;
+	int rc = plot_experiment("report", report->run, &report->rows, experiment, section->finding,
+				 &drawn);
+
+	if (rc != 0 || !drawn)
+		return rc;
+	if (experiment_rows(experiment, &report->rows, &section->rows) < 0)
+		return complain(report->run, "no memory");
+	section->experiment = experiment;
+	report->sections++;
+	return 0;
+}
+
+static bool has_choice(const struct report *report)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < report->sections; i++)
+		if (strncmp(CHOICE, report->section[i].experiment->name,
+			    strlen(report->section[i].experiment->name)) == 0) {
+			snprintf(path, sizeof path, "%s/tables/" CHOICE ".tsv", report->run);
+			return access(path, R_OK) == 0;
+		}
+	return false;
+}
+
+/* The last part of the path: where it lies on this machine is nobody's business. */
+static const char *run_name(const char *run)
+{
+	const char *slash = strrchr(run, '/');
+
+	return slash && slash[1] ? slash + 1 : run;
+}
+
+static void write_summary(FILE *file, const struct report *report)
+{
+	fputs("<h1>Which process pool?</h1>\n<p class=\"soft\">poolbench, run ", file);
+	html_text(file, run_name(report->run));
+	fputs("</p>\n", file);
+	if (has_choice(report)) {
+		fputs("<h3>What to take for which work</h3>\n", file);
+		html_table(file, report->run, CHOICE, 0);
+		fputs("<p class=\"soft\">Speedup over the plain serial loop with its 95 % "
+		      "interval; &#8220;as "
+		      "good&#8221;: pools whose interval overlaps.</p>\n",
+		      file);
+	}
+	fputs("<h3>What was found</h3>\n<ul>\n", file);
+	for (size_t i = 0; i < report->sections; i++) {
+		fprintf(file, "<li><a href=\"#%s\">", report->section[i].experiment->name);
+		html_text(file, report->section[i].experiment->title);
+		fputs("</a>: ", file);
+		html_text(file, report->section[i].finding);
+		fputs("</li>\n", file);
+	}
+	fputs("</ul>\n", file);
+}
+
+static int last_round(const struct rows *rows)
+{
+	int last = 0;
+
+	for (size_t i = 0; i < rows->count; i++)
+		if (rows->at[i].round > last)
+			last = rows->at[i].round;
+	return last;
+}
+
+static void write_method(FILE *file, const struct section *section, const struct groups *groups)
+{
+	const struct cell *cell = groups->at[0].cell;
+
+	fprintf(file,
+		"<p class=\"soft\">How it was measured: %zu cells, %d rounds in random order, each "
+		"cell in a "
+		"process of its own each time (%zu in all). A value is the median of %d batches of "
+		"about %.3g ms after "
+		"one that is discarded; points are medians over rounds with the order-statistic "
+		"interval; every result "
+		"was checked.</p>\n",
+		groups->count, last_round(&section->rows) + 1, section->rows.count, cell->batches,
+		(double)cell->batch_ns / 1e6);
+}
+
+/* A table's name is that of its file; those of an experiment begin with its name. */
+static void write_tables(FILE *file, const struct report *report, const char *experiment)
+{
+	static const char *const suffixes[] = { "", "-fit", "-metg", "-reuse", "-choice" };
+	char name[64];
+
+	fputs("<details><summary>The numbers</summary>\n", file);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		char path[PATH_MAX];
+		snprintf(name, sizeof name, "%s%s", experiment, suffixes[i]);
+		snprintf(path, sizeof path, "%s/tables/%s.tsv", report->run, name);
+		if (access(path, R_OK) < 0)
+			continue;
+		fprintf(file, "<h3>tables/%s.tsv</h3>\n", name);
+		html_table(file, report->run, name, 0);
+	}
+	fputs("</details>\n", file);
+}
+
+static int write_section(FILE *file, const struct report *report, const struct section *section)
+{
+	const struct experiment *experiment = section->experiment;
+	struct groups groups;
+	char name[64];
+	int rc = groups_make(&groups, &section->rows);
+
+	if (rc < 0)
+		return rc;
+	fprintf(file, "<section id=\"%s\">\n<h2>", experiment->name);
+	html_text(file, experiment->title);
+	fputs("</h2>\n<p class=\"claim\">", file);
+	html_text(file, experiment->claim);
+	fputs("</p>\n", file);
+	for (size_t i = 0; rc == 0 && plot_figure(experiment, i, name) == 0; i++)
+		rc = html_figure(file, report->run, name, experiment->title);
+	fputs("<p class=\"finding\">", file);
+	html_text(file, section->finding);
+	fputs("</p>\n<p class=\"soft\">How to read it: ", file);
+	html_text(file, experiment->reading);
+	fputs("</p>\n", file);
+	write_method(file, section, &groups);
+	write_tables(file, report, experiment->name);
+	fputs("</section>\n", file);
+	groups_free(&groups);
+	return rc;
+}
+
+static void write_fact(FILE *file, const char *key, const char *value)
+{
+	fputs("<tr><td>", file);
+	html_text(file, key);
+	fputs("</td><td>", file);
+	html_text(file, value);
+	fputs("</td></tr>\n", file);
+}
+
+static void write_machine(FILE *file, const struct report *report)
+{
+	json_t *value;
+	const char *key;
+
+	fputs("<section id=\"machine\"><h2>The machine</h2>\n<div class=\"scroll\"><table "
+	      "class=\"facts\">\n",
+	      file);
+	json_object_foreach(json_object_get(report->info, "host"), key, value)
+	{
+		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+		if (text && !json_is_null(value))
+			write_fact(file, key,
+				   json_is_string(value) ? json_string_value(value) : text);
+		free(text);
+	}
+	fputs("</table></div>\n", file);
+	if (!report->info)
+		fputs("<p>The run has no run.json: the machine is not known.</p>\n", file);
+}
+
+/* The median over cells of half the interval's width, relative to its middle: what a difference must exceed. */
+static double typical_error(const struct rows *rows)
+{
+	struct groups groups;
+	double error = 0;
+
+	if (groups_make(&groups, rows) < 0)
+		return 0;
+	double *errors = calloc(groups.count + 1, sizeof *errors);
+	size_t count = 0;
+	for (size_t i = 0; errors && i < groups.count; i++) {
+		struct interval ns = group_ns(&groups.at[i]);
+		if (ns.level > 0 && ns.mid > 0)
+			errors[count++] = (ns.high - ns.low) / 2 / ns.mid;
+	}
+	if (count)
+		error = stats_median(errors, count);
+	free(errors);
+	groups_free(&groups);
+	return error;
+}
+
+static double mean_error(const struct report *report)
+{
+	double sum = 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->sections; i++) {
+		sum += typical_error(&report->section[i].rows) *
+		       (double)report->section[i].rows.count;
+		count += report->section[i].rows.count;
+	}
+	return count ? sum / (double)count : 0;
+}
+
+static void write_noise(FILE *file, const struct report *report)
+{
+	double steal_ns = 0, error = mean_error(report);
+	size_t bad = 0;
+
+	for (size_t i = 0; i < report->rows.count; i++) {
+		const struct record *record = &report->rows.at[i];
+		steal_ns += (double)record->steal_ns;
+		bad += record->error[0] != '\0' || !record->verified;
+	}
+	fputs("<h3>Noise</h3>\n<p>", file);
+	if (error > 0)
+		fprintf(file, "The 95 %% interval of a typical cell is +-%.1f %% of its median. ",
+			100 * error);
+	else
+		fputs("There are too few rounds for intervals. ", file);
+	fprintf(file,
+		"%zu of %zu invocations failed or gave a wrong result and were left out. While "
+		"cells were timed the "
+		"hypervisor took %.2f s from all CPUs together.</p>\n</section>\n",
+		bad, report->rows.count, steal_ns / 1e9);
+}
+
+static int write_page(FILE *file, const struct report *report)
+{
+	int rc = 0;
+
+	html_head(file, "poolbench report");
+	write_summary(file, report);
+	for (size_t i = 0; rc == 0 && i < report->sections; i++)
+		rc = write_section(file, report, &report->section[i]);
+	write_machine(file, report);
+	write_noise(file, report);
+	fputs("</main>\n</body>\n</html>\n", file);
+	return rc;
+}
+
+static int write_markdown(FILE *file, const struct report *report)
+{
+	fputs("# Which process pool?\n\n", file);
+	if (has_choice(report)) {
+		int rc = markdown_table(file, report->run, CHOICE, 0);
+		if (rc < 0)
+			return rc;
+		fputc('\n', file);
+	}
+	for (size_t i = 0; i < report->sections; i++)
+		fprintf(file, "## %s\n\n%s\n\n", report->section[i].experiment->title,
+			report->section[i].finding);
+	return 0;
+}
+
+/* Writes RUN/<name> through RUN/<name>.new. 0, or an exit status after one line. */
+static int write_file(const struct report *report, const char *name,
+		      int (*writer)(FILE *file, const struct report *report))
+{
+	char path[PATH_MAX], fresh[PATH_MAX + 8];
+	int size = snprintf(path, sizeof path, "%s/%s", report->run, name);
+
+	if (size < 0 || (size_t)size >= sizeof path)
+		return complain(name, strerror(ENAMETOOLONG));
+	snprintf(fresh, sizeof fresh, "%s.new", path);
+	FILE *file = fopen(fresh, "we");
+	if (!file)
+		return complain(fresh, strerror(errno));
+	int rc = writer(file, report), closed = table_close(file);
+	if (rc == 0)
+		rc = closed;
+	if (rc == 0 && rename(fresh, path) < 0)
+		rc = -errno;
+	if (rc == 0)
+		return 0;
+	unlink(fresh);
+	return complain(path, strerror(-rc));
+}
+
+static int load_info(struct report *report)
+{
+	char path[PATH_MAX];
+	json_error_t error;
+
+	snprintf(path, sizeof path, "%s/run.json", report->run);
+	if (access(path, F_OK) < 0)
+		return 0;
+	report->info = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+	return report->info ? 0 : complain(path, error.text);
+}
+
+static int make_report(struct report *report)
+{
+	const struct experiment *experiment;
+	int rc = plot_rows("report", report->run, &report->rows);
+
+	if (rc == 0)
+		rc = load_info(report);
+	for (unsigned i = 0; rc == 0 && (experiment = experiment_at(i)) != NULL; i++)
+		rc = add_section(report, experiment);
+	if (rc == 0 && report->sections == 0)
+		rc = complain(report->run, "no row counts: all failed, or are of no experiment");
+	if (rc == 0)
+		rc = write_file(report, "summary.md", write_markdown);
+	if (rc == 0)
+		rc = write_file(report, "report.html", write_page);
+	if (rc == 0)
+		printf("%s/report.html\n%s/summary.md\n", report->run, report->run);
+	return rc;
+}
+
+static void free_report(struct report *report)
+{
+	for (size_t i = 0; i < report->sections; i++)
+		rows_free(&report->section[i].rows);
+	json_decref(report->info);
+	rows_free(&report->rows);
+	free(report);
+}
+
+int report_main(int argc, char **argv)
+{
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		fputs("Usage: poolbench report RUN\n"
+		      "\n"
+		      "Derives the tables and draws the figures of a run, then writes "
+		      "RUN/report.html (one page that\n"
+		      "needs nothing else) and RUN/summary.md. Prints both names.\n"
+		      "\n"
+		      "Exit status: 0 fine, 2 the run cannot be read or drawn.\n",
+		      stdout);
+		return EXIT_FINE;
+	}
+	if (argc != 2 || argv[1][0] == '-')
+		return complain(argc < 2 ? "RUN" : argv[argc - 1],
+				"one run's directory is wanted; see --help");
+	struct report *report = calloc(1, sizeof *report);
+	if (!report)
+		return complain(argv[1], strerror(ENOMEM));
+	report->run = argv[1];
+	int rc = make_report(report);
+	free_report(report);
+	return rc;
+}

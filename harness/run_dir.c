@@ -1,0 +1,212 @@
+/*
+ * run_dir.c - creating, resuming and appending to a run's directory.
+ */
+#include "harness/run_dir.h"
+#include "harness/host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SCHEMA 1
+
+/* Says what failed and returns -errno. */
+static int failed(const char *path, const char *doing)
+{
+	int rc = -errno;
+
+	fprintf(stderr, "poolbench: %s: cannot %s: %s\n", path, doing, strerror(errno));
+	return rc;
+}
+
+static void name_by_time(char *path, size_t size)
+{
+	time_t now = time(NULL);
+	struct tm local;
+
+	localtime_r(&now, &local);
+	strftime(path, size, "results/run-%Y%m%d-%H%M%S", &local);
+}
+
+static int make_directories(const char *path)
+{
+	char part[1024];
+
+	snprintf(part, sizeof part, "%s", path);
+	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(part, 0777) < 0 && errno != EEXIST)
+			return failed(part, "make this directory");
+		*slash = '/';
+	}
+	if (mkdir(part, 0777) < 0 && errno != EEXIST)
+		return failed(part, "make this directory");
+	return 0;
+}
+
+static int check_empty(const char *path)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (directory == NULL)
+		return failed(path, "open this directory");
+	while (rc == 0 && (entry = readdir(directory)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			rc = -EEXIST;
+	closedir(directory);
+	if (rc < 0)
+		fprintf(stderr,
+			"poolbench: %s: is not empty; give a new directory, or --resume an "
+			"interrupted run\n",
+			path);
+	return rc;
+}
+
+static int open_rows(struct run_dir *dir, int flags)
+{
+	char path[1100];
+	struct stat stat;
+
+	snprintf(path, sizeof path, "%s/rows.jsonl", dir->path);
+	dir->rows_fd = open(path, flags | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
+	if (dir->rows_fd < 0)
+		return failed(path, "open this file for writing");
+	if (fstat(dir->rows_fd, &stat) < 0)
+		return failed(path, "read its size");
+	dir->size = stat.st_size;
+	return 0;
+}
+
+static int write_run_json(const char *directory, const struct plan *plan)
+{
+	char path[1100];
+	json_t *object =
+		json_pack("{si sI so so}", "schema", SCHEMA, "started_s", (json_int_t)time(NULL),
+			  "host", host_fingerprint(), "plan", plan_to_json(plan));
+	int rc = 0;
+
+	snprintf(path, sizeof path, "%s/run.json", directory);
+	errno = ENOMEM;
+	if (object == NULL || json_dump_file(object, path, JSON_INDENT(1)) < 0)
+		rc = failed(path, "write this file");
+	json_decref(object);
+	return rc;
+}
+
+int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan)
+{
+	int rc;
+
+	if (path != NULL && strlen(path) >= sizeof dir->path) {
+		fprintf(stderr, "poolbench: --out: this path is too long\n");
+		return -ENAMETOOLONG;
+	}
+	if (path != NULL)
+		snprintf(dir->path, sizeof dir->path, "%s", path);
+	else
+		name_by_time(dir->path, sizeof dir->path);
+	rc = make_directories(dir->path);
+	if (rc == 0)
+		rc = check_empty(dir->path);
+	if (rc == 0)
+		rc = write_run_json(dir->path, plan);
+	return rc ? rc : open_rows(dir, O_CREAT | O_EXCL);
+}
+
+static int read_plan(const char *directory, struct plan *plan)
+{
+	char path[1100], why[256];
+	json_error_t error;
+	json_t *object, *schema;
+	int rc = -EINVAL;
+
+	snprintf(path, sizeof path, "%s/run.json", directory);
+	object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+	schema = json_object_get(object, "schema");
+	if (object == NULL)
+		snprintf(why, sizeof why, "line %d: %s", error.line, error.text);
+	else if (!json_is_integer(schema) || json_integer_value(schema) != SCHEMA)
+		snprintf(why, sizeof why, "not a run of this version of poolbench");
+	else
+		rc = plan_from_json(plan, json_object_get(object, "plan"), why, sizeof why);
+	json_decref(object);
+	if (rc < 0)
+		fprintf(stderr, "poolbench: %s: %s\n", path, why);
+	return rc;
+}
+
+/* Where the last whole row ends: the first part of a row may be there if a write was interrupted. */
+static int cut_last_row(struct run_dir *dir, const struct rows *rows)
+{
+	char path[1100], *line = NULL;
+	size_t room = 0;
+	int64_t size = 0;
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/rows.jsonl", dir->path);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return failed(path, "read this file");
+	for (size_t i = 0; i < rows->count; i++)
+		size += getline(&line, &room, file);
+	free(line);
+	fclose(file);
+	if (ftruncate(dir->rows_fd, size) < 0)
+		return failed(path, "remove its broken last row");
+	dir->size = size;
+	return 0;
+}
+
+int run_dir_resume(struct run_dir *dir, const char *path, struct plan *plan, struct rows *rows)
+{
+	char why[512];
+	bool truncated;
+	int rc = read_plan(path, plan);
+
+	if (rc < 0)
+		return rc;
+	rc = rows_load(rows, path, &truncated, why, sizeof why);
+	if (rc < 0) {
+		fprintf(stderr, "poolbench: %s\n", why);
+		return rc;
+	}
+	snprintf(dir->path, sizeof dir->path, "%s", path);
+	rc = open_rows(dir, 0);
+	return rc == 0 && truncated ? cut_last_row(dir, rows) : rc;
+}
+
+int run_dir_append(struct run_dir *dir, const struct record *record)
+{
+	char *line = record_format(record);
+	size_t size = line ? strlen(line) : 0;
+	ssize_t written = -1;
+
+	errno = ENOMEM;
+	if (line != NULL)
+		written = write(dir->rows_fd, line, size);
+	free(line);
+	if (written == (ssize_t)size) {
+		dir->size += written;
+		return 0;
+	}
+	if (written >= 0)
+		errno = ENOSPC; /* a short write to a file means that */
+	int rc = failed(dir->path, "append a row");
+	if (ftruncate(dir->rows_fd, dir->size) < 0)
+		failed(dir->path, "remove the broken row");
+	return rc;
+}
+
+void run_dir_close(struct run_dir *dir)
+{
+	if (dir->rows_fd >= 0)
+		close(dir->rows_fd);
+	dir->rows_fd = -1;
+}

@@ -1,0 +1,29 @@
+/*
+ * run_dir.h - the directory of a run while it is written: run.json once, rows.jsonl row by row.
+ */
+#ifndef HARNESS_RUN_DIR_H
+#define HARNESS_RUN_DIR_H
+
+#include "harness/plan.h"
+
+struct run_dir {
+	char path[1024];
+	int rows_fd;
+	int64_t size; /* of rows.jsonl: whole rows only */
+};
+
+/* Makes the directory (and those above it), which must be new or empty, and writes run.json. path NULL: one named after the
+ * time, under results/. 0 or -errno after one line on stderr. */
+int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan);
+
+/* Opens an interrupted run: its plan and its rows; a row cut short at the end is removed. 0 or
+ * -errno after one line on stderr. plan_free and rows_free in any case. */
+int run_dir_resume(struct run_dir *dir, const char *path, struct plan *plan, struct rows *rows);
+
+/* Appends one row by one write. When that fails (disk full) the file is cut back to its whole rows:
+ * -errno after one line on stderr. */
+int run_dir_append(struct run_dir *dir, const struct record *record);
+
+void run_dir_close(struct run_dir *dir);
+
+#endif

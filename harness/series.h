@@ -1,0 +1,47 @@
+/*
+ * series.h - rows seen as series: the invocations of one cell together, their intervals, and pairs by round.
+ */
+#ifndef HARNESS_SERIES_H
+#define HARNESS_SERIES_H
+
+#include "harness/record.h"
+#include "harness/stats.h"
+
+#define CONFIDENCE 0.95
+#define PAIRS_MAX 256 /* rounds that are looked at; later ones are left out */
+
+/* The rows of one cell in order of their rounds. */
+struct group {
+	const struct cell *cell;
+	const struct record *const *at;
+	size_t count;
+};
+
+/* Sorted by backend (in the order of the pool table, baselines first), variant, workload, payload, parent, chunk,
+ * workers, work. Valid as long as the rows are. */
+struct groups {
+	struct group *at;
+	size_t count;
+	const struct record **order; /* what the groups point into */
+};
+
+int groups_make(struct groups *groups, const struct rows *rows); /* 0 or -ENOMEM */
+void groups_free(struct groups *groups);
+
+/* Rank of a backend's name in tables and legends: baselines, then the pool table; unknown names last. */
+int backend_rank(const char *backend);
+
+struct interval group_ns(const struct group *group); /* ns per task, over rounds */
+/* Time of `baseline` over time of `group`, paired by round: > 1 where group is the faster one. */
+struct interval group_speedup(const struct group *group, const struct group *baseline);
+/* The row of that round, NULL: it has none. */
+const struct record *group_round(const struct group *group, int round);
+int group_last_round(const struct group *group);
+
+/* A writer of tables: "\t%.6g" for each of low, mid, high; "?" for an end that too few rounds leave unknown. */
+void put_interval(FILE *file, const struct interval *interval);
+
+/* "12.3 us": a time for people. Returns text. */
+const char *time_text(double ns, char text[24]);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * test_cell.c - measuring cells in this process: what is right is verified, what is wrong is found, what makes no sense
+ * is refused.
+ */
+#include "harness/bench.h"
+#include "harness/cell.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const struct cell_setup setup = { .seed = 1 };
+
+static struct cell make_cell(const char *backend, const char *variant, const char *workload)
+{
+	struct cell cell = { .tasks = 100, .workers = 2, .batch_ns = 100000, .batches = 2 };
+
+	snprintf(cell.backend, sizeof cell.backend, "%s", backend);
+	snprintf(cell.variant, sizeof cell.variant, "%s", variant);
+	snprintf(cell.workload, sizeof cell.workload, "%s", workload);
+	return cell;
+}
+
+static void assert_verified(const struct cell *cell)
+{
+	struct record record;
+
+	if (cell_measure(cell, &setup, &record) != CELL_DONE)
+		fail_msg("%s %s %s: %s", cell->backend, cell->variant, cell->workload,
+			 record.error);
+	assert_true(record.verified);
+	assert_int_equal(record.samples, cell->batches);
+	for (int i = 0; i < record.samples; i++)
+		assert_true(record.ns_per_task[i] > 0);
+	assert_true(record.calls >= (uint64_t)cell->batches);
+	assert_true(record.clock_ns > 0);
+}
+
+static void assert_cell_refused(const struct cell *cell, const char *said)
+{
+	struct record record;
+
+	assert_int_equal(cell_measure(cell, &setup, &record), CELL_REFUSED);
+	assert_false(record.verified);
+	if (strstr(record.error, said) == NULL)
+		fail_msg("'%s' does not say '%s'", record.error, said);
+}
+
+static void baselines_on_any_workload_are_verified(void **state)
+{
+	struct cell cell = make_cell("loop", "map", "add");
+
+	(void)state;
+	assert_verified(&cell);
+	cell = make_cell("forked", "map", "add");
+	assert_verified(&cell);
+	cell = make_cell("forked", "map", "square");
+	cell.tasks = 3;
+	cell.workers = 7;
+	assert_verified(&cell);
+}
+
+static void forked_counts_what_its_children_used(void **state)
+{
+	struct cell cell = make_cell("forked", "map", "spin");
+	struct record record;
+
+	(void)state;
+	cell.work = 10000;
+	cell.tasks = 1000;
+	assert_int_equal(cell_measure(&cell, &setup, &record), CELL_DONE);
+	/* the serial loop's time, spent by the children: more than half of it must be seen */
+	assert_true((double)(record.user_ns + record.system_ns) >
+		    0.5 * record.serial_ns_per_task * 1000 * (double)record.calls);
+}
+
+static void every_row_opens_on_the_clock(void **state)
+{
+	const struct pool_backend_info *row;
+
+	(void)state;
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
+		struct cell cell = make_cell(row->name, "open", "square");
+		cell.parent_bytes = 1 << 20;
+		assert_verified(&cell);
+	}
+}
+
+static void every_row_maps_memory_of_the_pool(void **state)
+{
+	const struct pool_backend_info *row;
+
+	(void)state;
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
+		struct cell cell = make_cell(row->name, "map", "square");
+		cell.pool_memory = true;
+		assert_verified(&cell);
+	}
+}
+
+static void many_tasks_are_verified(void **state)
+{
+	struct cell cell = make_cell("fork-shm", "map", "square");
+
+	(void)state;
+	cell.tasks = 1000000;
+	assert_verified(&cell);
+}
+
+static void map_of_two_columns_is_refused_with_advice(void **state)
+{
+	struct cell cell = make_cell("serial", "map", "add");
+
+	(void)state;
+	assert_cell_refused(&cell, "starmap");
+	cell = make_cell("serial", "starmap", "square");
+	assert_verified(&cell);
+}
+
+static void unknown_names_are_refused_with_the_known_ones(void **state)
+{
+	struct cell cell = make_cell("nosuch", "map", "square");
+
+	(void)state;
+	assert_cell_refused(&cell, "fork-pipe");
+	cell = make_cell("loop", "nosuch", "square");
+	assert_cell_refused(&cell, "imap_unordered");
+	cell = make_cell("loop", "map", "nosuch");
+	assert_cell_refused(&cell, "stream");
+}
+
+static void bad_numbers_are_refused(void **state)
+{
+	struct cell cell = make_cell("loop", "map", "square");
+
+	(void)state;
+	cell.workers = 0;
+	assert_cell_refused(&cell, "workers");
+	cell = make_cell("loop", "map", "square");
+	cell.batches = SAMPLES_MAX + 1;
+	assert_cell_refused(&cell, "batches");
+	cell = make_cell("loop", "map", "square");
+	cell.chunk = -1;
+	assert_cell_refused(&cell, "chunk");
+	cell = make_cell("loop", "imap", "square");
+	assert_cell_refused(&cell, "map");
+	cell = make_cell("loop", "map", "square");
+	cell.pool_memory = true;
+	assert_cell_refused(&cell, "own");
+	cell = make_cell("loop", "map", "square");
+	cell.payload_bytes = 5;
+	assert_cell_refused(&cell, "payload");
+}
+
+static void check_of_one_wrong_byte_finds_its_item(void **state)
+{
+	unsigned char arena[2 * 4 * 8] = { 0 }, expected[4 * 8] = { 0 };
+	struct bench bench = { .work = { .tasks = 4, .result_size = 8, .expected = expected },
+			       .arena = arena,
+			       .call_bytes = 32 };
+
+	(void)state;
+	assert_int_equal(bench_check(&bench, 2), 0);
+	arena[32 + 2 * 8 + 7] = 1; /* the second call's item 2 */
+	assert_int_equal(bench_check(&bench, 1), 0);
+	assert_int_equal(bench_check(&bench, 2), -EBADMSG);
+	assert_non_null(strstr(bench.why, "item 2 "));
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(baselines_on_any_workload_are_verified),
+		cmocka_unit_test(forked_counts_what_its_children_used),
+		cmocka_unit_test(every_row_opens_on_the_clock),
+		cmocka_unit_test(every_row_maps_memory_of_the_pool),
+		cmocka_unit_test(many_tasks_are_verified),
+		cmocka_unit_test(map_of_two_columns_is_refused_with_advice),
+		cmocka_unit_test(unknown_names_are_refused_with_the_known_ones),
+		cmocka_unit_test(bad_numbers_are_refused),
+		cmocka_unit_test(check_of_one_wrong_byte_finds_its_item),
+	};
+
+	pool_main(&argc, &argv);
+	alarm(120);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,446 @@
+/*
+ * test_report.c - what is derived from rows whose truth is known, and the page made of them.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "harness/grid.h"
+#include "harness/html.h"
+#include "harness/plot.h"
+#include "harness/report.h"
+#include "harness/series.h"
+
+#define ROUNDS 8
+#define DRIFT 1.005 /* median over the rounds of the factor that add() puts in */
+
+struct fixture {
+	char run[64];
+	struct rows rows;
+	char finding[600];
+	char *text; /* the last file read */
+};
+
+static const char *process_pool(void)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+
+	assert_true(grid_rows(PICK_PROCESSES, row) > 0);
+	return row[0]->name;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	strcpy(f->run, "/tmp/poolbench-report-XXXXXX");
+	*state = f;
+	return mkdtemp(f->run) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	snprintf(command, sizeof command, "rm -rf %s", f->run);
+	rows_free(&f->rows);
+	free(f->text);
+	free(f);
+	return system(command);
+}
+
+static struct cell cell_of(const char *experiment, const char *backend, const char *variant,
+			   const char *workload)
+{
+	struct grid grid = { .scale = &(struct scale){ .cpus = 2 } };
+	struct cell cell = grid_cell(&grid, backend, variant, workload);
+
+	snprintf(cell.experiment, sizeof cell.experiment, "%s", experiment);
+	cell.tasks = 100;
+	cell.batches = 3;
+	cell.batch_ns = 1000000;
+	return cell;
+}
+
+/* The cell in all rounds; rounds differ by a common factor that paired statistics do not see. */
+static void add(struct fixture *f, const struct cell *cell, double ns, double serial_ns)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		double drift = 1 + 0.01 * (round % 2 ? round : -round);
+		struct record record = { .cell = *cell,
+					 .round = round,
+					 .verified = true,
+					 .samples = 3,
+					 .serial_ns_per_task = serial_ns * drift };
+		for (int i = 0; i < record.samples; i++)
+			record.ns_per_task[i] = ns * drift;
+		assert_int_equal(rows_add(&f->rows, &record), 0);
+	}
+}
+
+static void derive(struct fixture *f, const char *name)
+{
+	const struct experiment *experiment = experiment_find(name);
+	struct derivation d = { .run = f->run };
+	struct rows own;
+
+	assert_non_null(experiment);
+	assert_int_equal(experiment_rows(experiment, &f->rows, &own), 0);
+	d.rows = &own;
+	assert_int_equal(experiment->derive(&d), 0);
+	memcpy(f->finding, d.finding, sizeof f->finding);
+	rows_free(&own);
+}
+
+static const char *read_file(struct fixture *f, const char *name)
+{
+	char path[128];
+	size_t size;
+
+	snprintf(path, sizeof path, "%s/%s", f->run, name);
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	free(f->text);
+	f->text = calloc(1, 4u << 20);
+	size = fread(f->text, 1, (4u << 20) - 1, file);
+	fclose(file);
+	assert_true(size > 0);
+	return f->text;
+}
+
+/* The number in `column` (from 0) of the first line that begins with `start`. */
+static double number_at(const char *table, const char *start, int column)
+{
+	const char *line = table;
+
+	while (line && strncmp(line, start, strlen(start)) != 0) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	if (!line)
+		fail_msg("no line begins with '%s' in:\n%s", start, table);
+	for (int i = 0; i < column; i++)
+		line = strchr(line, '\t') + 1;
+	return strtod(line, NULL);
+}
+
+static void near(double got, double wanted)
+{
+	if (!(fabs(got - wanted) <= 1e-4 * fabs(wanted)))
+		fail_msg("got %g, wanted %g", got, wanted);
+}
+
+static void assert_contains(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("'%s' is not in: %.900s", part, text);
+}
+
+static void overhead_of_a_plus_b_over_c_is_fitted_exactly(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("overhead", process_pool(), "map", "noop");
+
+	for (cell.chunk = 1; cell.chunk <= 4096; cell.chunk *= 4)
+		add(f, &cell, 5 + 800.0 / (double)cell.chunk, 0);
+	cell.chunk = 0;
+	add(f, &cell, 6, 0);
+	derive(f, "overhead");
+	const char *fit = read_file(f, "tables/overhead-fit.tsv");
+	near(number_at(fit, process_pool(), 2), 5 * DRIFT);
+	near(number_at(fit, process_pool(), 3), 800 * DRIFT);
+	assert_contains(f->finding, "On this machine");
+}
+
+/* Efficiency 13/52 at granularity 2 x 52 ns and 351/468 at 2 x 468 ns: one half is crossed at their geometric mean. */
+static void granularity_crossing_is_where_it_was_put(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("granularity", "forked", "map", "spin");
+	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
+
+	cell.work = 1000;
+	add(f, &cell, 1000, 2000); /* one step a ns: the best rate */
+	pool.work = 13;
+	add(f, &pool, 52, 26);
+	pool.work = 351;
+	add(f, &pool, 468, 702);
+	derive(f, "granularity");
+	const char *table = read_file(f, "tables/granularity-metg.tsv");
+	double slow = 1 - 0.01 * 6, fast = 1 + 0.01 * 7;
+	near(number_at(table, process_pool(), 3), sqrt(104 * 936.0) * DRIFT);
+	assert_true(number_at(table, process_pool(), 4) >= sqrt(104 * 936.0) * slow * 0.999);
+	assert_true(number_at(table, process_pool(), 5) <= sqrt(104 * 936.0) * fast * 1.001);
+	assert_contains(table, "METG90\t?\t?\t?\t0\t8\tnot reached");
+}
+
+static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
+{
+	struct fixture *f = *state;
+	struct cell loop = cell_of("scaling", "loop", "map", "spin");
+	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
+
+	loop.workers = 1;
+	pool.workers = pool_cpus();
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 625, 1000);
+	derive(f, "scaling");
+	const char *table = read_file(f, "tables/scaling.tsv");
+	for (int column = 2; column <= 4; column++) /* drift cancels: the interval is a point */
+		near(number_at(table, process_pool(), column), 1.6);
+	assert_contains(f->finding, "1.60 times");
+	assert_contains(f->finding, "Amdahl's law is not fitted");
+}
+
+static void startup_slope_per_gib_is_fitted(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("startup", process_pool(), "open", "noop");
+
+	for (int mib = 1; mib <= 256; mib *= 4) {
+		cell.parent_bytes = (uint64_t)mib << 20;
+		add(f, &cell, 100e3 + 30e6 * mib / 1024, 0);
+	}
+	derive(f, "startup");
+	const char *table = read_file(f, "tables/startup-reuse.tsv");
+	near(number_at(table, process_pool(), 1), 100 * DRIFT);
+	near(number_at(table, process_pool(), 2), 30 * DRIFT);
+}
+
+static void real_choice_names_the_faster_pool_and_the_loss(void **state)
+{
+	struct fixture *f = *state;
+	const char *loads[] = { "primes", "skew" };
+	const double ns[] = { 600, 1200 };
+
+	for (int i = 0; i < 2; i++) {
+		struct cell loop = cell_of("real", "loop", "map", loads[i]);
+		struct cell pool = cell_of("real", process_pool(), "map", loads[i]);
+		add(f, &loop, 1000, 1000);
+		add(f, &pool, ns[i], 1000);
+	}
+	derive(f, "real");
+	const char *table = read_file(f, "tables/real-choice.tsv");
+	near(number_at(table, "primes", 2), 1 / 0.6);
+	assert_contains(table, "\tyes\n");
+	assert_contains(table, "\tno\n");
+	assert_contains(f->finding, "slower for skew");
+}
+
+static void findings_without_enough_rows_say_so(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell;
+
+	for (unsigned i = 0; experiment_at(i); i++) {
+		cell = cell_of(experiment_at(i)->name, "forked", "map", "noop");
+		add(f, &cell, 10, 0);
+		derive(f, experiment_at(i)->name);
+		assert_true(strlen(f->finding) > 20);
+		assert_null(strstr(f->finding, "On this machine"));
+	}
+}
+
+static void rows_that_failed_do_not_count(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("real", "loop", "map", "primes");
+	struct rows own;
+
+	add(f, &cell, 10, 10);
+	f->rows.at[0].verified = false;
+	strcpy(f->rows.at[1].error, "broken");
+	f->rows.at[2].samples = 0;
+	assert_int_equal(experiment_rows(experiment_find("real"), &f->rows, &own), 0);
+	assert_int_equal(own.count, ROUNDS - 3);
+	rows_free(&own);
+}
+
+static void write_file(struct fixture *f, const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", f->run, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void write_rows(struct fixture *f)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/rows.jsonl", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	for (size_t i = 0; i < f->rows.count; i++) {
+		char *line = record_format(&f->rows.at[i]);
+		assert_non_null(line);
+		fputs(line, file);
+		free(line);
+	}
+	assert_int_equal(fclose(file), 0);
+}
+
+static void write_real_run(struct fixture *f)
+{
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell pool = cell_of("real", process_pool(), "map", "primes");
+	struct cell alien = cell_of("real", "<i>alien</i>", "map", "primes");
+
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 520, 1000);
+	add(f, &alien, 900, 1000);
+	write_rows(f);
+	write_file(f, "run.json",
+		   "{\"host\":{\"cpu_model\":\"<script>alert('x')</script> & co\",\"cpus\":2}}");
+}
+
+/* Runs a command of poolbench with stderr in RUN/stderr; returns its exit status. */
+static int command(struct fixture *f, int (*entry)(int, char **), const char *run)
+{
+	char path[128];
+	char *argv[] = { "command", (char *)run, NULL };
+
+	snprintf(path, sizeof path, "%s/stderr", f->run);
+	fflush(NULL);
+	int out = dup(1), err = dup(2);
+	assert_non_null(freopen(path, "w", stderr));
+	assert_non_null(freopen("/dev/null", "w", stdout));
+	int status = entry(2, argv);
+	fflush(NULL);
+	dup2(out, 1);
+	dup2(err, 2);
+	close(out);
+	close(err);
+	return status;
+}
+
+static void assert_one_line(const char *text)
+{
+	assert_non_null(strchr(text, '\n'));
+	assert_string_equal(strchr(text, '\n'), "\n");
+}
+
+static void report_is_one_page_with_figures_and_escaped_data(void **state)
+{
+	struct fixture *f = *state;
+
+	write_real_run(f);
+	assert_int_equal(command(f, report_main, f->run), 0);
+	const char *page = read_file(f, "report.html");
+	assert_contains(page, "<svg");
+	assert_contains(page, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; co");
+	assert_contains(page, "&lt;i&gt;alien");
+	assert_null(strstr(page, "<script"));
+	assert_null(strstr(page, "<i>alien"));
+	assert_null(strstr(page, "src="));
+	assert_null(strstr(page, f->run));
+	assert_contains(read_file(f, "summary.md"), "| primes |");
+}
+
+static void plot_draws_both_kinds_of_figure(void **state)
+{
+	struct fixture *f = *state;
+
+	write_real_run(f);
+	assert_int_equal(command(f, plot_main, f->run), 0);
+	assert_contains(read_file(f, "plots/real.svg"), "</svg>");
+	assert_memory_equal(read_file(f, "plots/real.png"), "\x89PNG", 4);
+}
+
+static void missing_run_is_refused_in_one_line(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(command(f, report_main, "/nonexistent/run"), 2);
+	assert_one_line(read_file(f, "stderr"));
+	assert_int_equal(command(f, plot_main, "/nonexistent/run"), 2);
+	assert_one_line(read_file(f, "stderr"));
+}
+
+static void corrupt_row_is_refused_with_its_number(void **state)
+{
+	struct fixture *f = *state;
+
+	write_file(f, "rows.jsonl", "{\"broken\":\n{}\n");
+	assert_int_equal(command(f, plot_main, f->run), 2);
+	assert_contains(read_file(f, "stderr"), "1");
+	assert_one_line(f->text);
+}
+
+static void corrupt_run_json_is_refused_and_no_report_appears(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	write_real_run(f);
+	write_file(f, "run.json", "{\"host\":");
+	assert_int_equal(command(f, report_main, f->run), 2);
+	assert_one_line(read_file(f, "stderr"));
+	snprintf(path, sizeof path, "%s/report.html", f->run);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void missing_gnuplot_is_named_in_one_line(void **state)
+{
+	struct fixture *f = *state;
+	char *path = strdup(getenv("PATH"));
+
+	write_real_run(f);
+	setenv("PATH", "/nonexistent", 1);
+	int status = command(f, plot_main, f->run);
+	setenv("PATH", path, 1);
+	free(path);
+	assert_int_equal(status, 2);
+	assert_contains(read_file(f, "stderr"), "gnuplot");
+	assert_one_line(f->text);
+}
+
+static void html_text_escapes_what_is_markup(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/text", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	html_text(file, "a<b> & \"c\" 'd'");
+	fclose(file);
+	assert_string_equal(read_file(f, "text"), "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
+		TEST(granularity_crossing_is_where_it_was_put),
+		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
+		TEST(startup_slope_per_gib_is_fitted),
+		TEST(real_choice_names_the_faster_pool_and_the_loss),
+		TEST(findings_without_enough_rows_say_so),
+		TEST(rows_that_failed_do_not_count),
+		TEST(report_is_one_page_with_figures_and_escaped_data),
+		TEST(plot_draws_both_kinds_of_figure),
+		TEST(missing_run_is_refused_in_one_line),
+		TEST(corrupt_row_is_refused_with_its_number),
+		TEST(corrupt_run_json_is_refused_and_no_report_appears),
+		TEST(missing_gnuplot_is_named_in_one_line),
+		TEST(html_text_escapes_what_is_markup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,226 @@
+/* arena.c - see arena.h. */
+#include "pools/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+enum {
+	SMALLEST = 7,     /* 2^7 = 128 bytes with the head */
+	CARVED = 12,      /* classes below one page are carved */
+	CARVE_CLASS = 16, /* from blocks of 64 KiB */
+	RETURNED = 26,    /* blocks of 64 MiB and more give their pages back when freed */
+};
+static const uint64_t SIZE_MIN = UINT64_C(64) << 20;
+
+/* A stack's head: offset/64 in the low 40 bits, a tag above. */
+struct arena_head {
+	_Alignas(64) uint64_t bump; /* fetch-and-add: what was never handed out begins here */
+	_Alignas(64) uint64_t stack[ARENA_CLASSES];
+};
+
+struct block {
+	uint64_t next;   /* on a free stack: offset/64 of the next one; relaxed, checked by the head's tag */
+	uint64_t backed; /* bytes for which pages are allocated */
+	uint64_t class;
+};
+_Static_assert(sizeof(struct block) <= ARENA_BLOCK_HEAD, "a block's head fits");
+
+#define UNITS_MASK ((UINT64_C(1) << 40) - 1)
+
+static int try_size(struct arena *arena, uint64_t size)
+{
+	if (ftruncate(arena->fd, (off_t)size) < 0)
+		return -errno;
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	arena->base = at;
+	arena->size = size;
+	arena->head = at;
+	return 0;
+}
+
+/* Four times the memory there is: address space is no limit before memory is. Less where that is refused. */
+static uint64_t wanted_size(void)
+{
+	struct sysinfo info;
+	if (sysinfo(&info) < 0)
+		return SIZE_MIN;
+	uint64_t size = SIZE_MIN;
+	while (size < (uint64_t)info.totalram * info.mem_unit * 4)
+		size *= 2;
+	return size;
+}
+
+static int back(struct arena *arena, uint64_t at, uint64_t bytes)
+{
+	int rc;
+	do
+		rc = fallocate(arena->fd, 0, (off_t)at, (off_t)bytes);
+	while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : 0;
+}
+
+int arena_open(struct arena *arena)
+{
+	arena->fd = memfd_create("pool-arena", MFD_CLOEXEC);
+	if (arena->fd < 0)
+		return -errno;
+	int rc = -ENOMEM;
+	for (uint64_t size = wanted_size(); rc < 0 && size >= SIZE_MIN; size /= 2)
+		rc = try_size(arena, size);
+	if (rc == 0)
+		rc = back(arena, 0, sizeof(struct arena_head));
+	if (rc < 0) {
+		arena_close(arena);
+		return rc;
+	}
+	arena->head->bump = 4096;
+	return 0;
+}
+
+int arena_attach(struct arena *arena, int fd, uint64_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	*arena = (struct arena){ .base = at, .size = size, .fd = fd, .head = at };
+	return 0;
+}
+
+void arena_close(struct arena *arena)
+{
+	if (arena->base)
+		munmap(arena->base, arena->size);
+	if (arena->fd >= 0)
+		close(arena->fd);
+	*arena = (struct arena){ .fd = -1 };
+}
+
+bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes)
+{
+	const unsigned char *at = memory;
+	return at >= arena->base && at < arena->base + arena->size && bytes <= (uint64_t)(arena->base + arena->size - at);
+}
+
+static unsigned class_of(uint64_t bytes)
+{
+	unsigned class = SMALLEST;
+	while (class < ARENA_CLASSES && UINT64_C(1) << class < bytes)
+		class++;
+	return class;
+}
+
+static struct block *block_at(const struct arena *arena, uint64_t offset)
+{
+	return (struct block *)(void *)(arena->base + offset);
+}
+
+/* Acquire pairs with the release in push: the block's head is seen as it was pushed. */
+static struct block *pop(struct arena *arena, unsigned class)
+{
+	uint64_t *stack = &arena->head->stack[class];
+	uint64_t head = __atomic_load_n(stack, __ATOMIC_ACQUIRE);
+	while (head & UNITS_MASK) {
+		struct block *block = block_at(arena, (head & UNITS_MASK) * 64);
+		uint64_t next = __atomic_load_n(&block->next, __ATOMIC_RELAXED);
+		uint64_t after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | next;
+		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return block;
+	}
+	return NULL;
+}
+
+static void push(struct arena *arena, struct block *block)
+{
+	uint64_t *stack = &arena->head->stack[block->class];
+	uint64_t unit = arena_offset(arena, block) / 64, head = __atomic_load_n(stack, __ATOMIC_RELAXED), after;
+	do {
+		__atomic_store_n(&block->next, head & UNITS_MASK, __ATOMIC_RELAXED);
+		after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | unit;
+	} while (!__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+/* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not in memory. */
+static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
+{
+	const uint64_t size = UINT64_C(1) << class;
+	uint64_t at = __atomic_load_n(&arena->head->bump, __ATOMIC_RELAXED);
+	do {
+		if (size > arena->size || at > arena->size - size) {
+			errno = ENOMEM;
+			return NULL;
+		}
+	} while (!__atomic_compare_exchange_n(&arena->head->bump, &at, at + size, true, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	int rc = back(arena, at, bytes);
+	if (rc < 0) {
+		errno = -rc;
+		return NULL;
+	}
+	struct block *block = block_at(arena, at);
+	*block = (struct block){ .backed = bytes, .class = class };
+	return block;
+}
+
+/* Small blocks: a whole one is cut up, the first piece is ours. */
+static struct block *carve(struct arena *arena, unsigned class)
+{
+	const uint64_t size = UINT64_C(1) << class, whole = UINT64_C(1) << CARVE_CLASS;
+	struct block *first = fresh(arena, CARVE_CLASS, whole);
+	if (!first)
+		return NULL;
+	for (uint64_t at = size; at < whole; at += size) {
+		struct block *piece = (struct block *)(void *)((unsigned char *)first + at);
+		*piece = (struct block){ .backed = size, .class = class };
+		push(arena, piece);
+	}
+	*first = (struct block){ .backed = size, .class = class };
+	return first;
+}
+
+static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes)
+{
+	struct block *block = pop(arena, class);
+	if (!block || block->backed >= bytes)
+		return block;
+	int rc = back(arena, arena_offset(arena, block), bytes);
+	if (rc < 0) {
+		push(arena, block);
+		errno = -rc;
+		return NULL;
+	}
+	block->backed = bytes;
+	return block;
+}
+
+void *arena_alloc(struct arena *arena, uint64_t bytes)
+{
+	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
+	unsigned class = class_of(need);
+	if (need < bytes || class >= ARENA_CLASSES) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	errno = 0;
+	struct block *block = reuse(arena, class, need);
+	if (!block && errno == 0)
+		block = class < CARVED ? carve(arena, class) : fresh(arena, class, need);
+	return block ? (unsigned char *)block + ARENA_BLOCK_HEAD : NULL;
+}
+
+void arena_free(struct arena *arena, void *memory)
+{
+	if (!memory)
+		return;
+	struct block *block = (struct block *)(void *)((unsigned char *)memory - ARENA_BLOCK_HEAD);
+	if (block->class >= RETURNED && block->backed > 4096) {
+		fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)arena_offset(arena, block) + 4096, (off_t)((UINT64_C(1) << block->class) - 4096));
+		block->backed = 4096;
+	}
+	push(arena, block);
+}

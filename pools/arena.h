@@ -1,0 +1,47 @@
+/*
+ * arena.h - memory that all processes of a pool share, allocated and freed without locks.
+ *
+ * DESIGN. One memfd, mapped whole by everybody at whatever address; blocks are named by their offset. It is larger than
+ * memory and sparse: what a block needs is allocated by fallocate when the block is handed out, so running out is
+ * an error then and not SIGBUS later. Blocks come in powers of two; free ones wait on a stack a size (Treiber,
+ * "Systems programming: coping with parallelism", 1986), whose head carries a tag against the ABA problem. A process
+ * killed in the middle of it leaks at most the block it was taking; nothing is left locked or torn.
+ */
+#ifndef POOLS_ARENA_H
+#define POOLS_ARENA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ARENA_CLASSES = 48, ARENA_BLOCK_HEAD = 64 };
+
+struct arena_head; /* in shared memory, at offset 0 */
+
+struct arena {
+	unsigned char *base;
+	uint64_t size;
+	int fd;
+	struct arena_head *head;
+};
+
+int arena_open(struct arena *arena);                        /* 0 or -errno */
+int arena_attach(struct arena *arena, int fd, uint64_t size); /* the fd is then the arena's */
+void arena_close(struct arena *arena);
+
+/* 64-byte aligned, content unspecified; NULL with errno ENOMEM or ENOSPC. Any process. */
+void *arena_alloc(struct arena *arena, uint64_t bytes);
+void arena_free(struct arena *arena, void *memory); /* NULL is fine. Any process */
+
+bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes);
+
+static inline uint64_t arena_offset(const struct arena *arena, const void *memory)
+{
+	return (uint64_t)((const unsigned char *)memory - arena->base);
+}
+
+static inline void *arena_at(const struct arena *arena, uint64_t offset)
+{
+	return arena->base + offset;
+}
+
+#endif

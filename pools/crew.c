@@ -1,0 +1,489 @@
+/*
+ * crew.c - the workers as the parent sees them: started, watched, stopped, replaced.
+ *
+ * DESIGN. The keeper thread starts every worker, first ones and replacements (see pool_core.h for why), and leads when work
+ * needs the parent and nobody waits. Deaths are noticed by whoever leads.
+ *
+ * Replacement backs off: 10 ms, doubled with each start or initialisation that fails in a row, up to 1 s. When
+ * INIT_ATTEMPTS initialisations failed in a row and no worker is fit, the pool is broken: everything queued
+ * and everything new is POOL_INIT_FAILED. Being killed from outside before the first task is bad luck, not a failed
+ * initialisation, and is only counted up to BAD_LUCK_MAX.
+ *
+ * Killing one running item must not hit the next one of the same worker: the worker is stopped (SIGSTOP) first, looked
+ * at, and then killed or continued.
+ */
+#include "pools/pool_core.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { INIT_ATTEMPTS = 3, BAD_LUCK_MAX = 100, START_ATTEMPTS = 8 };
+static const int64_t BACKOFF_NS = 10000000, BACKOFF_MAX_NS = 1000000000;
+static const int64_t INIT_TIMEOUT_NS = INT64_C(10000000000);
+static const int64_t STOP_WAIT_NS = 20000000; /* how long a SIGSTOP may take to be seen */
+
+static struct pool_ledger *ledger_of(const struct pool *pool, int worker)
+{
+	return &pool->board->ledger[worker];
+}
+
+static uint32_t phase_of(const struct pool *pool, int worker)
+{
+	return __atomic_load_n(&ledger_of(pool, worker)->phase, __ATOMIC_ACQUIRE);
+}
+
+void crew_want_keeper(struct pool *pool)
+{
+	if (pool->keeper_runs)
+		pthread_cond_signal(&pool->keeper_wake);
+}
+
+/* ---- starting ---- */
+
+static void want(struct pool *pool, int worker, int failures)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	if (pool->stopping || pool->broken) {
+		hand->state = HAND_GONE;
+		return;
+	}
+	int64_t delay = failures ? BACKOFF_NS << (failures < 8 ? failures - 1 : 7) : 0;
+	hand->state = HAND_WANTED;
+	hand->not_before_ns = pool_now_ns() + (delay < BACKOFF_MAX_NS ? delay : BACKOFF_MAX_NS);
+	if (!delay)
+		hand->not_before_ns = 0;
+	crew_want_keeper(pool);
+}
+
+static bool any_running(const struct pool *pool)
+{
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state == HAND_RUNNING)
+			return true;
+	return false;
+}
+
+/* During open every failure counts; later the pool goes on with fewer workers unless none can be had. */
+static void start_failed(struct pool *pool, int worker, int error)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	if (!pool->opened) {
+		pool->start_error = error;
+		hand->state = HAND_GONE;
+		return;
+	}
+	pool->start_failures++;
+	if (pool->start_failures >= START_ATTEMPTS && !any_running(pool)) {
+		pool->broken = error;
+		job_stop_all(pool, error);
+	}
+	want(pool, worker, pool->start_failures);
+}
+
+static void start_succeeded(struct pool *pool, int worker, const struct pool_body *body)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	pool->start_failures = 0;
+	hand->body = *body;
+	hand->pid = body->pid;
+	hand->state = HAND_RUNNING;
+	hand->starts++;
+	hand->stop_reason = hand->init_reason = 0;
+	hand->started_ns = pool_now_ns();
+	if (body->pidfd >= 0)
+		pump_watch_body(pool, body->pidfd, worker);
+}
+
+static void fill_ticket(const struct pool *pool, int worker, struct pool_ticket *ticket)
+{
+	*ticket = (struct pool_ticket){
+		.worker = worker,
+		.parent = (int32_t)pool->owner,
+		.board_fd = pool->board_fd,
+		.fd = { -1, -1 },
+		.wake_fd = pool->wake_fd,
+	};
+	while (pool_backend_at((unsigned)ticket->transport) != pool->backend)
+		ticket->transport++;
+}
+
+/* Under the lock, which is let go while the process is made: copying page tables takes long. */
+static void start_one(struct pool *pool, int worker)
+{
+	const struct pool_backend *backend = pool->backend;
+	struct pool_launch launch = {
+		.ops = backend->transport,
+		.transport = pool->transport,
+		.board = pool->board,
+	};
+	struct pool_body body;
+	pool->hand[worker].state = HAND_STARTING;
+	fill_ticket(pool, worker, &launch.ticket);
+	ledger_of(pool, worker)->phase = POOL_PHASE_NEW;
+	ledger_of(pool, worker)->begun_ns = 0;
+	int rc = backend->transport->ticket(pool->transport, worker, &launch.ticket);
+	if (rc == 0) {
+		pthread_mutex_unlock(&pool->lock);
+		rc = backend->start->start(&launch, &body);
+		pthread_mutex_lock(&pool->lock);
+		backend->transport->started(pool->transport, worker);
+		if (rc < 0)
+			backend->transport->lost(pool->transport, worker);
+	}
+	if (rc == 0)
+		start_succeeded(pool, worker, &body);
+	else
+		start_failed(pool, worker, rc);
+	if (rc == 0 && pool->state == POOL_IS_TERMINATED)
+		backend->start->signal(&pool->hand[worker].body, SIGKILL);
+	pump_kick(pool);
+	pthread_cond_broadcast(&pool->changed);
+}
+
+/* ---- the keeper ---- */
+
+/* The next worker to start, or -1; *when_ns: when to look again. */
+static int next_wanted(const struct pool *pool, int64_t *when_ns)
+{
+	int64_t now = pool_now_ns();
+	*when_ns = INT64_MAX;
+	for (int i = 0; i < pool->workers; i++) {
+		const struct pool_hand *hand = &pool->hand[i];
+		if (hand->state != HAND_WANTED)
+			continue;
+		if (hand->not_before_ns <= now)
+			return i;
+		if (hand->not_before_ns < *when_ns)
+			*when_ns = hand->not_before_ns;
+	}
+	return -1;
+}
+
+static bool keeper_is_relieved(void *what)
+{
+	const struct pool *pool = what;
+	int64_t when;
+	return pool->keeper_quits || !pool->background || pool->waiters || next_wanted(pool, &when) >= 0;
+}
+
+static void keeper_rest(struct pool *pool, int64_t when_ns)
+{
+	struct timespec until = { when_ns / 1000000000, when_ns % 1000000000 };
+	if (pool->background && !pool->leading && !pool->waiters)
+		pump_wait(pool, keeper_is_relieved, pool, when_ns);
+	else if (when_ns == INT64_MAX)
+		pthread_cond_wait(&pool->keeper_wake, &pool->lock);
+	else
+		pthread_cond_timedwait(&pool->keeper_wake, &pool->lock, &until);
+}
+
+static void *keeper_main(void *what)
+{
+	struct pool *pool = what;
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->keeper_quits) {
+		int64_t when_ns;
+		int worker = next_wanted(pool, &when_ns);
+		if (worker >= 0)
+			start_one(pool, worker);
+		else
+			keeper_rest(pool, when_ns);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+/* A thread with all signals blocked: the host's handlers never run in it, nor in what it starts before exec. */
+int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(thread, NULL, main, argument);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -error;
+}
+
+static bool all_started(const struct pool *pool)
+{
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state == HAND_WANTED || pool->hand[i].state == HAND_STARTING)
+			return false;
+	return true;
+}
+
+int crew_open(struct pool *pool)
+{
+	if (!pool->backend->start)
+		return 0;
+	pthread_mutex_lock(&pool->lock);
+	for (int i = 0; i < pool->workers; i++)
+		pool->hand[i].state = HAND_WANTED;
+	int rc = crew_thread(&pool->keeper, keeper_main, pool);
+	pool->keeper_runs = rc == 0;
+	while (rc == 0 && !all_started(pool) && !pool->start_error)
+		pthread_cond_wait(&pool->changed, &pool->lock);
+	pool->opened = true;
+	pthread_mutex_unlock(&pool->lock);
+	return rc < 0 ? rc : pool->start_error;
+}
+
+void crew_close(struct pool *pool)
+{
+	if (!pool->keeper_runs)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->keeper_quits = true;
+	pump_kick(pool);
+	pthread_cond_signal(&pool->keeper_wake);
+	pthread_mutex_unlock(&pool->lock);
+	pthread_join(pool->keeper, NULL);
+	pool->keeper_runs = false;
+}
+
+/* ---- deaths ---- */
+
+static bool any_fit(const struct pool *pool)
+{
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state == HAND_RUNNING && phase_of(pool, i) >= POOL_PHASE_READY)
+			return true;
+	return false;
+}
+
+static bool killed_from_outside(const struct pool_hand *hand)
+{
+	if (hand->wait_status < 0 || !WIFSIGNALED(hand->wait_status) || hand->init_reason)
+		return false;
+	int number = WTERMSIG(hand->wait_status);
+	return number == SIGKILL || number == SIGTERM || number == SIGHUP || number == SIGINT;
+}
+
+static void note_init_failure(struct pool *pool, int worker)
+{
+	const struct pool_hand *hand = &pool->hand[worker];
+	const struct pool_ledger *ledger = ledger_of(pool, worker);
+	struct pool_failure *failure = &pool->init_failure;
+	char text[320];
+	free(failure->message);
+	*failure = (struct pool_failure){ .status = POOL_INIT_FAILED, .pid = hand->pid };
+	if (ledger->phase == POOL_PHASE_UNFIT) {
+		failure->code = ledger->code;
+		snprintf(text, sizeof text, "the initializer failed with code %d: %s", ledger->code, ledger->message);
+	} else if (hand->init_reason) {
+		snprintf(text, sizeof text, "the initializer took too long");
+	} else if (hand->wait_status >= 0 && WIFSIGNALED(hand->wait_status)) {
+		failure->signal = WTERMSIG(hand->wait_status);
+		snprintf(text, sizeof text, "the worker was killed by signal %d before it was ready", failure->signal);
+	} else {
+		failure->code = hand->wait_status >= 0 ? WEXITSTATUS(hand->wait_status) : -1;
+		snprintf(text, sizeof text, "the worker exited with code %d before it was ready", failure->code);
+	}
+	failure->message = strdup(text);
+}
+
+static void init_failed(struct pool *pool, int worker)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	note_init_failure(pool, worker);
+	pool->init_failures++;
+	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || hand->init_reason)) {
+		pool->broken = POOL_INIT_FAILED;
+		job_stop_all(pool, POOL_INIT_FAILED);
+	}
+	want(pool, worker, pool->init_failures);
+}
+
+static void replace(struct pool *pool, int worker)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	uint32_t phase = phase_of(pool, worker);
+	if (phase == POOL_PHASE_LEAVING) {
+		hand->recycled++;
+		want(pool, worker, 0);
+		return;
+	}
+	if (phase == POOL_PHASE_DONE && pool->stopping) {
+		hand->state = HAND_GONE;
+		return;
+	}
+	hand->deaths++;
+	pool->stats.restarts += pool->stopping ? 0 : 1;
+	if (phase >= POOL_PHASE_READY && phase != POOL_PHASE_UNFIT) {
+		pool->init_failures = pool->bad_luck = 0;
+		want(pool, worker, 0);
+	} else if (killed_from_outside(hand) && ++pool->bad_luck < BAD_LUCK_MAX) {
+		want(pool, worker, pool->bad_luck > 3);
+	} else {
+		init_failed(pool, worker);
+	}
+}
+
+static void ended(struct pool *pool, int worker)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	if (hand->state != HAND_RUNNING || !pool->backend->start->ended(&hand->body, &hand->wait_status))
+		return;
+	if (hand->body.pidfd >= 0) {
+		pool_unwatch(pool, hand->body.pidfd);
+		close(hand->body.pidfd);
+	}
+	hand->state = HAND_GONE;
+	hand->body = (struct pool_body){ .pidfd = -1 };
+	pool->backend->transport->lost(pool->transport, worker);
+	replace(pool, worker);
+	pool->news = true;
+}
+
+void crew_event(struct pool *pool, int worker)
+{
+	ended(pool, worker);
+}
+
+void crew_sweep(struct pool *pool)
+{
+	for (int i = 0; i < pool->workers && pool->backend->start; i++)
+		if (pool->hand[i].state == HAND_RUNNING && pool->hand[i].body.pidfd < 0)
+			ended(pool, i);
+}
+
+/* ---- stopping ---- */
+
+bool crew_gone(const struct pool *pool)
+{
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state != HAND_GONE)
+			return false;
+	return true;
+}
+
+/* A worker that is being started meanwhile is told by the transport like the others. */
+void crew_stop(struct pool *pool)
+{
+	pool->stopping = true;
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state == HAND_WANTED)
+			pool->hand[i].state = HAND_GONE;
+	pool->backend->transport->stop(pool->transport);
+}
+
+void crew_signal(struct pool *pool, int number, int reason)
+{
+	for (int i = 0; i < pool->workers; i++) {
+		struct pool_hand *hand = &pool->hand[i];
+		if (hand->state != HAND_RUNNING)
+			continue;
+		if (pool->backend->start->signal(&hand->body, number) == 0 && !hand->stop_reason)
+			hand->stop_reason = reason;
+	}
+}
+
+/* 'T' in /proc/PID/stat behind the command's closing parenthesis. */
+static bool is_stopped(pid_t pid)
+{
+	char path[64], text[512];
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return true;
+	size_t size = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	text[size] = '\0';
+	const char *end = strrchr(text, ')');
+	return !end || strchr("TtZX", end[1] == ' ' ? end[2] : 'Z');
+}
+
+static void hold_still(struct pool *pool, const struct pool_hand *hand)
+{
+	struct pool_body body = hand->body;
+	pool->backend->start->signal(&body, SIGSTOP);
+	int64_t until = pool_now_ns() + STOP_WAIT_NS;
+	while (!is_stopped(hand->pid) && pool_now_ns() < until)
+		sched_yield();
+}
+
+static void kill_or_continue(struct pool *pool, struct pool_hand *hand, bool guilty, int reason)
+{
+	if (guilty)
+		hand->stop_reason = reason;
+	pool->backend->start->signal(&hand->body, guilty ? SIGKILL : SIGCONT);
+}
+
+void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason)
+{
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	if (!(pool->backend->info.can & POOL_CAN_KILL) || !job->published)
+		return;
+	for (int i = 0; i < pool->workers; i++) {
+		struct pool_hand *hand = &pool->hand[i];
+		if (hand->state != HAND_RUNNING || hand->stop_reason || !ops->holds(pool->transport, i, job))
+			continue;
+		hold_still(pool, hand);
+		ops->reap(pool->transport);
+		kill_or_continue(pool, hand, ops->holds(pool->transport, i, job), reason);
+	}
+}
+
+/* ---- time limits ---- */
+
+static int64_t init_deadline(const struct pool *pool, int worker)
+{
+	int64_t limit = pool->options.initializer_timeout_ns;
+	if (!pool->options.initializer || limit < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
+		return INT64_MAX;
+	return pool->hand[worker].started_ns + (limit ? limit : INIT_TIMEOUT_NS);
+}
+
+static int64_t item_deadline(const struct pool *pool, int worker)
+{
+	const struct pool_ledger *ledger = ledger_of(pool, worker);
+	uint64_t begun = __atomic_load_n(&ledger->begun_ns, __ATOMIC_ACQUIRE);
+	uint64_t limit = __atomic_load_n(&ledger->limit_ns, __ATOMIC_ACQUIRE);
+	return begun && limit ? (int64_t)(begun + limit) : INT64_MAX;
+}
+
+static void stop_if_over(struct pool *pool, int worker)
+{
+	struct pool_hand *hand = &pool->hand[worker];
+	hold_still(pool, hand);
+	bool over = item_deadline(pool, worker) <= pool_now_ns();
+	kill_or_continue(pool, hand, over, POOL_TASK_TIMEOUT);
+}
+
+/* The items of a worker begin without telling us: look again after the shortest limit there is. */
+static int64_t item_timer(struct pool *pool, int worker, int64_t now_ns)
+{
+	int64_t deadline = item_deadline(pool, worker);
+	if (deadline <= now_ns)
+		stop_if_over(pool, worker);
+	return deadline;
+}
+
+int64_t crew_timers(struct pool *pool, int64_t now_ns)
+{
+	int64_t next = INT64_MAX;
+	for (int i = 0; i < pool->workers; i++) {
+		struct pool_hand *hand = &pool->hand[i];
+		if (hand->state != HAND_RUNNING || hand->stop_reason || hand->init_reason)
+			continue;
+		int64_t at = init_deadline(pool, i);
+		if (at <= now_ns) {
+			hand->init_reason = -ETIMEDOUT;
+			pool->backend->start->signal(&hand->body, SIGKILL);
+		} else if (pool->limited) {
+			int64_t item = item_timer(pool, i, now_ns);
+			at = item < at ? item : at;
+		}
+		next = at > now_ns && at < next ? at : next;
+	}
+	if (pool->limited && next > now_ns + pool->shortest_limit_ns)
+		next = now_ns + pool->shortest_limit_ns;
+	return next;
+}

@@ -1,0 +1,377 @@
+/* deal.c - see deal.h. */
+#include "pools/deal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FLIGHTS = 2, FLIGHT_BYTES = 256 * 1024 };
+static const double FLIGHT_NS = 200000;
+
+struct run { /* items given back by a death */
+	uint64_t at, count, index;
+	struct run *next;
+};
+
+struct deck { /* a job's transport_data: what is still to be dealt */
+	struct pool_job *job;
+	uint64_t next;               /* batch */
+	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
+	struct run *back;
+	double item_ns;              /* measured, 0: not yet */
+	struct deck *after;
+};
+
+struct hand {
+	struct deal_flight flight[FLIGHTS];
+	unsigned count;
+};
+
+struct deal {
+	struct deal_wire wire;
+	int workers;
+	bool once;
+	struct deck *decks;
+	struct hand hand[];
+};
+
+struct deal *deal_open(const struct deal_wire *wire, int workers, bool once)
+{
+	struct deal *deal = calloc(1, sizeof *deal + (size_t)workers * sizeof deal->hand[0]);
+	if (!deal)
+		return NULL;
+	deal->wire = *wire;
+	deal->workers = workers;
+	deal->once = once;
+	return deal;
+}
+
+void deal_close(struct deal *deal)
+{
+	free(deal);
+}
+
+/* ---- jobs ---- */
+
+static struct deck *deck_of(const struct pool_job *job)
+{
+	return job->transport_data;
+}
+
+int deal_prepare(struct deal *deal, struct pool_job *job)
+{
+	(void)deal;
+	struct deck *deck = calloc(1, sizeof *deck);
+	job->transport_data = deck;
+	if (!deck)
+		return -ENOMEM;
+	deck->job = job;
+	if (job->stream)
+		deck->tiles = calloc(job->count / job->chunk, sizeof *deck->tiles);
+	if (!job->stream || deck->tiles)
+		return 0;
+	free(deck);
+	job->transport_data = NULL;
+	return -ENOMEM;
+}
+
+static struct deck **last_deck(struct deal *deal)
+{
+	struct deck **end = &deal->decks;
+	while (*end)
+		end = &(*end)->after;
+	return end;
+}
+
+int deal_publish(struct deal *deal, struct pool_job *job)
+{
+	*last_deck(deal) = deck_of(job);
+	deal_out(deal);
+	return 0;
+}
+
+int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile)
+{
+	struct deck *deck = deck_of(job);
+	deck->tiles[deck->tail++ % (job->count / job->chunk)] = tile;
+	deal_out(deal);
+	return 0;
+}
+
+static void remove_deck(struct deal *deal, struct deck *deck)
+{
+	struct deck **link = &deal->decks;
+	while (*link && *link != deck)
+		link = &(*link)->after;
+	if (*link)
+		*link = deck->after;
+	deck->after = NULL;
+}
+
+void deal_retire(struct deal *deal, struct pool_job *job)
+{
+	remove_deck(deal, deck_of(job));
+}
+
+void deal_collect(struct deal *deal, struct pool_job *job)
+{
+	(void)deal;
+	struct deck *deck = deck_of(job);
+	if (!deck)
+		return;
+	while (deck->back) {
+		struct run *run = deck->back;
+		deck->back = run->next;
+		free(run);
+	}
+	free(deck->tiles);
+	free(deck);
+	job->transport_data = NULL;
+}
+
+/* ---- what is left to deal ---- */
+
+static uint64_t left_in(const struct deck *deck)
+{
+	const struct pool_job *job = deck->job;
+	uint64_t left = job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
+	for (const struct run *run = deck->back; run; run = run->next)
+		left += run->count;
+	return left;
+}
+
+static void take_back(struct deck *deck, struct deal_flight *flight, uint64_t most)
+{
+	struct run *run = deck->back;
+	flight->at = run->at;
+	flight->index = run->index;
+	flight->count = run->count < most ? run->count : most;
+	run->at += flight->count;
+	run->index += flight->count;
+	run->count -= flight->count;
+	if (run->count)
+		return;
+	deck->back = run->next;
+	free(run);
+}
+
+/* Tiles that stand beside each other travel together. */
+static void take_tiles(struct deck *deck, struct deal_flight *flight, uint64_t most)
+{
+	const struct pool_job *job = deck->job;
+	const uint64_t ring = job->count / job->chunk;
+	uint64_t first = deck->tiles[deck->head++ % ring];
+	flight->at = first * job->chunk;
+	flight->index = job->tile[first].index;
+	flight->count = job->tile[first].count;
+	while (deck->head < deck->tail && flight->count + job->chunk <= most && flight->count % job->chunk == 0) {
+		uint64_t tile = deck->tiles[deck->head % ring];
+		if (tile * job->chunk != flight->at + flight->count || job->tile[tile].index != flight->index + flight->count)
+			break;
+		flight->count += job->tile[tile].count;
+		deck->head++;
+	}
+}
+
+static void take(struct deck *deck, struct deal_flight *flight, uint64_t most)
+{
+	*flight = (struct deal_flight){ .job = deck->job };
+	if (deck->back) {
+		take_back(deck, flight, most);
+	} else if (deck->job->stream) {
+		take_tiles(deck, flight, most);
+	} else {
+		uint64_t left = deck->job->count - deck->next;
+		flight->at = flight->index = deck->next;
+		flight->count = left < most ? left : most;
+		deck->next += flight->count;
+	}
+}
+
+/* Puts a run back in front, to be dealt next. Without memory for the note the items are dropped as lost: false. */
+static bool put_back(struct deck *deck, uint64_t at, uint64_t count, uint64_t index)
+{
+	struct run *run = malloc(sizeof *run);
+	if (!run)
+		return false;
+	*run = (struct run){ at, count, index, deck->back };
+	deck->back = run;
+	return true;
+}
+
+/* ---- how much ---- */
+
+static uint64_t item_bytes(const struct pool_job *job)
+{
+	uint64_t bytes = 1;
+	for (unsigned k = 0; k < job->columns; k++)
+		bytes += job->column[k].size == POOL_VARIABLE ? 1024 : job->column[k].size;
+	return bytes + (job->variable & POOL_VARIABLE_RESULT ? 1024 : job->result_size);
+}
+
+static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
+{
+	const struct pool_job *job = deck->job;
+	const uint64_t chunk = job->chunk ? job->chunk : 1;
+	double items = deck->item_ns > 0 ? FLIGHT_NS / deck->item_ns : 1;
+	double share = (double)left_in(deck) / (2 * deal->workers);
+	double bytes = (double)FLIGHT_BYTES / (double)item_bytes(job);
+	if (items > share)
+		items = share;
+	if (items > bytes)
+		items = bytes;
+	if (deal->once || items < (double)chunk)
+		return deal->once && !job->chunk ? (uint64_t)(share > 1 ? share : 1) : chunk;
+	return (uint64_t)items / chunk * chunk;
+}
+
+/* A second flight waits behind the first: only where the first is known to be short. */
+static bool may_queue(const struct deal *deal, const struct deck *deck)
+{
+	const uint64_t chunk = deck->job->chunk ? deck->job->chunk : 1;
+	return !deal->once && deck->item_ns > 0 && deck->item_ns * (double)chunk < FLIGHT_NS / 2;
+}
+
+/* ---- dealing ---- */
+
+static bool deal_one(struct deal *deal, struct deck *deck, int worker)
+{
+	struct hand *hand = &deal->hand[worker];
+	struct deal_flight flight;
+	take(deck, &flight, flight_size(deal, deck));
+	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
+		put_back(deck, flight.at, flight.count, flight.index);
+		return false;
+	}
+	hand->flight[hand->count++] = flight;
+	return true;
+}
+
+/* The deck goes to the end of the line: several jobs share the workers. */
+static void rotate(struct deal *deal, struct deck *deck)
+{
+	if (!deck->after)
+		return;
+	remove_deck(deal, deck);
+	*last_deck(deal) = deck;
+}
+
+static struct deck *deck_for(struct deal *deal, const struct hand *hand)
+{
+	for (struct deck *deck = deal->decks; deck; deck = deck->after)
+		if (!deck->job->cancelled && left_in(deck) && (hand->count == 0 || may_queue(deal, deck)))
+			return deck;
+	return NULL;
+}
+
+/* Those who have nothing first, then those who have one flight. */
+bool deal_out(struct deal *deal)
+{
+	bool any = false;
+	for (unsigned have = 0; have < FLIGHTS; have++) {
+		for (int worker = 0; worker < deal->workers; worker++) {
+			struct hand *hand = &deal->hand[worker];
+			if (hand->count != have || !deal->wire.can_send(deal->wire.wire, worker))
+				continue;
+			struct deck *deck = deck_for(deal, hand);
+			if (!deck || !deal_one(deal, deck, worker))
+				continue;
+			rotate(deal, deck);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* ---- answers ---- */
+
+struct deal_flight *deal_front(struct deal *deal, int worker)
+{
+	struct hand *hand = &deal->hand[worker];
+	return hand->count ? &hand->flight[0] : NULL;
+}
+
+static void pop(struct hand *hand)
+{
+	hand->count--;
+	memmove(&hand->flight[0], &hand->flight[1], hand->count * sizeof hand->flight[0]);
+}
+
+void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
+{
+	struct hand *hand = &deal->hand[worker];
+	struct deal_flight flight = hand->flight[0];
+	struct deck *deck = deck_of(flight.job);
+	double item_ns = (double)run_ns / (double)count;
+	deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
+	hand->flight[0].done += count;
+	if (hand->flight[0].done == flight.count)
+		pop(hand);
+	pool_job_resolve(flight.job, flight.at + flight.done, count);
+}
+
+uint64_t deal_outstanding(const struct deal *deal, int worker)
+{
+	const struct hand *hand = &deal->hand[worker];
+	uint64_t items = 0;
+	for (unsigned i = 0; i < hand->count; i++)
+		items += hand->flight[i].count - hand->flight[i].done;
+	return items;
+}
+
+bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
+{
+	return deal->hand[worker].count && deal->hand[worker].flight[0].job == job;
+}
+
+/* ---- taking back ---- */
+
+/* Ranges are gathered before they are dropped: with the last one the job may be gone. */
+void deal_cancel(struct deal *deal, struct pool_job *job)
+{
+	(void)deal;
+	struct deck *deck = deck_of(job);
+	uint64_t left = left_in(deck);
+	while (left) {
+		struct deal_flight flight;
+		take(deck, &flight, UINT64_MAX / 2);
+		left = left_in(deck);
+		pool_job_drop(job, flight.at, flight.count);
+	}
+}
+
+static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_t index, int worker)
+{
+	if (count == 0)
+		return;
+	if (job->cancelled)
+		pool_job_drop(job, at, count);
+	else if (!put_back(deck_of(job), at, count, index))
+		for (uint64_t i = 0; i < count; i++)
+			pool_job_lost(job, at + i, worker);
+}
+
+void deal_lost(struct deal *deal, int worker, uint64_t begun)
+{
+	struct hand *hand = &deal->hand[worker];
+	struct deal_flight flights[FLIGHTS];
+	unsigned count = hand->count;
+	memcpy(flights, hand->flight, sizeof flights);
+	hand->count = 0;
+	for (unsigned i = count; i-- > 1;)
+		give_back(flights[i].job, flights[i].at, flights[i].count, flights[i].index, worker);
+	if (count == 0)
+		return;
+	struct deal_flight *front = &flights[0];
+	uint64_t fine = begun ? begun - 1 : 0;
+	uint64_t at = front->done + fine, rest = front->count - at;
+	if (begun && rest) {
+		give_back(front->job, front->at + at + 1, rest - 1, front->index + at + 1, worker);
+		if (fine)
+			pool_job_resolve(front->job, front->at + front->done, fine);
+		if (pool_job_lost(front->job, front->at + at, worker))
+			give_back(front->job, front->at + at, 1, front->index + at, worker);
+	} else {
+		give_back(front->job, front->at + at, rest, front->index + at, worker);
+	}
+}

@@ -1,0 +1,56 @@
+/*
+ * deal.h - the dealer: who gets what, for transports that send messages. Any such transport gives it three functions.
+ *
+ * DESIGN. A *flight* is a run of items sent to a worker and not answered; each worker has a queue of at most two, so it
+ * finds the next when it ends one. How many items go into a flight follows what they were measured to take: about
+ * FLIGHT_NS worth, in whole chunks, never more than its share of what is left (guided self-scheduling: Polychronopoulos
+ * and Kuck 1987). Until a job's items are known to be short a worker gets one chunk at a time and nothing behind it, so
+ * nothing waits behind a long task while another worker is free.
+ */
+#ifndef POOLS_DEAL_H
+#define POOLS_DEAL_H
+
+#include "pools/pool_ops.h"
+
+struct deal;
+struct deal_flight {
+	struct pool_job *job;
+	uint64_t at, count, index; /* items or cells; position of the first in the input */
+	uint64_t done;             /* of count */
+};
+
+struct deal_wire {
+	void *wire;
+	/* May another frame go to this worker now? */
+	bool (*can_send)(void *wire, int worker);
+	/* Sends it: 0, or -errno when it was not sent at all. Never blocks. */
+	int (*send)(void *wire, int worker, const struct deal_flight *flight);
+};
+
+struct deal *deal_open(const struct deal_wire *wire, int workers, bool once); /* NULL: no memory */
+void deal_close(struct deal *deal);
+
+/* The part of the transport's interface that is about jobs; see pool_ops.h. */
+int deal_prepare(struct deal *deal, struct pool_job *job);
+int deal_publish(struct deal *deal, struct pool_job *job);
+int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile);
+void deal_cancel(struct deal *deal, struct pool_job *job);
+void deal_retire(struct deal *deal, struct pool_job *job);
+void deal_collect(struct deal *deal, struct pool_job *job);
+bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job);
+
+/* Items sent to the worker and not answered. */
+uint64_t deal_outstanding(const struct deal *deal, int worker);
+
+/* Sends what can be sent; true: something was. */
+bool deal_out(struct deal *deal);
+
+/* The flight that a reply must belong to; NULL: none. */
+struct deal_flight *deal_front(struct deal *deal, int worker);
+/* The next `count` items of the front flight have their results. The job may be gone afterwards. */
+void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
+/* The worker is dead: of the front flight `begun` more items were begun, the last of them not finished, the others
+ * (fine) have their results. Everything behind goes back. */
+void deal_lost(struct deal *deal, int worker, uint64_t begun);
+
+#endif

@@ -1,0 +1,376 @@
+/*
+ * job.c - one call's work: outcomes of its items, the queue in front of the transport.
+ *
+ * DESIGN. Transports tell three things: an item failed (fault), items are final (resolve), items were never started (drop).
+ * A batch only counts what is resolved; statuses exist once something failed. A stream keeps a status and a failure
+ * for each cell of its ring. The first failure told for an item stands: a worker that dies after it reported
+ * a failure does not turn it into "lost".
+ */
+#include "pools/pool_core.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+struct pool_job *job_new(struct pool *pool, const struct pool_task *task, const struct pool_policy *policy)
+{
+	struct pool_job *job = calloc(1, sizeof *job);
+	if (!job)
+		return NULL;
+	job->pool = pool;
+	job->task = task;
+	job->stop_status = -ECANCELED;
+	job->limit_ns = pool->options.task_timeout_ns;
+	if (policy) {
+		job->chunk = (uint64_t)policy->chunk;
+		job->retries = policy->retries;
+		job->fail_fast = policy->fail_fast;
+		if (policy->task_timeout_ns)
+			job->limit_ns = policy->task_timeout_ns;
+	}
+	return job;
+}
+
+void job_free(struct pool_job *job)
+{
+	if (!job)
+		return;
+	for (uint64_t i = 0; job->detail && i < job->count; i++)
+		free(job->detail[i].message);
+	free(job->detail);
+	free(job->first.message);
+	free(job->status);
+	free(job->attempts);
+	free(job->cell_done);
+	free(job->arrived);
+	free(job->tile);
+	free(job);
+}
+
+/* ---- outcomes ---- */
+
+/* The position in the input of a stream's cell; a batch's items are their index. */
+static uint64_t input_index(const struct pool_job *job, uint64_t at)
+{
+	return job->stream ? job->tile[at / job->chunk].index + at % job->chunk : at;
+}
+
+static bool make_room(struct pool_job *job)
+{
+	if (!job->status)
+		job->status = calloc(job->count, sizeof *job->status);
+	if (!job->detail && job->stream)
+		job->detail = calloc(job->count, sizeof *job->detail);
+	return job->status && (job->detail || !job->stream);
+}
+
+/* Which failure is reported for a whole batch: that of the lowest index. What was dropped comes last, being only a
+ * consequence of the first failure; unless somebody stopped the job, then that is the story. */
+static bool outranks(const struct pool_job *job, const struct pool_failure *a, const struct pool_failure *b)
+{
+	bool a_dropped = job->cancelled && a->status == job->stop_status;
+	bool b_dropped = job->cancelled && b->status == job->stop_status;
+	if (!b->status || a_dropped == b_dropped)
+		return !b->status || a->index < b->index;
+	return a_dropped == job->stop_forced;
+}
+
+/* Under memory pressure the failure itself must survive: then only `first` tells. */
+static void keep_failure(struct pool_job *job, uint64_t at, const struct pool_failure *failure,
+			 const char *message, uint64_t message_size)
+{
+	struct pool_failure *place = &job->first;
+	if (job->stream && job->detail)
+		place = &job->detail[at];
+	else if (!outranks(job, failure, &job->first))
+		return;
+	free(place->message);
+	*place = *failure;
+	place->index = input_index(job, at);
+	place->message = malloc(message_size + 1);
+	if (!place->message)
+		return;
+	memcpy(place->message, message, message_size);
+	place->message[message_size] = '\0';
+}
+
+static void mark(struct pool_job *job, const struct pool_failure *failure, const char *message, uint64_t size)
+{
+	uint64_t at = failure->index;
+	if (make_room(job)) {
+		int32_t *status = &job->status[at];
+		if (*status)
+			return;
+		*status = failure->status;
+	}
+	keep_failure(job, at, failure, message, size);
+	job->failed++;
+	job->pool->stats.failed++;
+	if (job->fail_fast && !job->cancelled)
+		job->halting = job->pool->halting = true;
+}
+
+void pool_job_fault(struct pool_job *job, const struct pool_fault *fault)
+{
+	const struct pool_failure failure = {
+		.status = fault->status,
+		.code = fault->code,
+		.index = fault->index,
+	};
+	mark(job, &failure, fault->message, fault->message_size);
+}
+
+static void finish(struct pool_job *job)
+{
+	struct pool *pool = job->pool;
+	pool->news = true;
+	if (job->resolved < (job->stream ? job->ready : job->count) || (job->stream && !job->cancelled))
+		return;
+	if (job->resolved_hook)
+		job->resolved_hook(job);
+}
+
+void pool_job_resolve(struct pool_job *job, uint64_t begin, uint64_t count)
+{
+	job->resolved += count;
+	job->pool->stats.done += count;
+	for (uint64_t i = 0; job->stream && i < count; i++) {
+		job->cell_done[begin + i] = 1;
+		job->arrived[job->arrivals++ % job->count] = begin + i;
+	}
+	finish(job);
+}
+
+void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count, const struct pool_failure *why)
+{
+	struct pool_failure failure = *why;
+	for (failure.index = begin; failure.index < begin + count; failure.index++)
+		mark(job, &failure, why->message ? why->message : "", why->message ? strlen(why->message) : 0);
+	pool_job_resolve(job, begin, count);
+}
+
+void pool_job_drop(struct pool_job *job, uint64_t begin, uint64_t count)
+{
+	struct pool_failure why = { .status = job->stop_status, .message = (char *)"not started" };
+	if (job->stop_status == POOL_INIT_FAILED)
+		why = job->pool->init_failure;
+	job->pool->stats.cancelled += count;
+	job_fail_rest(job, begin, count, &why);
+}
+
+/* ---- deaths ---- */
+
+static struct pool_failure death_of(const struct pool_hand *hand, uint64_t index)
+{
+	struct pool_failure failure = { .index = index, .pid = hand->pid, .code = -1 };
+	failure.status = hand->stop_reason ? hand->stop_reason : POOL_WORKER_LOST;
+	if (hand->wait_status < 0)
+		return failure;
+	if (WIFSIGNALED(hand->wait_status))
+		failure.signal = WTERMSIG(hand->wait_status);
+	else
+		failure.code = WEXITSTATUS(hand->wait_status);
+	return failure;
+}
+
+static void death_text(const struct pool_failure *failure, char *text, size_t size)
+{
+	if (failure->status == POOL_TASK_TIMEOUT)
+		snprintf(text, size, "stopped: over its time limit (worker %d)", (int)failure->pid);
+	else if (failure->status != POOL_WORKER_LOST)
+		snprintf(text, size, "stopped while it ran (worker %d)", (int)failure->pid);
+	else if (failure->signal)
+		snprintf(text, size, "worker %d was killed by signal %d (%s)", (int)failure->pid,
+			 failure->signal, sigabbrev_np(failure->signal) ? sigabbrev_np(failure->signal) : "?");
+	else
+		snprintf(text, size, "worker %d exited with code %d", (int)failure->pid, failure->code);
+}
+
+static bool may_retry(struct pool_job *job, uint64_t index)
+{
+	if (job->retries <= 0 || job->cancelled)
+		return false;
+	if (!job->attempts)
+		job->attempts = calloc(job->count, 1);
+	uint8_t *attempts = job->attempts ? &job->attempts[index] : NULL;
+	if (!attempts || *attempts >= job->retries || *attempts == UINT8_MAX)
+		return false;
+	++*attempts;
+	return true;
+}
+
+bool pool_job_lost(struct pool_job *job, uint64_t index, int worker)
+{
+	struct pool *pool = job->pool;
+	struct pool_failure failure = death_of(&pool->hand[worker], index);
+	if (failure.status == POOL_WORKER_LOST && may_retry(job, index)) {
+		pool->stats.retried++;
+		return true;
+	}
+	char text[128];
+	death_text(&failure, text, sizeof text);
+	if (failure.status == POOL_WORKER_LOST)
+		pool->stats.lost++;
+	else if (failure.status == POOL_TASK_TIMEOUT)
+		pool->stats.timed_out++;
+	failure.message = text;
+	job_fail_rest(job, index, 1, &failure);
+	return false;
+}
+
+/* ---- the queue ---- */
+
+bool job_is_resolved(void *what)
+{
+	const struct pool_job *job = what;
+	return job->resolved == job->count;
+}
+
+/* Returns false when it has to wait for room. */
+static bool publish(struct pool_job *job)
+{
+	struct pool *pool = job->pool;
+	int rc = pool->backend->transport->publish(pool->transport, job);
+	if (rc == -EAGAIN)
+		return false;
+	job->published = true;
+	job->next = pool->jobs;
+	pool->jobs = job;
+	return true;
+}
+
+static void enqueue(struct pool_job *job)
+{
+	struct pool *pool = job->pool;
+	job->next = NULL;
+	*pool->queue_tail = job;
+	pool->queue_tail = &job->next;
+}
+
+void job_submit(struct pool_job *job)
+{
+	struct pool *pool = job->pool;
+	job->serial = ++pool->serial;
+	pool->stats.submitted += job->stream ? 0 : job->count;
+	if (job->limit_ns) {
+		if (!pool->limited++ || job->limit_ns < pool->shortest_limit_ns)
+			pool->shortest_limit_ns = job->limit_ns;
+		pump_kick(pool);
+	}
+	if (pool->queue || !publish(job))
+		enqueue(job);
+}
+
+void job_publish_queued(struct pool *pool)
+{
+	while (pool->queue) {
+		struct pool_job *job = pool->queue, *next = job->next;
+		if (!publish(job))
+			return;
+		pool->queue = next;
+		if (!next)
+			pool->queue_tail = &pool->queue;
+	}
+}
+
+static void unlink_from(struct pool_job **list, struct pool_job *job)
+{
+	while (*list && *list != job)
+		list = &(*list)->next;
+	if (*list)
+		*list = job->next;
+}
+
+static void unqueue(struct pool_job *job)
+{
+	struct pool *pool = job->pool;
+	unlink_from(&pool->queue, job);
+	pool->queue_tail = &pool->queue;
+	while (*pool->queue_tail)
+		pool->queue_tail = &(*pool->queue_tail)->next;
+}
+
+void job_unlist(struct pool_job *job)
+{
+	struct pool *pool = job->pool;
+	if (job->limit_ns)
+		pool->limited--;
+	if (!job->published) {
+		unqueue(job);
+		return;
+	}
+	unlink_from(&pool->jobs, job);
+	pool->backend->transport->retire(pool->transport, job);
+	job->published = false;
+}
+
+/* ---- stopping ---- */
+
+static void drop_unpublished(struct pool_job *job)
+{
+	if (!job->stream)
+		pool_job_drop(job, 0, job->count);
+	for (uint64_t k = 0; job->stream && k < job->count / job->chunk; k++)
+		if (job->tile[k].count)
+			pool_job_drop(job, k * job->chunk, job->tile[k].count);
+}
+
+static void job_halt(struct pool_job *job, int reason)
+{
+	struct pool *pool = job->pool;
+	if (job->cancelled)
+		return;
+	job->cancelled = true;
+	if (!job->stream && job->resolved == job->count)
+		return;
+	job->stop_status = reason;
+	if (job->published)
+		pool->backend->transport->cancel(pool->transport, job);
+	else
+		drop_unpublished(job);
+}
+
+/* Fail-fast, not from within the transport's own call. A hook may unlist a job meanwhile: start over. */
+void job_halt_failed(struct pool *pool)
+{
+	while (pool->halting) {
+		struct pool_job *job = pool->jobs;
+		while (job && !job->halting)
+			job = job->next;
+		if (!job) {
+			pool->halting = false;
+			return;
+		}
+		job->halting = false;
+		job_halt(job, -ECANCELED);
+	}
+}
+
+void job_stop(struct pool_job *job, int reason)
+{
+	job->stop_forced = job->stop_forced || !job->cancelled;
+	job_halt(job, reason);
+}
+
+/* A hook may take a resolved job off the list while we walk it: start over until nothing is left to stop. */
+void job_stop_all(struct pool *pool, int reason)
+{
+	struct pool_job *job;
+	do {
+		for (job = pool->jobs; job && job->cancelled; job = job->next)
+			;
+		if (!job)
+			for (job = pool->queue; job && job->cancelled; job = job->next)
+				;
+		if (job)
+			job_stop(job, reason);
+	} while (job);
+}
+
+int job_status_at(const struct pool_job *job, uint64_t index)
+{
+	return job->status ? job->status[index] : 0;
+}

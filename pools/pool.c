@@ -1,0 +1,444 @@
+/*
+ * pool.c - a pool's life: open, close, terminate, join, destroy; and what can be asked of it.
+ *
+ * DESIGN. What exists is undone in reverse order by close_parts, which open uses for its own failures too.
+ * The structure itself lives until the user's reference and those of all handles and iterators are gone.
+ */
+#include "pools/pool_core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const int64_t GRACE_NS = 100000000;
+
+/* ---- references ---- */
+
+void pool_ref(struct pool *pool)
+{
+	__atomic_add_fetch(&pool->refs, 1, __ATOMIC_RELAXED);
+}
+
+void pool_unref(struct pool *pool)
+{
+	if (__atomic_sub_fetch(&pool->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	free(pool->init_failure.message);
+	pthread_cond_destroy(&pool->callback_wake);
+	pthread_cond_destroy(&pool->keeper_wake);
+	pthread_cond_destroy(&pool->changed);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->hand);
+	free(pool);
+}
+
+int pool_usable(const struct pool *pool)
+{
+	if (!pool)
+		return -EINVAL;
+	return pool->owner == getpid() ? 0 : -EPERM;
+}
+
+int pool_accepts(struct pool *pool)
+{
+	if (pool->state != POOL_IS_OPEN)
+		return POOL_CLOSED;
+	return pool->broken;
+}
+
+/* ---- open ---- */
+
+static int check_options(const struct pool_options *o, const struct pool_backend *backend)
+{
+	if (o->workers < 0 || o->workers > POOL_WORKERS_MAX || o->tasks_per_worker < 0 || o->task_timeout_ns < 0)
+		return -EINVAL;
+	if (o->grace_ns < 0 || o->initializer_timeout_ns < POOL_FOREVER)
+		return -EINVAL;
+	if (o->initializer_arg_size && (!o->initializer_arg || !o->initializer))
+		return -EINVAL;
+	if ((o->initializer && !o->initializer->id) || (o->finalizer && !o->finalizer->id))
+		return POOL_UNKNOWN_TASK;
+	if (backend->info.can & POOL_CAN_EXEC && !pool_main_path())
+		return POOL_NO_MAIN;
+	if (o->task_timeout_ns && !(backend->info.can & POOL_CAN_KILL))
+		return -ENOTSUP;
+	return 0;
+}
+
+static uint64_t align_up(uint64_t bytes, uint64_t to)
+{
+	return (bytes + to - 1) / to * to;
+}
+
+/* The board: ledgers, the initializer's argument, a page-aligned outbox for each worker. */
+static int board_open(struct pool *pool)
+{
+	const struct pool_options *o = &pool->options;
+	uint64_t argument_at = sizeof(struct pool_board) + (uint64_t)pool->workers * sizeof(struct pool_ledger);
+	uint64_t outbox_at = align_up(argument_at + o->initializer_arg_size, 4096);
+	uint64_t bytes = outbox_at + (uint64_t)pool->workers * POOL_OUTBOX_BYTES;
+	pool->board_fd = memfd_create("pool-board", MFD_CLOEXEC);
+	if (pool->board_fd < 0)
+		return -errno;
+	int error = posix_fallocate(pool->board_fd, 0, (off_t)outbox_at);
+	if (error)
+		return -error;
+	if (ftruncate(pool->board_fd, (off_t)bytes) < 0)
+		return -errno;
+	pool->board = pool_board_map(pool->board_fd);
+	if (!pool->board)
+		return -errno;
+	*pool->board = (struct pool_board){
+		.workers = (uint32_t)pool->workers,
+		.pin = o->pin,
+		.bytes = bytes,
+		.tasks_per_worker = pool->backend->once ? 1 : o->tasks_per_worker,
+		.initializer = o->initializer ? o->initializer->id : 0,
+		.finalizer = o->finalizer ? o->finalizer->id : 0,
+		.argument_at = argument_at,
+		.argument_size = o->initializer_arg_size,
+		.outbox_at = outbox_at,
+	};
+	if (o->initializer_arg_size)
+		memcpy((char *)pool->board + argument_at, o->initializer_arg, o->initializer_arg_size);
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void plain_free(struct pool *pool, struct plain *plain);
+
+static void close_parts(struct pool *pool)
+{
+	crew_close(pool);
+	while (pool->jobs)
+		imap_detach(pool->jobs);
+	if (pool->transport)
+		pool->backend->transport->close(pool->transport);
+	pool->transport = NULL;
+	while (pool->plain)
+		plain_free(pool, pool->plain);
+	if (pool->board)
+		munmap(pool->board, pool->board->bytes);
+	pool->board = NULL;
+	close_fd(&pool->board_fd);
+	close_fd(&pool->events_fd);
+	close_fd(&pool->wake_fd);
+}
+
+static int events_open(struct pool *pool)
+{
+	pool->events_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (pool->events_fd < 0)
+		return -errno;
+	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->wake_fd < 0)
+		return -errno;
+	return pump_watch_wake(pool);
+}
+
+static int open_parts(struct pool *pool)
+{
+	int rc = events_open(pool);
+	if (rc < 0)
+		return rc;
+	rc = board_open(pool);
+	if (rc < 0)
+		return rc;
+	const struct pool_transport_setup setup = {
+		.pool = pool,
+		.workers = pool->workers,
+		.board = pool->board,
+		.wake_fd = pool->wake_fd,
+	};
+	rc = pool->backend->transport->open(&pool->transport, &setup);
+	return rc < 0 ? rc : crew_open(pool);
+}
+
+static void init_waiting(struct pool *pool)
+{
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->changed, &attributes);
+	pthread_cond_init(&pool->keeper_wake, &attributes);
+	pthread_cond_init(&pool->callback_wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+static struct pool *pool_new(const struct pool_backend *backend, const struct pool_options *options)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+	if (!pool)
+		return NULL;
+	pool->backend = backend;
+	pool->options = *options;
+	pool->workers = options->workers ? options->workers : pool_cpus();
+	if (pool->workers > POOL_WORKERS_MAX)
+		pool->workers = POOL_WORKERS_MAX;
+	if (!backend->start)
+		pool->workers = 1;
+	pool->hand = calloc((size_t)pool->workers, sizeof *pool->hand);
+	if (!pool->hand) {
+		free(pool);
+		return NULL;
+	}
+	pool->owner = getpid();
+	pool->board_fd = pool->events_fd = pool->wake_fd = -1;
+	pool->queue_tail = &pool->queue;
+	pool->callbacks_tail = &pool->callbacks;
+	pool->refs = 1;
+	init_waiting(pool);
+	return pool;
+}
+
+int pool_open(struct pool **out, const struct pool_options *options)
+{
+	const struct pool_options defaults = { 0 };
+	if (!out)
+		return -EINVAL;
+	if (!options)
+		options = &defaults;
+	const struct pool_backend *backend = pool_backend_find(options->backend ? options->backend : "shm");
+	if (!backend)
+		return POOL_NO_BACKEND;
+	int rc = check_options(options, backend);
+	if (rc < 0)
+		return rc;
+	struct pool *pool = pool_new(backend, options);
+	if (!pool)
+		return -ENOMEM;
+	rc = open_parts(pool);
+	if (rc < 0) {
+		pool_terminate(pool);
+		close_parts(pool);
+		pool_unref(pool);
+		return rc;
+	}
+	*out = pool;
+	return 0;
+}
+
+/* ---- the end ---- */
+
+int pool_close(struct pool *pool)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&pool->lock);
+	if (pool->state == POOL_IS_OPEN)
+		pool->state = POOL_IS_CLOSED;
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}
+
+static bool is_gone(void *what)
+{
+	return crew_gone(what);
+}
+
+static void stop_workers(struct pool *pool)
+{
+	const struct pool_start_ops *start = pool->backend->start;
+	int64_t grace = pool->options.grace_ns ? pool->options.grace_ns : GRACE_NS;
+	if (!start || !pool->transport)
+		return;
+	crew_stop(pool);
+	if (!(start->can & POOL_CAN_KILL)) {
+		pump_wait(pool, is_gone, pool, INT64_MAX);
+		return;
+	}
+	crew_signal(pool, SIGTERM, POOL_TERMINATED);
+	if (pump_wait(pool, is_gone, pool, pump_deadline(grace)) == 0)
+		return;
+	crew_signal(pool, SIGKILL, POOL_TERMINATED);
+	pump_wait(pool, is_gone, pool, INT64_MAX);
+}
+
+static bool all_resolved(void *what)
+{
+	const struct pool *pool = what;
+	for (const struct pool_job *job = pool->jobs; job; job = job->next)
+		if (job->resolved < (job->stream ? job->ready : job->count))
+			return false;
+	return !pool->queue;
+}
+
+int pool_terminate(struct pool *pool)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&pool->lock);
+	pool->state = POOL_IS_TERMINATED;
+	job_stop_all(pool, POOL_TERMINATED);
+	stop_workers(pool);
+	if (pool->transport)
+		pump_wait(pool, all_resolved, pool, INT64_MAX);
+	pump_tell(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}
+
+static bool work_done(void *what)
+{
+	return all_resolved(what) && async_callbacks_idle(what);
+}
+
+/* Iterators whose input is not at its end get no more workers: what was read is delivered, then POOL_CLOSED. */
+int pool_join(struct pool *pool, int64_t timeout_ns)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	if (timeout_ns < POOL_FOREVER)
+		return -EINVAL;
+	int64_t deadline = pump_deadline(timeout_ns);
+	pthread_mutex_lock(&pool->lock);
+	rc = pool->state == POOL_IS_OPEN ? POOL_BUSY : 0;
+	if (rc == 0)
+		rc = pump_wait(pool, work_done, pool, deadline);
+	if (rc == 0 && pool->backend->start) {
+		if (!pool->stopping)
+			crew_stop(pool);
+		rc = pump_wait(pool, is_gone, pool, deadline);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return rc;
+}
+
+void pool_destroy(struct pool *pool)
+{
+	if (pool_usable(pool) < 0)
+		return;
+	pool_terminate(pool);
+	async_stop_callbacks(pool);
+	close_parts(pool);
+	pool_unref(pool);
+}
+
+/* ---- questions ---- */
+
+int pool_workers(const struct pool *pool)
+{
+	return pool ? pool->workers : -EINVAL;
+}
+
+const char *pool_backend(const struct pool *pool)
+{
+	return pool ? pool->backend->info.name : NULL;
+}
+
+pid_t pool_worker_pid(struct pool *pool, int worker)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	if (worker < 0 || worker >= pool->workers)
+		return -EINVAL;
+	if (!(pool->backend->info.can & POOL_CAN_ISOLATE))
+		return pool->owner;
+	pthread_mutex_lock(&pool->lock);
+	const struct pool_hand *hand = &pool->hand[worker];
+	pid_t pid = hand->state == HAND_RUNNING ? hand->body.pid : 0;
+	pthread_mutex_unlock(&pool->lock);
+	return pid;
+}
+
+/* Rows without shared memory: plain blocks on a list, so that they can go with the pool. */
+struct plain {
+	_Alignas(64) struct plain *next, **link;
+};
+
+static void *plain_alloc(struct pool *pool, uint64_t bytes)
+{
+	void *memory = NULL;
+	if (bytes > UINT64_MAX - sizeof(struct plain) ||
+	    (errno = posix_memalign(&memory, 64, sizeof(struct plain) + bytes)) != 0)
+		return NULL;
+	struct plain *plain = memory;
+	pthread_mutex_lock(&pool->lock);
+	*plain = (struct plain){ .next = pool->plain, .link = &pool->plain };
+	if (plain->next)
+		plain->next->link = &plain->next;
+	pool->plain = plain;
+	pthread_mutex_unlock(&pool->lock);
+	return plain + 1;
+}
+
+static void plain_free(struct pool *pool, struct plain *plain)
+{
+	pthread_mutex_lock(&pool->lock);
+	*plain->link = plain->next;
+	if (plain->next)
+		plain->next->link = plain->link;
+	pthread_mutex_unlock(&pool->lock);
+	free(plain);
+}
+
+void *pool_alloc(struct pool *pool, uint64_t bytes)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0 || bytes == 0) {
+		errno = rc < 0 ? -rc : EINVAL;
+		return NULL;
+	}
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	return ops->alloc ? ops->alloc(pool->transport, bytes) : plain_alloc(pool, bytes);
+}
+
+void pool_free(struct pool *pool, void *memory)
+{
+	if (pool_usable(pool) < 0 || !memory)
+		return;
+	if (pool->backend->transport->alloc)
+		pool->backend->transport->release(pool->transport, memory);
+	else
+		plain_free(pool, (struct plain *)memory - 1);
+}
+
+int pool_stats(struct pool *pool, struct pool_stats *stats)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0 || !stats)
+		return rc < 0 ? rc : -EINVAL;
+	pthread_mutex_lock(&pool->lock);
+	*stats = pool->stats;
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}
+
+int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *stats)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	if (!stats || worker < 0 || worker >= pool->workers)
+		return -EINVAL;
+	pthread_mutex_lock(&pool->lock);
+	const struct pool_hand *hand = &pool->hand[worker];
+	const struct pool_ledger *ledger = pool->board ? &pool->board->ledger[worker] : NULL;
+	*stats = (struct pool_worker_stats){
+		.pid = hand->state == HAND_RUNNING ? hand->body.pid : 0,
+		.tasks = ledger ? __atomic_load_n(&ledger->tasks, __ATOMIC_RELAXED) : 0,
+		.claims = ledger ? __atomic_load_n(&ledger->claims, __ATOMIC_RELAXED) : 0,
+		.starts = hand->starts,
+		.deaths = hand->deaths,
+		.recycled = hand->recycled,
+	};
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}

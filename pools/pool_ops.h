@@ -1,0 +1,285 @@
+/*
+ * pool_ops.h - the backend author's header: what a start method and a transport must do.
+ *
+ * DESIGN. A backend is a row of backends.def: a start method (how a worker comes up) and a transport (how work and
+ * results travel). Neither knows the other, the variants (map.c, imap.c) know neither. The only thing that moves is a
+ * *span*: a run of consecutive items of one job that a worker claims, runs and commits. The worker is one loop
+ * (worker.c): attach; while (claim) { run; commit; } detach.
+ *
+ * To add a transport: one file transport_<name>.c with a `const struct pool_transport_ops pool_transport_<name>`, and
+ * one line in backends.def. The contract suite runs over the new row by itself.
+ *
+ * RULES every backend keeps, each learnt from a pool that hung:
+ *  1. What a worker has finished is published by `commit` with release stores after the results.
+ *  2. A worker that is late can never claim from a job that took the place of the one it looked at.
+ *  3. Going to sleep: say so, full fence, look again, wait. Waking: publish, full fence, look who sleeps.
+ *  4. The parent never blocks on one worker: its ends of channels do not block.
+ *  5. A forked worker closes its siblings' ends (`forked`); every descriptor is close-on-exec from birth.
+ *  6. No lock is shared between processes; a killed worker cannot hold one.
+ *  7. What a worker claimed, and how many items of it began, stands where the parent can read it after its death:
+ *     finished items count, begun ones are lost, the rest goes back to the queue.
+ *  8. The host's signal dispositions stay as they are. A pipe's read end stays open in the parent too, so that
+ *     writing to a dead worker's pipe cannot raise SIGPIPE.
+ *  9. Only anonymous resources: nothing with a name, nothing to leak.
+ * 10. Tasks travel as ids (a hash of their registered name): pointers do not survive exec.
+ */
+#ifndef POOLS_POOL_OPS_H
+#define POOLS_POOL_OPS_H
+
+#include "pools/pool.h"
+
+/* ---- what both sides know ---- */
+
+/* A worker's line of the board, shared memory that every row has. Written by the worker, read by the parent at any time
+ * (atomics) and after the worker's death (plain). */
+struct pool_ledger {
+	/* claim << 32 | items of it begun. Store: pool_run_span, release. Load: the parent, acquire. */
+	_Alignas(64) uint64_t progress;
+	uint64_t begun_ns; /* when the running item began; 0: not watched. Relaxed; checked against progress */
+	uint64_t limit_ns; /* its time limit; written before begun_ns */
+	uint64_t tasks;    /* items run so far under this worker number; only the worker's own counter */
+	uint64_t claims;   /* spans claimed so far, likewise */
+	int32_t code;      /* what the initializer returned */
+	uint32_t phase;    /* enum pool_phase; release store, acquire load */
+	_Alignas(64) char message[256]; /* why the initializer failed, NUL-terminated */
+};
+
+enum pool_phase {
+	POOL_PHASE_NEW = 0,
+	POOL_PHASE_READY,   /* the initializer has succeeded */
+	POOL_PHASE_UNFIT,   /* the initializer has failed */
+	POOL_PHASE_LEAVING, /* tasks_per_worker reached: leaves in peace, a successor is wanted */
+	POOL_PHASE_DONE,    /* leaves in peace because the pool stops */
+};
+
+enum { POOL_OUTBOX_BYTES = 32 * 1024 };
+
+struct pool_board {
+	uint32_t workers;
+	int32_t pin;
+	uint64_t bytes; /* of the whole mapping */
+	int64_t tasks_per_worker;
+	uint64_t initializer, finalizer; /* task ids, 0: none */
+	uint64_t argument_at, argument_size, outbox_at;
+	int64_t spin_ns; /* how long to look for work before going to sleep: 0 unless a CPU is free for it */
+	struct pool_ledger ledger[];
+};
+
+/* All a worker needs to attach: plain integers, so that it survives exec as text. */
+struct pool_ticket {
+	int32_t worker;
+	int32_t parent;   /* process id: the worker leaves when it is not its parent any more */
+	int32_t board_fd; /* -1 where memory is inherited */
+	int32_t fd[2];    /* the transport's, -1 unused; executed workers inherit exactly these and board_fd */
+	int32_t wake_fd;  /* eventfd that wakes the parent */
+	uint64_t size;    /* the transport's */
+	uint64_t board_at, transport_at; /* addresses where memory is inherited, else 0 */
+	uint64_t transport;              /* index of the row in the table */
+};
+
+/* A run of consecutive items. The transport fills in all of it in claim(), the worker runs it. */
+struct pool_span {
+	struct pool_call call; /* arguments, result place, index, columns, variable, base */
+	uint64_t task;         /* id */
+	uint64_t count;        /* 1 .. 2^32-1 */
+	int64_t limit_ns;      /* time limit of one item, 0: none */
+	bool part;             /* goes on with a chunk that an earlier span began: no claim of its own */
+	uint64_t cookie[2];    /* the transport's own */
+};
+
+/* Why one item of a span failed. `message` is valid during the call that passes it. */
+struct pool_fault {
+	uint64_t index;
+	int32_t status, code;
+	const char *message;
+	uint64_t message_size; /* without NUL */
+};
+
+/* ---- the parent's side ---- */
+
+/* A claimable run of a stream's cells: tile k is cells k*chunk .. k*chunk + count-1. */
+struct pool_tile {
+	uint64_t index; /* of its first item, in the input */
+	uint32_t count; /* items in it, 1..chunk; 0: free */
+	uint32_t left;  /* not yet returned to the user */
+};
+
+/* One call's work. Made by job.c, read by transports; under the pool's lock from publish to the end.
+ *
+ * A batch is `count` items with columns and results of as many elements, known from the start. A stream is a ring of
+ * `count` cells, a multiple of `chunk`; the input is read into free tiles, which `extend` publishes one at a time. Between
+ * transport and core a stream's items are named by their *cell*, a batch's by their index. */
+struct pool_job {
+	struct pool *pool;
+	const struct pool_task *task;
+	struct pool_column column[POOL_COLUMNS_MAX]; /* count elements each */
+	unsigned columns, variable;                  /* variable: as in struct pool_call */
+	void *results;                               /* count elements; struct pool_bytes[] if variable */
+	uint64_t result_size;                        /* from one to the next */
+	uint64_t count;
+	uint64_t chunk;         /* items a claim; 0: auto (batches only) */
+	struct pool_tile *tile; /* stream: count / chunk */
+	bool stream, fail_fast;
+	bool cancelled;   /* nothing more of it is started */
+	bool stop_forced; /* by the caller or terminate, not by fail-fast */
+	bool halting;     /* failed under fail-fast: to be stopped */
+	bool published;   /* the transport has it */
+	int retries;
+	int64_t limit_ns;
+	uint32_t serial;   /* unique within the pool for a long time */
+	int stop_status;   /* what items get that are dropped: -ECANCELED, POOL_TERMINATED, ... */
+	uint64_t ready;    /* stream: items published so far */
+	uint64_t resolved; /* items with a final outcome */
+	uint64_t failed;   /* of these, not fine */
+
+	struct pool_failure first;   /* batch: the failure to report; status 0: none */
+	int32_t *status;             /* one an item or cell; NULL until something fails */
+	struct pool_failure *detail; /* stream: beside status */
+	uint8_t *attempts;           /* retries used per item or cell; NULL until needed */
+	uint8_t *cell_done;          /* stream: resolved, not yet returned */
+	uint64_t *arrived;           /* stream: cells in the order of their resolution, a ring of count */
+	uint64_t arrivals;           /* how many ever */
+
+	void *transport_data; /* the transport's own */
+	struct pool_job *next;
+	/* A batch, or a cancelled stream, is resolved; under the lock, once; may be NULL. It may retire the job: nothing of
+	 * it may be touched after the call that resolved the last item. */
+	void (*resolved_hook)(struct pool_job *job);
+	void *owner;
+};
+
+/* What transports tell of a job. All under the lock. */
+void pool_job_fault(struct pool_job *job, const struct pool_fault *fault); /* an item failed; resolve follows */
+void pool_job_resolve(struct pool_job *job, uint64_t begin, uint64_t count); /* these are final, results in place.
+                                                              batch: `begin` may be 0 when only the number is known */
+void pool_job_drop(struct pool_job *job, uint64_t begin, uint64_t count); /* were not started and never will be */
+/* Items begin..begin+count-1 were running when worker `w` died. True: run them again (put them back into the
+ * queue); false: they are resolved as lost. Ask for each item on its own. */
+bool pool_job_lost(struct pool_job *job, uint64_t index, int worker);
+
+struct pool_transport; /* the parent's side */
+struct pool_port;      /* a worker's side */
+
+struct pool_transport_setup {
+	struct pool *pool;
+	int workers;
+	struct pool_board *board;
+	int wake_fd; /* eventfd the parent sleeps on */
+};
+
+struct pool_transport_ops {
+	const char *name;
+	unsigned cannot; /* enum pool_can bits that no row with this transport has */
+	bool autonomous; /* published work goes on without the parent */
+
+	/* Life. open: 0 or -errno with nothing left behind. */
+	int (*open)(struct pool_transport **out, const struct pool_transport_setup *setup);
+	void (*close)(struct pool_transport *t);
+	/* A worker is about to start: make its channel, fill in the transport's part of the ticket. */
+	int (*ticket)(struct pool_transport *t, int worker, struct pool_ticket *ticket);
+	/* In the forked child: drop everything that belongs to siblings or the parent. */
+	void (*forked)(struct pool_transport *t, int worker);
+	/* In the parent, after the worker has started or failed to: drop the worker's ends. */
+	void (*started)(struct pool_transport *t, int worker);
+	/* claim() answers POOL_END once there is nothing left to claim. */
+	void (*stop)(struct pool_transport *t);
+
+	/* Memory that workers reach in place; NULL slots: there is none. */
+	void *(*alloc)(struct pool_transport *t, uint64_t bytes);
+	void (*release)(struct pool_transport *t, void *memory);
+	bool (*inside)(struct pool_transport *t, const void *memory, uint64_t bytes); /* reachable in place? */
+
+	/* Work. prepare (stage what must be copied) and collect (copy back, give back) run without the lock, in the
+	 * caller's thread. publish: 0, or -EAGAIN: no room now, try again after the next reap. extend: the tile is
+	 * filled. cancel: drop what was not started (pool_job_drop), now or in a later reap. */
+	int (*prepare)(struct pool_transport *t, struct pool_job *job);
+	int (*publish)(struct pool_transport *t, struct pool_job *job);
+	int (*extend)(struct pool_transport *t, struct pool_job *job, uint64_t tile); /* 0 or -ENOMEM */
+	void (*cancel)(struct pool_transport *t, struct pool_job *job);
+	void (*retire)(struct pool_transport *t, struct pool_job *job); /* no item is in flight any more */
+	void (*collect)(struct pool_transport *t, struct pool_job *job);
+
+	/* Progress, under the lock, never blocking. reap takes in what is finished and hands out more; true: something
+	 * changed. doze(true): about to sleep; how many ns at most: 0 if that would miss something, INT64_MAX: any;
+	 * doze(false): awake again. */
+	bool (*reap)(struct pool_transport *t);
+	int64_t (*doze)(struct pool_transport *t, bool asleep);
+	/* Descriptor events of a worker's channel (EPOLLIN...), where `ticket` registered one. */
+	void (*event)(struct pool_transport *t, int worker, unsigned events);
+	/* A worker is dead and reaped: take in what it finished, account for what it claimed. */
+	void (*lost)(struct pool_transport *t, int worker);
+	/* Does the worker run, or hold claimed, an item of this job? It is stopped while this is asked. */
+	bool (*holds)(struct pool_transport *t, int worker, const struct pool_job *job);
+
+	/* The worker's side. claim: 0, POOL_END or -errno; blocks. result_alloc: room for a variable result.
+	 * fault: an item of the span failed, told before the next item begins. commit: the whole span is done. */
+	int (*attach)(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board);
+	int (*claim)(struct pool_port *p, struct pool_span *span);
+	void *(*result_alloc)(struct pool_port *p, struct pool_ref *ref, uint64_t bytes);
+	int (*fault)(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault);
+	int (*commit)(struct pool_port *p, struct pool_span *span);
+	void (*detach)(struct pool_port *p);
+};
+
+/* A worker that runs. */
+struct pool_body {
+	pid_t pid;  /* 0: not a process */
+	int pidfd;  /* readable when the process has ended; -1: none */
+	void *thread; /* the start method's own */
+};
+
+struct pool_launch {
+	const struct pool_transport_ops *ops;
+	struct pool_transport *transport;
+	struct pool_board *board;
+	struct pool_ticket ticket;
+};
+
+struct pool_start_ops {
+	const char *name;
+	unsigned can;
+	/* Brings up a worker that runs pool_worker_main(); 0 or -errno. Called by the pool's keeper thread only. */
+	int (*start)(const struct pool_launch *launch, struct pool_body *body);
+	/* Has it ended? *status as of wait(2), -1: unknown. Never blocks (threads: joins one that said it is done). The
+	 * pidfd stays open: the caller closes it after it has stopped watching it. */
+	bool (*ended)(struct pool_body *body, int *status);
+	/* Sends a signal; -ENOTSUP where there is none. */
+	int (*signal)(struct pool_body *body, int signal);
+};
+
+struct pool_backend {
+	struct pool_backend_info info;
+	const struct pool_start_ops *start; /* NULL: no workers, the caller works */
+	const struct pool_transport_ops *transport;
+	bool once; /* a worker leaves after one span */
+};
+
+const struct pool_backend *pool_backend_find(const char *name); /* NULL: unknown */
+const struct pool_backend *pool_backend_at(unsigned i);
+
+/* The worker: runs until there is no more work. The process's exit code. */
+int pool_worker_main(const struct pool_launch *launch);
+/* The same in steps, for a transport without workers: open, begin (the initializer; false: it failed), then step while it
+ * answers 0 (POOL_END: nothing to do). */
+int pool_worker_open(struct pool_worker_state **out, const struct pool_launch *launch);
+bool pool_worker_begin(struct pool_worker_state *worker);
+int pool_worker_step(struct pool_worker_state *worker);
+void pool_worker_end(struct pool_worker_state *worker); /* the finalizer */
+void pool_worker_close(struct pool_worker_state *worker);
+/* Signals, parent's death, pinning: what every worker process does first. */
+void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board);
+
+const struct pool_task *pool_task_find(uint64_t id);      /* NULL: unknown or ambiguous */
+const char *pool_main_path(void);                         /* NULL: pool_main was not called */
+void pool_ticket_format(const struct pool_ticket *ticket, char text[256]);
+int pool_ticket_parse(struct pool_ticket *ticket, const char *text); /* 0 or -EINVAL */
+struct pool_board *pool_board_map(int fd);                /* NULL with errno */
+
+/* Helpers for transports. */
+int64_t pool_now_ns(void);
+int pool_watch(struct pool *pool, int fd, unsigned events, int worker); /* epoll; 0 or -errno */
+int pool_watch_change(struct pool *pool, int fd, unsigned events, int worker);
+void pool_unwatch(struct pool *pool, int fd);
+pid_t pool_ledger_pid(struct pool *pool, int worker);
+
+#endif

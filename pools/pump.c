@@ -1,0 +1,197 @@
+/*
+ * pump.c - waiting: whoever waits does the parent's work, one thread at a time.
+ *
+ * DESIGN. The leader takes in what is finished, hands out more, and sleeps in epoll on everything that can happen: the
+ * wake-up eventfd that workers and other threads write, the workers' channels, and their pidfds, so a death is
+ * an event like any other. Others sleep on `changed`. A leader that has what it wanted leaves; if anybody is
+ * waiting, or work is left that needs the parent, the lead goes on to them.
+ */
+#include "pools/pool_core.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { EVENTS_AT_ONCE = 32 };
+enum event_kind { EVENT_WAKE, EVENT_BODY, EVENT_CHANNEL };
+
+static uint64_t event_data(enum event_kind kind, int worker)
+{
+	return (uint64_t)kind << 32 | (uint32_t)worker;
+}
+
+static int watch(struct pool *pool, int operation, int fd, unsigned events, uint64_t data)
+{
+	struct epoll_event event = { .events = events, .data.u64 = data };
+	return epoll_ctl(pool->events_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+int pool_watch(struct pool *pool, int fd, unsigned events, int worker)
+{
+	return watch(pool, EPOLL_CTL_ADD, fd, events, event_data(EVENT_CHANNEL, worker));
+}
+
+int pool_watch_change(struct pool *pool, int fd, unsigned events, int worker)
+{
+	return watch(pool, EPOLL_CTL_MOD, fd, events, event_data(EVENT_CHANNEL, worker));
+}
+
+void pool_unwatch(struct pool *pool, int fd)
+{
+	watch(pool, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+int pump_watch_body(struct pool *pool, int fd, int worker)
+{
+	return watch(pool, EPOLL_CTL_ADD, fd, EPOLLIN, event_data(EVENT_BODY, worker));
+}
+
+int pump_watch_wake(struct pool *pool)
+{
+	return watch(pool, EPOLL_CTL_ADD, pool->wake_fd, EPOLLIN, event_data(EVENT_WAKE, 0));
+}
+
+void pump_kick(struct pool *pool)
+{
+	const uint64_t one = 1;
+	if (!pool->leading)
+		return;
+	ssize_t written = write(pool->wake_fd, &one, sizeof one);
+	(void)written; /* a full counter wakes as well */
+}
+
+void pump_tell(struct pool *pool)
+{
+	pump_kick(pool);
+	if (pool->waiters)
+		pthread_cond_broadcast(&pool->changed);
+}
+
+int64_t pump_deadline(int64_t timeout_ns)
+{
+	if (timeout_ns < 0)
+		return INT64_MAX;
+	int64_t now = pool_now_ns();
+	return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+bool pump_progress(struct pool *pool)
+{
+	bool changed = pool->backend->transport->reap(pool->transport);
+	job_halt_failed(pool);
+	job_publish_queued(pool);
+	return changed;
+}
+
+static void dispatch(struct pool *pool, const struct epoll_event *event)
+{
+	int worker = (int)(uint32_t)event->data.u64;
+	uint64_t count;
+	switch ((enum event_kind)(event->data.u64 >> 32)) {
+	case EVENT_WAKE:
+		if (read(pool->wake_fd, &count, sizeof count) < 0)
+			break;
+		crew_sweep(pool);
+		break;
+	case EVENT_BODY:
+		crew_event(pool, worker);
+		break;
+	case EVENT_CHANNEL:
+		pool->backend->transport->event(pool->transport, worker, event->events);
+		break;
+	}
+}
+
+/* epoll's milliseconds, rounded up: waking early would spin. */
+static int milliseconds_until(int64_t deadline_ns, int64_t now_ns)
+{
+	if (deadline_ns == INT64_MAX)
+		return -1;
+	if (deadline_ns <= now_ns)
+		return 0;
+	int64_t ms = (deadline_ns - now_ns + 999999) / 1000000;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static void sleep_for_events(struct pool *pool, int64_t deadline_ns)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	pthread_mutex_unlock(&pool->lock);
+	int count = epoll_wait(pool->events_fd, events, EVENTS_AT_ONCE,
+			       milliseconds_until(deadline_ns, pool_now_ns()));
+	pthread_mutex_lock(&pool->lock);
+	for (int i = 0; i < count; i++)
+		dispatch(pool, &events[i]);
+}
+
+/* One turn of the leader: until something happened, or the deadline. */
+static void lead(struct pool *pool, int64_t deadline_ns)
+{
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	if (pump_progress(pool))
+		return;
+	int64_t timer_ns = crew_timers(pool, pool_now_ns());
+	if (pool->news)
+		return;
+	int64_t most_ns = ops->doze(pool->transport, true);
+	deadline_ns = timer_ns < deadline_ns ? timer_ns : deadline_ns;
+	if (most_ns != INT64_MAX && pool_now_ns() + most_ns < deadline_ns)
+		deadline_ns = pool_now_ns() + most_ns;
+	if (most_ns > 0)
+		sleep_for_events(pool, deadline_ns);
+	ops->doze(pool->transport, false);
+	pump_progress(pool);
+}
+
+static int follow(struct pool *pool, int64_t deadline_ns)
+{
+	struct timespec until = { deadline_ns / 1000000000, deadline_ns % 1000000000 };
+	pool->waiters++;
+	int error = deadline_ns == INT64_MAX ? pthread_cond_wait(&pool->changed, &pool->lock) :
+					       pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+	pool->waiters--;
+	return -error;
+}
+
+static void pass_news(struct pool *pool)
+{
+	if (pool->news && pool->waiters)
+		pthread_cond_broadcast(&pool->changed);
+	pool->news = false;
+}
+
+/* The lead is free: somebody else may want it. */
+static void hand_over(struct pool *pool)
+{
+	if (pool->leading)
+		return;
+	if (pool->waiters)
+		pthread_cond_broadcast(&pool->changed);
+	else if (pool->background)
+		crew_want_keeper(pool);
+}
+
+int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_ns)
+{
+	int rc = 0;
+	if (!done(what) && pump_progress(pool) && pool->waiters)
+		pthread_cond_broadcast(&pool->changed);
+	while (!done(what)) {
+		if (deadline_ns != INT64_MAX && pool_now_ns() >= deadline_ns) {
+			rc = -ETIMEDOUT;
+			break;
+		}
+		if (pool->leading) {
+			follow(pool, deadline_ns);
+			continue;
+		}
+		pool->leading = true;
+		lead(pool, deadline_ns);
+		pool->leading = false;
+		pass_news(pool);
+	}
+	hand_over(pool);
+	return rc;
+}

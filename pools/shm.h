@@ -1,0 +1,136 @@
+/*
+ * shm.h - what the two sides of the shared-memory transport share.
+ *
+ * DESIGN. A published job has a *slot*. A batch's items are cut into one range a worker (its *lane*); a worker takes chunks
+ * from the low end of its own lane, and when that is empty steals the upper half of the fullest other one. A stream's
+ * tiles are handed out from one ring of descriptors. Claims, results and completion are all plain memory; the only
+ * system calls are a futex when a worker has nothing to do and an eventfd when the parent sleeps.
+ *
+ * Who may die when. Every claim is announced on the worker's *desk* before the compare-and-swap that makes it, such that
+ * the desk and the word together tell, after a death at any instruction, whether it happened:
+ *   take:  only the owner moves `lo` of its lane, so it happened iff lo is the announced end.
+ *   steal: the swap leaves the thief's number in the victim's word, which keeps other thieves out until the thief has
+ *          installed what it took and cleared it. Before a steal the thief's own (empty) lane is set to LANE_EMPTY, so
+ *          "installed" is: its lo is the announced one.
+ *   tile:  the descriptor itself names the claimer.
+ * A claim is over when `done` of the lane (or the descriptor's DONE) says so; the desk remembers what done was before.
+ *
+ * A slot is reused only when no worker is in it: a worker says which slot it is in (full fence), then looks again
+ * whether the slot is live; the parent takes the live bit away (full fence), then looks who is in. This is a hazard
+ * pointer (Michael, "Hazard pointers", 2004) and stands in for a generation in the lane's word, which has no bits to spare.
+ * A worker that is stopped inside a slot keeps that one slot from reuse, nothing else.
+ */
+#ifndef POOLS_SHM_H
+#define POOLS_SHM_H
+
+#include "pools/arena.h"
+#include "pools/pool_ops.h"
+
+enum { SHM_SLOTS = 64 };
+
+/* A lane's word: lo | hi << 28 | thief << 56; positions are items / slot.unit; thief: worker + 1 or 0. */
+#define LANE_BITS 28
+#define LANE_MASK ((UINT64_C(1) << LANE_BITS) - 1)
+#define LANE_MOST (LANE_MASK - 1) /* positions a batch can have */
+#define LANE_EMPTY (LANE_MASK | LANE_MASK << LANE_BITS)
+
+static inline uint64_t lane_lo(uint64_t word)
+{
+	return word & LANE_MASK;
+}
+static inline uint64_t lane_hi(uint64_t word)
+{
+	return word >> LANE_BITS & LANE_MASK;
+}
+static inline uint64_t lane_thief(uint64_t word)
+{
+	return word >> (2 * LANE_BITS);
+}
+static inline uint64_t lane_word(uint64_t lo, uint64_t hi, uint64_t thief)
+{
+	return lo | hi << LANE_BITS | thief << (2 * LANE_BITS);
+}
+
+struct shm_lane {
+	_Alignas(64) uint64_t word; /* owner, thieves and parent: compare-and-swap */
+	uint64_t done;              /* items of committed claims (stream: tiles); one writer: the owner; release/acquire */
+};
+
+enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
+
+/* What a worker is about to do or doing. Written by the worker, read by the parent when the worker is dead or stopped
+ * (kind, active: at any time); asleep is also cleared by the parent. */
+struct shm_desk {
+	_Alignas(64) uint32_t active; /* slot + 1; sequentially consistent, see above */
+	uint32_t asleep;              /* futex: 1 while the worker sleeps */
+	uint32_t kind, victim;
+	uint64_t lo, hi;       /* positions taken or stolen; tile: lo is the ring position */
+	uint64_t done_before;  /* own lane's done at the claim */
+	uint64_t progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
+};
+
+/* A stream's descriptor of one claim. state: position << 16 | (worker + 1) << 8 | phase. */
+enum tile_phase { TILE_FREE, TILE_READY, TILE_CLAIMED, TILE_DONE };
+struct shm_tile {
+	uint64_t state;
+	uint64_t index; /* in the input, of the first item */
+	uint32_t cell, count;
+};
+
+/* A failed item: a stack; pushed by workers, all taken by the parent. */
+struct shm_fault {
+	uint64_t next; /* offset */
+	uint64_t at;   /* item or cell */
+	int32_t status, code;
+	uint64_t size;
+	char message[];
+};
+
+struct shm_slot {
+	/* Written by the parent before the live bit is set, then constant. */
+	_Alignas(64) uint64_t task;
+	uint64_t count, unit, chunk; /* items; items a position; positions a claim, 0: auto */
+	uint64_t tiles_at, tiles;    /* stream: descriptors */
+	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at, result_size;
+	int64_t limit_ns;
+	uint32_t columns, variable, fail_fast, pad;
+	/* Shared. */
+	_Alignas(64) uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */
+	uint32_t closed;              /* nothing more is claimed; set by the parent, or a worker under fail_fast */
+	_Alignas(64) uint64_t next;   /* stream: ring position to claim; compare-and-swap */
+	_Alignas(64) uint64_t ready;  /* stream: ring positions published; the parent: release, workers: acquire */
+	struct shm_lane lane[];       /* one a worker, and the parent's: what it resolved itself */
+};
+
+struct shm_area {
+	uint32_t workers, stopping;
+	uint64_t slots_at, slot_size, desks_at;
+	_Alignas(64) uint64_t live;         /* bit a slot; the parent, sequentially consistent */
+	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
+	_Alignas(64) uint64_t epoch;        /* changes whenever there is something new; for spinning */
+};
+
+struct shm_view { /* where things are in this process */
+	struct arena arena;
+	struct shm_area *area;
+	struct shm_desk *desk;
+	unsigned char *slots;
+};
+
+static inline struct shm_slot *shm_slot(const struct shm_view *view, unsigned slot)
+{
+	return (struct shm_slot *)(void *)(view->slots + slot * view->area->slot_size);
+}
+
+void shm_view_of(struct shm_view *view, struct shm_area *area);
+void shm_futex_wake(uint32_t *word);
+
+/* The worker's side, shm_port.c. */
+int shm_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board);
+int shm_claim(struct pool_port *port, struct pool_span *span);
+void *shm_result_alloc(struct pool_port *port, struct pool_ref *ref, uint64_t bytes);
+int shm_fault(struct pool_port *port, struct pool_span *span, const struct pool_fault *fault);
+int shm_commit(struct pool_port *port, struct pool_span *span);
+void shm_detach(struct pool_port *port);
+
+#endif

@@ -1,0 +1,320 @@
+/*
+ * shm_reap.c - what has been done, and what a dead worker left behind.
+ *
+ * DESIGN. Order in a batch: read the lanes' `done` (acquire), then take the failures pushed before them, then resolve. A job
+ * may be gone after the call that resolves its last item, so everything that is to be told of a job is gathered first.
+ */
+#include "pools/shm_parent.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct shm_slot *slot_of(const struct pool_transport *t, const struct pool_job *job)
+{
+	const struct shm_job *work = job->transport_data;
+	return shm_slot(&t->view, (unsigned)work->slot);
+}
+
+static void take_faults(struct pool_transport *t, struct pool_job *job)
+{
+	struct arena *arena = &t->view.arena;
+	struct shm_slot *s = slot_of(t, job);
+	if (!__atomic_load_n(&s->faults, __ATOMIC_RELAXED))
+		return;
+	uint64_t at = __atomic_exchange_n(&s->faults, 0, __ATOMIC_ACQUIRE);
+	while (at) {
+		struct shm_fault *record = arena_at(arena, at);
+		const struct pool_fault fault = {
+			.index = record->at,
+			.status = record->status,
+			.code = record->code,
+			.message = record->message,
+			.message_size = record->size,
+		};
+		at = record->next;
+		pool_job_fault(job, &fault);
+		arena_free(arena, record);
+	}
+}
+
+/* ---- batches ---- */
+
+static uint64_t item_at(const struct shm_slot *s, uint64_t position)
+{
+	uint64_t item = position * s->unit;
+	return item < s->count ? item : s->count;
+}
+
+/* Empties a lane that nobody may take from any more; what was in it. `lo` stays: a claim below it may still run, and
+ * recover_take must see that it happened. */
+static uint64_t drain_lane(struct shm_lane *lane)
+{
+	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
+	while (lane_lo(word) < lane_hi(word))
+		if (__atomic_compare_exchange_n(&lane->word, &word,
+						lane_word(lane_lo(word), lane_lo(word), lane_thief(word)), false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return word;
+	return LANE_EMPTY;
+}
+
+/* Counted on the parent's own lane first: the worker that finishes the batch adds the lanes up. */
+static void account(const struct pool_transport *t, struct shm_slot *s, struct shm_job *work, uint64_t items)
+{
+	struct shm_lane *own = &s->lane[t->workers];
+	__atomic_store_n(&own->done, own->done + items, __ATOMIC_SEQ_CST);
+	work->seen += items;
+}
+
+static bool drop_lanes(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_slot *s = slot_of(t, job);
+	uint64_t left = job->count - job->resolved;
+	bool any = false;
+	for (unsigned i = 0; i < t->workers && left; i++) {
+		uint64_t word = drain_lane(&s->lane[i]);
+		if (word == LANE_EMPTY)
+			continue;
+		uint64_t begin = item_at(s, lane_lo(word)), end = item_at(s, lane_hi(word));
+		account(t, s, work, end - begin);
+		left -= end - begin;
+		pool_job_drop(job, begin, end - begin);
+		any = true;
+	}
+	return any;
+}
+
+static bool reap_batch(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_slot *s = slot_of(t, job);
+	uint64_t done = 0;
+	for (unsigned i = 0; i <= t->workers; i++)
+		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
+	take_faults(t, job);
+	uint64_t fresh = done - work->seen;
+	bool last = job->resolved + fresh == job->count;
+	work->seen = done;
+	if (fresh)
+		pool_job_resolve(job, 0, fresh);
+	if (last)
+		return true;
+	bool dropped = s->closed && job->cancelled && drop_lanes(t, job);
+	return fresh || dropped;
+}
+
+/* ---- streams ---- */
+
+static void finish_cells(struct pool_transport *t, struct pool_job *job, uint64_t cell, uint64_t count)
+{
+	for (uint64_t i = 0; job->variable & POOL_VARIABLE_RESULT && i < count; i++)
+		if (!job->status || !job->status[cell + i])
+			shm_take_variable(t, job, cell + i);
+	pool_job_resolve(job, cell, count);
+}
+
+static bool stream_over(const struct pool_job *job, uint64_t count)
+{
+	return job->cancelled && job->resolved + count == job->ready;
+}
+
+/* One descriptor: true if its items are final now. A cancelled stream takes back what nobody has claimed. */
+static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm_tile *tile, bool *over)
+{
+	uint64_t state = __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE);
+	uint32_t cell = tile->cell, count = tile->count;
+	enum tile_phase phase = (enum tile_phase)(state & 0xff);
+	bool drop = phase == TILE_READY && job->cancelled;
+	if (phase != TILE_DONE && !drop)
+		return false;
+	if (drop && !__atomic_compare_exchange_n(&tile->state, &state, TILE_FREE, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_RELAXED))
+		return false;
+	tile->state = TILE_FREE;
+	*over = stream_over(job, count);
+	if (drop)
+		pool_job_drop(job, cell, count);
+	else
+		finish_cells(t, job, cell, count);
+	return true;
+}
+
+static bool reap_stream(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_slot *s = slot_of(t, job);
+	uint64_t done = 0;
+	bool any = false, over = false;
+	for (unsigned i = 0; i < t->workers; i++)
+		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
+	if (done == work->seen && !job->cancelled)
+		return false;
+	work->seen = done;
+	take_faults(t, job);
+	for (uint64_t at = work->head; at < work->tail && !over; at++) {
+		struct shm_tile *tile = &work->tiles[at % work->tile_count];
+		if ((tile->state & 0xff) != TILE_FREE)
+			any = reap_tile(t, job, tile, &over) || any;
+		if (!over && at == work->head && (tile->state & 0xff) == TILE_FREE)
+			work->head++;
+	}
+	return any;
+}
+
+bool shm_reap_job(struct pool_transport *t, struct pool_job *job)
+{
+	return job->stream ? reap_stream(t, job) : reap_batch(t, job);
+}
+
+/* ---- deaths ---- */
+
+static uint64_t begun_of(const struct pool_transport *t, int worker)
+{
+	const struct pool_ledger *ledger = &t->board->ledger[worker];
+	const struct shm_desk *desk = &t->view.desk[worker];
+	if (ledger->progress >> 32 == desk->progress_before >> 32)
+		return 0;
+	return ledger->progress & UINT32_MAX;
+}
+
+static void clear_thief(struct shm_lane *lane)
+{
+	__atomic_and_fetch(&lane->word, LANE_EMPTY, __ATOMIC_ACQ_REL);
+}
+
+/* The swap happened iff the victim's word names the dead thief; installed iff its own lane begins at `lo`. */
+static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worker)
+{
+	const struct shm_desk *desk = &t->view.desk[worker];
+	struct shm_lane *own = &s->lane[worker], *victim = &s->lane[desk->victim];
+	uint64_t word = __atomic_load_n(&victim->word, __ATOMIC_ACQUIRE);
+	if (lane_thief(word) != (uint64_t)worker + 1)
+		return;
+	uint64_t mine = __atomic_load_n(&own->word, __ATOMIC_ACQUIRE);
+	if (lane_lo(mine) == LANE_MASK)
+		__atomic_store_n(&own->word, lane_word(desk->lo, desk->hi, lane_thief(mine)), __ATOMIC_RELEASE);
+	clear_thief(victim);
+}
+
+/* Whether item `at` is run again; otherwise it is final. */
+static bool settle_lost(struct pool_transport *t, struct pool_job *job, int worker, uint64_t at)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_slot *s = slot_of(t, job);
+	if (!job->stream)
+		account(t, s, work, 1);
+	bool again = pool_job_lost(job, at, worker);
+	if (again && !job->stream) {
+		struct shm_lane *own = &s->lane[t->workers];
+		own->done--;
+		work->seen--;
+	}
+	return again;
+}
+
+/* The lane of a dead owner begins again at `lo`: thieves and the successor take from there. */
+static void give_back(struct shm_lane *lane, uint64_t lo)
+{
+	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
+	while (!__atomic_compare_exchange_n(&lane->word, &word, lane_word(lo, lane_hi(word), lane_thief(word)),
+					    false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		;
+}
+
+/* Items before the last begun one are done, that one is lost, the others were never begun. With unit > 1 a position may
+ * be begun in part: then its items that were not begun are lost with it. */
+static void recover_take(struct pool_transport *t, struct pool_job *job, int worker)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_slot *s = slot_of(t, job);
+	const struct shm_desk *desk = &t->view.desk[worker];
+	struct shm_lane *lane = &s->lane[worker];
+	bool swapped = lane_lo(__atomic_load_n(&lane->word, __ATOMIC_ACQUIRE)) == desk->hi;
+	if (!swapped || lane->done != desk->done_before)
+		return;
+	uint64_t first = item_at(s, desk->lo), begun = begun_of(t, worker);
+	if (begun == 0) {
+		give_back(lane, desk->lo);
+		return;
+	}
+	uint64_t rest = (first + begun + s->unit - 1) / s->unit;
+	bool more = rest < desk->hi;
+	uint64_t fine = begun - 1, lost_end = more ? item_at(s, rest) : item_at(s, desk->hi);
+	if (more)
+		give_back(lane, rest);
+	take_faults(t, job);
+	if (fine) {
+		account(t, s, work, fine);
+		pool_job_resolve(job, 0, fine);
+	}
+	uint64_t left = job->count - job->resolved;
+	for (uint64_t at = first + fine; at < lost_end && left; at++, left--)
+		if (settle_lost(t, job, worker, at))
+			give_back(lane, desk->lo + fine);
+}
+
+static void recover_tile(struct pool_transport *t, struct pool_job *job, int worker, struct shm_tile *tile)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_tile rest = { .index = tile->index, .cell = tile->cell, .count = tile->count };
+	uint64_t begun = begun_of(t, worker), fine = begun ? begun - 1 : 0;
+	tile->state = TILE_FREE;
+	take_faults(t, job);
+	if (fine)
+		finish_cells(t, job, rest.cell, fine);
+	rest.index += fine;
+	rest.cell += (uint32_t)fine;
+	rest.count -= (uint32_t)fine;
+	bool over = begun && rest.count == 1 && stream_over(job, 1);
+	if (begun && !pool_job_lost(job, rest.cell, worker)) {
+		rest.index++;
+		rest.cell++;
+		rest.count--;
+	}
+	if (over || rest.count == 0)
+		return;
+	if (job->cancelled)
+		pool_job_drop(job, rest.cell, rest.count);
+	else
+		shm_push_tile(t, work, rest);
+}
+
+static void recover_tiles(struct pool_transport *t, struct pool_job *job, int worker)
+{
+	struct shm_job *work = job->transport_data;
+	for (uint64_t at = work->head; at < work->tail; at++) {
+		struct shm_tile *tile = &work->tiles[at % work->tile_count];
+		if ((tile->state & 0xff) == TILE_CLAIMED && (tile->state >> 8 & 0xff) == (uint64_t)worker + 1) {
+			recover_tile(t, job, worker, tile);
+			return;
+		}
+	}
+}
+
+static void recover(struct pool_transport *t, struct pool_job *job, int worker)
+{
+	const struct shm_desk *desk = &t->view.desk[worker];
+	if (desk->kind == DESK_STEAL)
+		finish_steal(t, slot_of(t, job), worker);
+	else if (desk->kind == DESK_TAKE)
+		recover_take(t, job, worker);
+	else if (desk->kind == DESK_TILE)
+		recover_tiles(t, job, worker);
+}
+
+void shm_lost(struct pool_transport *t, int worker)
+{
+	struct shm_desk *desk = &t->view.desk[worker];
+	struct pool_job *job = desk->active ? t->job[desk->active - 1] : NULL;
+	if (job)
+		shm_reap_job(t, job);
+	job = desk->active ? t->job[desk->active - 1] : NULL;
+	if (job)
+		recover(t, job, worker);
+	desk->kind = DESK_FREE;
+	desk->asleep = 0;
+	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);
+	job = NULL;
+	shm_wake(t, UINT64_MAX);
+}

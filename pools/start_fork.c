@@ -1,0 +1,30 @@
+/*
+ * start_fork.c - a worker is a fork of the host program: it sees the memory as it was, and costs page tables.
+ *
+ * The child leaves by _exit: no exit handler, no flushing of the host's streams.
+ */
+#include "pools/start_process.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static int fork_start(const struct pool_launch *launch, struct pool_body *body)
+{
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		pool_worker_settle(&launch->ticket, launch->board);
+		launch->ops->forked(launch->transport, launch->ticket.worker);
+		_exit(pool_worker_main(launch));
+	}
+	return pool_process_adopt(pid, body);
+}
+
+const struct pool_start_ops pool_start_fork = {
+	.name = "fork",
+	.can = POOL_CAN_SURVIVE | POOL_CAN_KILL | POOL_CAN_OVERLAP | POOL_CAN_REUSE | POOL_CAN_ISOLATE,
+	.start = fork_start,
+	.ended = pool_process_ended,
+	.signal = pool_process_signal,
+};

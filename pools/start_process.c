@@ -1,0 +1,76 @@
+/*
+ * start_process.c - watching and signalling a worker process through its pidfd.
+ *
+ * DESIGN. A pidfd names the process, not the number: a signal cannot hit a stranger that got the number later, and the
+ * end of the process is an event that epoll delivers. A host program that reaps all children in its own
+ * SIGCHLD handler takes the exit status away from us; the worker is gone all the same, with status unknown (-1).
+ */
+#include "pools/start_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+static int wait_pid(pid_t pid)
+{
+	int status;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+int pool_process_adopt(pid_t pid, struct pool_body *body)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0) {
+		int error = errno;
+		kill(pid, SIGKILL);
+		wait_pid(pid);
+		return -error;
+	}
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	*body = (struct pool_body){ .pid = pid, .pidfd = fd };
+	return 0;
+}
+
+/* As wait(2) would have said it. */
+static int status_of(const siginfo_t *info)
+{
+	if (info->si_code == CLD_EXITED)
+		return info->si_status << 8;
+	return info->si_status;
+}
+
+static bool gone_unseen(int pidfd)
+{
+	struct pollfd event = { .fd = pidfd, .events = POLLIN };
+	return poll(&event, 1, 0) == 1 && event.revents;
+}
+
+bool pool_process_ended(struct pool_body *body, int *status)
+{
+	siginfo_t info = { 0 };
+	int rc;
+	do
+		rc = waitid((idtype_t)P_PIDFD, (id_t)body->pidfd, &info, WEXITED | WNOHANG);
+	while (rc < 0 && errno == EINTR);
+	if (rc == 0 && info.si_pid == 0)
+		return false;
+	if (rc < 0 && !gone_unseen(body->pidfd))
+		return false;
+	*status = rc == 0 ? status_of(&info) : -1;
+	return true;
+}
+
+int pool_process_signal(struct pool_body *body, int number)
+{
+	return syscall(SYS_pidfd_send_signal, body->pidfd, number, NULL, 0) < 0 ? -errno : 0;
+}

@@ -1,0 +1,112 @@
+/*
+ * task.c - the registry of tasks, and the way into a program that was executed as a worker.
+ *
+ * DESIGN. A task's id is the FNV-1a hash (Fowler, Noll, Vo 1991) of its file and name: the same in every process of the
+ * same program wherever it is loaded. Registration runs before main, single-threaded, and only links the task into a
+ * list; two tasks of one id leave both unusable (id 0), which submission reports as POOL_UNKNOWN_TASK.
+ */
+#include "pools/pool_ops.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WORKER_ARGUMENT "--pool-worker="
+
+static struct pool_task *tasks;
+static char *main_path;
+
+static uint64_t fnv1a(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+	return hash;
+}
+
+void pool_register(struct pool_task *task)
+{
+	task->id = fnv1a(fnv1a(UINT64_C(14695981039346656037), task->unit), task->name);
+	for (struct pool_task *other = tasks; other; other = other->next)
+		if (other->id == task->id)
+			other->id = task->id = 0;
+	task->next = tasks;
+	tasks = task;
+}
+
+const struct pool_task *pool_task_find(uint64_t id)
+{
+	for (const struct pool_task *task = tasks; task && id; task = task->next)
+		if (task->id == id)
+			return task;
+	return NULL;
+}
+
+void pool_ticket_format(const struct pool_ticket *t, char text[256])
+{
+	snprintf(text, 256,
+		 "%s%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRIu64 ",%" PRIu64,
+		 WORKER_ARGUMENT, t->worker, t->parent, t->board_fd, t->fd[0], t->fd[1], t->wake_fd, t->size,
+		 t->transport);
+}
+
+int pool_ticket_parse(struct pool_ticket *t, const char *text)
+{
+	int end = 0;
+	*t = (struct pool_ticket){ 0 };
+	int got = sscanf(text,
+			 WORKER_ARGUMENT "%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32
+					 ",%" SCNu64 ",%" SCNu64 "%n",
+			 &t->worker, &t->parent, &t->board_fd, &t->fd[0], &t->fd[1], &t->wake_fd, &t->size,
+			 &t->transport, &end);
+	return got == 8 && text[end] == '\0' ? 0 : -EINVAL;
+}
+
+struct pool_board *pool_board_map(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	void *at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static int run_as_worker(const char *argument)
+{
+	struct pool_launch launch = { 0 };
+	if (pool_ticket_parse(&launch.ticket, argument) < 0)
+		return 125;
+	const struct pool_backend *backend = pool_backend_at((unsigned)launch.ticket.transport);
+	launch.board = pool_board_map(launch.ticket.board_fd);
+	if (!backend || !launch.board)
+		return 125;
+	close(launch.ticket.board_fd);
+	launch.ops = backend->transport;
+	pool_worker_settle(&launch.ticket, launch.board);
+	return pool_worker_main(&launch);
+}
+
+/* The path is read here and not at each start: under valgrind readlink tells the program, exec of /proc/self/exe would
+ * run valgrind itself. A program that was replaced on disk meanwhile is still reached through /proc/self/exe. */
+void pool_main(int *argc, char ***argv)
+{
+	if (*argc == 2 && strncmp((*argv)[1], WORKER_ARGUMENT, strlen(WORKER_ARGUMENT)) == 0)
+		_exit(run_as_worker((*argv)[1]));
+	if (main_path)
+		return;
+	char path[4096];
+	ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+	if (size <= 0)
+		return;
+	path[size] = '\0';
+	main_path = strdup(access(path, X_OK) == 0 ? path : "/proc/self/exe");
+}
+
+const char *pool_main_path(void)
+{
+	return main_path;
+}

@@ -1,0 +1,268 @@
+/* test_contract_cancel.c - cancelling, time limits, and the callbacks of what did not end well.
+ * Numbers in comments are those of the list of behaviours that the pool was specified by. */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* 82: queued */
+static void cancel_queued_never_runs(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	struct pool_async *busy =
+		suite_start(pool, (struct errand){ .nap_ns = 100 * MS, .word = 1 }, NULL);
+	CHECK(shared_reaches(1, 1));
+	struct pool_async *queued[20];
+	for (int i = 0; i < 20; i++)
+		queued[i] = suite_start(pool, (struct errand){ .word = 2 }, NULL);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(pool_async_cancel(queued[i]), 0);
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(pool_async_get(queued[i], NULL, WAIT), -ECANCELED);
+		CHECK_EQ(pool_async_cancel(queued[i]), POOL_BUSY);
+		pool_async_release(queued[i]);
+	}
+	CHECK_EQ(pool_async_get(busy, NULL, WAIT), 0);
+	pool_async_release(busy);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+	suite_finish(pool);
+	CHECK_EQ(shared_get(2), 0);
+}
+
+/* 82: running */
+static void cancel_running_is_stopped_and_the_next_task_is_not(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 2, .grace_ns = 20 * MS });
+	struct pool_async *neighbour =
+		suite_start(pool, (struct errand){ .value = 4, .nap_ns = 300 * MS }, NULL);
+	for (int i = 1; i <= 3; i++) {
+		struct errand stuck = { .deed = i == 2 ? DEED_DEAF : DEED_SPIN, .word = 1 };
+		struct pool_async *async = suite_start(pool, stuck, NULL);
+		CHECK(shared_reaches(1, i));
+		CHECK_EQ(pool_async_cancel(async), 0);
+		CHECK_EQ(pool_async_get(async, NULL, WAIT), -ECANCELED);
+		pool_async_release(async);
+		for (int k = 0; k < 5; k++)
+			CHECK_EQ(suite_do(pool, (struct errand){ .value = k }), 0);
+	}
+	CHECK_EQ(pool_async_get(neighbour, NULL, WAIT), 0);
+	pool_async_release(neighbour);
+	suite_finish(pool);
+	CHECK_EQ(shared_get(1), 3);
+}
+
+/* 82: a running item of a row that cannot kill is waited for */
+static void cancel_running_map_resolves_and_drops_the_rest(const struct pool_backend_info *row)
+{
+	struct errand errands[50];
+	struct pool *pool = suite_open(row, 2);
+	struct pool_async *async = NULL;
+	for (int i = 0; i < 50; i++)
+		errands[i] = (struct errand){ .nap_ns = 50 * MS, .word = 1 };
+	CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, 50, 8,
+				&(struct pool_policy){ .chunk = 1 }, &async),
+		 0);
+	CHECK(shared_reaches(1, 2));
+	CHECK_EQ(pool_async_cancel(async), 0);
+	CHECK_EQ(pool_async_get(async, NULL, WAIT), -ECANCELED);
+	CHECK_EQ(pool_async_status(async, 49), -ECANCELED);
+	int64_t ran = shared_get(1);
+	CHECK(ran < 50);
+	pool_async_release(async);
+	suite_finish(pool);
+	CHECK_EQ(shared_get(1), ran);
+}
+
+/* 82: finished; while workers complete them */
+static void cancel_racing_with_completion_has_one_outcome(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct pool_async *handles[100];
+	for (unsigned i = 0; i < 100; i++)
+		handles[i] = suite_start(pool, (struct errand){ .value = i, .word = 10 + i }, NULL);
+	for (int i = 0; i < 100; i++) {
+		int rc = pool_async_cancel(handles[i]);
+		CHECK(rc == 0 || rc == POOL_BUSY);
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		int64_t value = -1;
+		int rc = pool_async_get(handles[i], &value, WAIT);
+		CHECK((rc == 0 && value == i * i && shared_get(10 + i) == 1) || rc == -ECANCELED);
+		CHECK_EQ(pool_async_get(handles[i], NULL, 0), rc);
+		CHECK(shared_get(10 + i) <= 1);
+		pool_async_release(handles[i]);
+	}
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(suite_do(pool, (struct errand){ .value = i }), 0);
+	suite_finish(pool);
+}
+
+/* 81 */
+static void task_timeout_stops_stuck_tasks_only(const struct pool_backend_info *row)
+{
+	const struct errand stuck[] = { { .nap_ns = HOUR, .word = 1 },
+					{ .deed = DEED_SPIN, .word = 2 },
+					{ .deed = DEED_DEAF, .word = 3 },
+					{ .deed = DEED_STOP, .word = 4 } };
+	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 2,
+									.task_timeout_ns = 200 * MS,
+									.grace_ns = 30 * MS });
+	for (unsigned i = 0; i < COUNT(stuck); i++) {
+		int64_t start = suite_now_ns();
+		struct pool_async *bad = suite_start(pool, stuck[i], NULL), *behind[4];
+		for (int64_t k = 0; k < 4; k++)
+			behind[k] = suite_start(pool, (struct errand){ .value = k }, NULL);
+		CHECK_EQ(pool_async_get(bad, NULL, WAIT), POOL_TASK_TIMEOUT);
+		CHECK(suite_now_ns() - start >= 200 * MS);
+		CHECK_EQ(shared_get(stuck[i].word), 1);
+		for (int k = 0; k < 4; k++) {
+			CHECK_EQ(pool_async_get(behind[k], NULL, WAIT), 0);
+			pool_async_release(behind[k]);
+		}
+		pool_async_release(bad);
+	}
+	suite_finish(pool);
+}
+
+/* 81 */
+static void task_timeout_does_not_count_the_queue(const struct pool_backend_info *row)
+{
+	struct pool_async *handles[8];
+	struct pool_policy policy = { .task_timeout_ns = 400 * MS };
+	struct pool *pool = suite_open(row, 1);
+	for (int i = 0; i < 8; i++)
+		handles[i] = suite_start(pool, (struct errand){ .nap_ns = 100 * MS }, &policy);
+	for (int i = 0; i < 8; i++) {
+		CHECK_EQ(pool_async_get(handles[i], NULL, WAIT), 0);
+		pool_async_release(handles[i]);
+	}
+	suite_finish(pool);
+}
+
+/* 81: each item of a chunk has the limit for itself; the stuck one does not take its mates along */
+static void task_timeout_is_an_item_s_and_not_a_chunk_s(const struct pool_backend_info *row)
+{
+	struct errand errands[6];
+	int32_t statuses[6];
+	int64_t out[6];
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1, .grace_ns = 20 * MS });
+	for (unsigned i = 0; i < 6; i++)
+		errands[i] = (struct errand){ .value = i,
+					      .nap_ns = i == 4 ? HOUR : 100 * MS,
+					      .word = 1 + i };
+	struct pool_policy policy = { .chunk = 6,
+				      .statuses = statuses,
+				      .task_timeout_ns = 300 * MS };
+	CHECK_EQ(pool_map(pool, suite_errand, errands, sizeof *errands, 6, out, 8, &policy),
+		 POOL_TASK_TIMEOUT);
+	for (unsigned i = 0; i < 6; i++) {
+		CHECK_EQ(statuses[i], i == 4 ? POOL_TASK_TIMEOUT : 0);
+		CHECK(i == 4 || out[i] == i * i);
+		CHECK_EQ(shared_get(1 + i), 1);
+	}
+	suite_finish(pool);
+}
+
+/* 81: a task that ends at its deadline has exactly one outcome */
+static void task_timeout_racing_with_completion_has_one_outcome(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 2, .grace_ns = 10 * MS });
+	struct pool_policy policy = { .task_timeout_ns = 20 * MS };
+	for (unsigned i = 0; i < 30; i++) {
+		struct errand close_call = { .value = 3, .nap_ns = 20 * MS, .word = 1 + i };
+		struct pool_async *async = suite_start(pool, close_call, &policy);
+		int64_t value = -1;
+		int rc = pool_async_get(async, &value, WAIT);
+		CHECK((rc == 0 && value == 9) || rc == POOL_TASK_TIMEOUT);
+		CHECK_EQ(pool_async_get(async, NULL, 0), rc);
+		CHECK(shared_get(1 + i) <= 1);
+		pool_async_release(async);
+	}
+	suite_finish(pool);
+}
+
+static int note_status(struct pool_async *async, void *user)
+{
+	const struct pool_failure *failure = pool_async_failure(async);
+	int64_t *noted = user;
+	noted[0] += 1;
+	noted[1] = failure ? failure->status : 1;
+	return 0;
+}
+
+static int note_good(struct pool_async *async, void *user)
+{
+	int64_t *noted = user;
+	(void)async;
+	noted[2] += 1;
+	return 0;
+}
+
+/* Starts a task that is made to end badly by `policy`, cancel or terminate; checks the callbacks. */
+static void expect_callback(struct pool *pool, struct errand errand, int64_t limit_ns,
+			    void (*spoil)(struct pool *pool, struct pool_async *async), int status)
+{
+	int64_t noted[3] = { 0 };
+	struct pool_policy policy = { .callback = note_good,
+				      .error_callback = note_status,
+				      .user = noted,
+				      .task_timeout_ns = limit_ns };
+	errand.word = 7;
+	shared_set(7, 0);
+	struct pool_async *async = suite_start(pool, errand, &policy);
+	CHECK(shared_reaches(7, 1));
+	if (spoil)
+		spoil(pool, async);
+	CHECK_EQ(pool_async_get(async, NULL, WAIT), status);
+	CHECK_EQ(noted[0], 1);
+	CHECK_EQ(noted[1], status);
+	CHECK_EQ(noted[2], 0);
+	pool_async_release(async);
+}
+
+static void spoil_by_cancel(struct pool *pool, struct pool_async *async)
+{
+	(void)pool;
+	CHECK_EQ(pool_async_cancel(async), 0);
+}
+
+static void spoil_by_terminate(struct pool *pool, struct pool_async *async)
+{
+	(void)async;
+	CHECK_EQ(pool_terminate(pool), 0);
+}
+
+/* 52 */
+static void error_callback_fires_once_whatever_the_end(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 2, .grace_ns = 20 * MS });
+	struct errand stuck = { .nap_ns = HOUR }, killed = { .deed = DEED_KILL };
+	expect_callback(pool, stuck, 0, spoil_by_cancel, -ECANCELED);
+	expect_callback(pool, stuck, 50 * MS, NULL, POOL_TASK_TIMEOUT);
+	expect_callback(pool, killed, 0, NULL, POOL_WORKER_LOST);
+	expect_callback(pool, stuck, 0, spoil_by_terminate, POOL_TERMINATED);
+	pool_destroy(pool);
+}
+
+static const struct suite_case cases[] = {
+	CASE(cancel_queued_never_runs, POOL_CAN_OVERLAP),
+	CASE(cancel_running_is_stopped_and_the_next_task_is_not, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(cancel_running_map_resolves_and_drops_the_rest, POOL_CAN_OVERLAP),
+	CASE(cancel_racing_with_completion_has_one_outcome, 0),
+	CASE(task_timeout_stops_stuck_tasks_only, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(task_timeout_does_not_count_the_queue, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(task_timeout_is_an_item_s_and_not_a_chunk_s, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(task_timeout_racing_with_completion_has_one_outcome, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(error_callback_fires_once_whatever_the_end,
+	     POOL_CAN_OVERLAP | POOL_CAN_KILL | POOL_CAN_SURVIVE),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}

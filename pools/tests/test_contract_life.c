@@ -1,0 +1,269 @@
+/* test_contract_life.c - the life of a pool. Numbers in comments are those of the
+ * list of behaviours that the pool was specified by. */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void open_tells_what_it_opened(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 3);
+	CHECK(strcmp(pool_backend(pool), row->name) == 0);
+	/* Where the caller does the work there is one worker, whatever was asked for. */
+	CHECK_EQ(pool_workers(pool), row->can & POOL_CAN_OVERLAP ? 3 : 1);
+	bool processes = row->can & POOL_CAN_ISOLATE && row->can & POOL_CAN_REUSE;
+	for (int i = 0; i < 3 && processes; i++) {
+		pid_t pid = pool_worker_pid(pool, i);
+		CHECK(pid > 0 && pid != getpid() && kill(pid, 0) == 0);
+		CHECK(i == 0 || pid != pool_worker_pid(pool, i - 1));
+	}
+	suite_finish(pool);
+	if (!row->alias)
+		return;
+	struct pool_options by_alias = { .backend = row->alias, .workers = 1 };
+	CHECK_EQ(pool_open(&pool, &by_alias), 0);
+	CHECK(strcmp(pool_backend(pool), row->name) == 0);
+	suite_finish(pool);
+}
+
+static void stats_count_items_and_workers(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct pool_stats stats;
+	uint64_t tasks = 0;
+	int64_t in[30] = { 0 }, out[30];
+	CHECK_EQ(pool_map(pool, suite_square, in, 8, 30, out, 8,
+			  &(struct pool_policy){ .chunk = 4 }),
+		 0);
+	CHECK_EQ(suite_do(pool, (struct errand){ .deed = DEED_FAIL, .code = 1 }), POOL_TASK_ERROR);
+	CHECK_EQ(pool_stats(pool, &stats), 0);
+	CHECK_EQ(stats.submitted, 31);
+	CHECK(stats.done == 30 || stats.done == 31); /* whether failed ones are done is not said */
+	CHECK_EQ(stats.failed, 1);
+	CHECK_EQ(stats.lost + stats.retried + stats.cancelled + stats.timed_out, 0);
+	CHECK_EQ(stats.restarts, 0);
+	for (int i = 0; i < pool_workers(pool); i++) {
+		struct pool_worker_stats worker;
+		CHECK_EQ(pool_worker_stats(pool, i, &worker), 0);
+		CHECK_EQ(worker.deaths, 0);
+		CHECK(!(row->can & POOL_CAN_REUSE) || worker.starts == 1);
+		tasks += worker.tasks;
+	}
+	CHECK_EQ(tasks, 31);
+	suite_finish(pool);
+}
+
+/* 54 */
+static void open_default_workers_are_the_allowed_cpus(const struct pool_backend_info *row)
+{
+	cpu_set_t allowed, one;
+	CHECK_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+	CHECK(pool_cpus() >= 1 && pool_cpus() <= CPU_COUNT(&allowed));
+	CPU_ZERO(&one);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+		if (CPU_ISSET(cpu, &allowed))
+			CPU_SET(cpu, &one);
+	CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+	CHECK_EQ(pool_cpus(), 1);
+	struct pool *pool = suite_open(row, 0);
+	CHECK_EQ(pool_workers(pool), 1);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 2 }), 0);
+	suite_finish(pool);
+}
+
+static int submit_each_way(struct pool *pool, uint64_t n, int rc[4])
+{
+	int64_t in[2] = { 1, 2 }, out[2];
+	struct pool_async *async = NULL;
+	struct pool_iter *iter = NULL;
+	struct pool_column arg = { in, sizeof *in };
+	rc[0] = pool_map(pool, suite_square, in, 8, n, out, 8, NULL);
+	rc[1] = pool_apply(pool, suite_square, &arg, 1, out, 8, NULL);
+	rc[2] = pool_map_async(pool, suite_square, in, 8, n, 8, NULL, &async);
+	rc[3] = pool_imap(pool, suite_square, pool_array(in, 8, n), 8, NULL, &iter);
+	return async || iter;
+}
+
+static void expect_closed(struct pool *pool)
+{
+	for (uint64_t n = 0; n <= 2; n += 2) {
+		int rc[4];
+		CHECK_EQ(submit_each_way(pool, n, rc), 0);
+		for (int i = 0; i < 4; i++)
+			CHECK_EQ(rc[i], POOL_CLOSED);
+	}
+}
+
+/* 56 */
+static void submit_after_close_or_terminate_is_refused(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	CHECK_EQ(pool_close(pool), 0);
+	expect_closed(pool);
+	CHECK_EQ(pool_join(pool, WAIT), 0);
+	expect_closed(pool);
+	pool_destroy(pool);
+	pool = suite_open(row, 2);
+	CHECK_EQ(pool_terminate(pool), 0);
+	expect_closed(pool);
+	pool_destroy(pool);
+}
+
+/* 57, 58 */
+static void close_join_terminate_may_be_repeated(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	CHECK_EQ(pool_join(pool, WAIT), POOL_BUSY);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 4 }), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pool_close(pool), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pool_join(pool, WAIT), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pool_terminate(pool), 0);
+	CHECK_EQ(pool_close(pool), 0);
+	CHECK_EQ(pool_join(pool, WAIT), 0);
+	pool_destroy(pool);
+}
+
+/* 59 */
+static void join_waits_for_all_that_was_submitted(const struct pool_backend_info *row)
+{
+	struct pool_async *handles[20];
+	struct pool *pool = suite_open(row, 4);
+	for (int64_t i = 0; i < 20; i++)
+		handles[i] =
+			suite_start(pool, (struct errand){ .value = i, .nap_ns = 20 * MS }, NULL);
+	CHECK_EQ(pool_close(pool), 0);
+	if (row->can & POOL_CAN_OVERLAP)
+		CHECK_EQ(pool_join(pool, 10 * MS), -ETIMEDOUT);
+	CHECK_EQ(pool_join(pool, WAIT), 0);
+	pool_destroy(pool);
+	for (int64_t i = 0; i < 20; i++) { /* handles outlive the pool */
+		int64_t value = -1;
+		CHECK(pool_async_ready(handles[i]));
+		CHECK_EQ(pool_async_get(handles[i], &value, 0), 0);
+		CHECK_EQ(value, i * i);
+		pool_async_release(handles[i]);
+	}
+}
+
+/* 60, 61 */
+static void terminate_with_a_long_queue_resolves_every_handle(const struct pool_backend_info *row)
+{
+	enum { N = 10000 };
+	static struct pool_async *handles[N];
+	struct pool *pool = suite_open(row, 2);
+	for (int i = 0; i < N; i++)
+		handles[i] = suite_start(pool, (struct errand){ .nap_ns = HOUR }, NULL);
+	CHECK(shared_reaches(0, 1));
+	int64_t start = suite_now_ns();
+	CHECK_EQ(pool_terminate(pool), 0);
+	CHECK_EQ(pool_join(pool, WAIT), 0);
+	CHECK(suite_now_ns() - start < 3 * SECOND);
+	for (int i = 0; i < N; i++) {
+		CHECK(pool_async_ready(handles[i]));
+		CHECK_EQ(pool_async_get(handles[i], NULL, 0), POOL_TERMINATED);
+		CHECK_EQ(pool_async_status(handles[i], 0), POOL_TERMINATED);
+		pool_async_release(handles[i]);
+	}
+	pool_destroy(pool);
+}
+
+/* 62 */
+static void terminate_deaf_workers_are_killed_together(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 8, .grace_ns = 300 * MS });
+	for (int i = 0; i < 8; i++)
+		pool_async_release(suite_start(pool, (struct errand){ .deed = DEED_DEAF }, NULL));
+	CHECK(shared_reaches(0, 8));
+	suite_sleep_ns(20 * MS); /* counted, and then deaf */
+	int64_t start = suite_now_ns();
+	CHECK_EQ(pool_terminate(pool), 0);
+	CHECK(suite_now_ns() - start < 2 * SECOND);
+	pool_destroy(pool);
+}
+
+static void *race_terminate(void *pool)
+{
+	CHECK_EQ(pool_terminate(pool), 0);
+	return NULL;
+}
+
+static void *race_close(void *pool)
+{
+	CHECK_EQ(pool_close(pool), 0);
+	return NULL;
+}
+
+static void *race_join(void *pool)
+{
+	int rc = pool_join(pool, WAIT);
+	CHECK(rc == 0 || rc == POOL_BUSY);
+	return NULL;
+}
+
+/* 63 */
+static void terminate_close_join_race_ends(const struct pool_backend_info *row)
+{
+	void *(*const racers[])(void *) = { race_terminate, race_close, race_join };
+	for (int round = 0; round < 10; round++) {
+		struct pool *pool = suite_open(row, 2);
+		struct pool_async *async =
+			suite_start(pool, (struct errand){ .nap_ns = 20 * MS }, NULL);
+		pthread_t threads[3];
+		for (int i = 0; i < 3; i++)
+			CHECK_EQ(pthread_create(threads + i, NULL, racers[(round + i) % 3], pool),
+				 0);
+		for (int i = 0; i < 3; i++)
+			pthread_join(threads[i], NULL);
+		int rc = pool_async_get(async, NULL, WAIT);
+		CHECK(rc == 0 || rc == POOL_TERMINATED);
+		pool_async_release(async);
+		pool_destroy(pool);
+	}
+}
+
+/* 64, 67 */
+static void pools_in_a_loop_leave_nothing(const struct pool_backend_info *row)
+{
+	for (int i = 0; i < 100; i++) {
+		struct pool *pool = suite_open(row, 2);
+		struct errand work = { .value = 3,
+				       .deed = i % 2 ? DEED_FAIL : DEED_NONE,
+				       .code = 1 };
+		CHECK_EQ(suite_do(pool, work), i % 2 ? POOL_TASK_ERROR : 0);
+		if (i % 3 == 0)
+			suite_finish(pool);
+		else if (i % 3 == 1)
+			CHECK_EQ(pool_terminate(pool), 0);
+		if (i % 3)
+			pool_destroy(pool); /* also without close */
+	}
+}
+
+static const struct suite_case cases[] = {
+	CASE(open_tells_what_it_opened, 0),
+	CASE(stats_count_items_and_workers, 0),
+	CASE(open_default_workers_are_the_allowed_cpus, 0),
+	CASE(submit_after_close_or_terminate_is_refused, 0),
+	CASE(close_join_terminate_may_be_repeated, 0),
+	CASE(join_waits_for_all_that_was_submitted, 0),
+	CASE(terminate_with_a_long_queue_resolves_every_handle, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(terminate_deaf_workers_are_killed_together, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(terminate_close_join_race_ends, 0),
+	CASE(pools_in_a_loop_leave_nothing, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}

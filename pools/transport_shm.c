@@ -1,0 +1,506 @@
+/*
+ * transport_shm.c - the parent's side of the shared-memory transport: publish, reap, recover. See shm.h for the protocol.
+ *
+ * DESIGN. Arguments that do not lie in the arena are copied into it before the lock is taken, results are copied out after
+ * it is let go. The parent looks at a batch through the sums of the lanes' `done`, at a stream through its ring.
+ * Work that a dead worker had claimed and not begun goes back to where it came from: its own lane, or a new ring position.
+ */
+#include "pools/shm_parent.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void shm_futex_wake(uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void shm_view_of(struct shm_view *view, struct shm_area *area)
+{
+	view->area = area;
+	view->desk = (struct shm_desk *)(void *)(view->arena.base + area->desks_at);
+	view->slots = view->arena.base + area->slots_at;
+}
+
+/* ---- life ---- */
+
+/* The first block of a new arena, so executed workers know where it is. */
+static int area_open(struct pool_transport *t, int workers)
+{
+	struct arena *arena = &t->view.arena;
+	uint64_t slot_size = sizeof(struct shm_slot) + ((uint64_t)workers + 1) * sizeof(struct shm_lane);
+	struct shm_area *area = arena_alloc(arena, 4096);
+	void *desks = arena_alloc(arena, (uint64_t)workers * sizeof(struct shm_desk));
+	void *slots = arena_alloc(arena, SHM_SLOTS * slot_size);
+	if (!area || !desks || !slots)
+		return -ENOMEM;
+	memset(area, 0, sizeof *area);
+	memset(desks, 0, (size_t)workers * sizeof(struct shm_desk));
+	memset(slots, 0, SHM_SLOTS * slot_size);
+	area->workers = (uint32_t)workers;
+	area->slot_size = slot_size;
+	area->desks_at = arena_offset(arena, desks);
+	area->slots_at = arena_offset(arena, slots);
+	shm_view_of(&t->view, area);
+	return 0;
+}
+
+static int shm_open_transport(struct pool_transport **out, const struct pool_transport_setup *setup)
+{
+	struct pool_transport *t = calloc(1, sizeof *t);
+	if (!t)
+		return -ENOMEM;
+	t->board = setup->board;
+	t->workers = (unsigned)setup->workers;
+	int rc = arena_open(&t->view.arena);
+	if (rc == 0)
+		rc = area_open(t, setup->workers);
+	if (rc < 0) {
+		arena_close(&t->view.arena);
+		free(t);
+		return rc;
+	}
+	*out = t;
+	return 0;
+}
+
+static void shm_close(struct pool_transport *t)
+{
+	arena_close(&t->view.arena);
+	free(t);
+}
+
+static int shm_ticket(struct pool_transport *t, int worker, struct pool_ticket *ticket)
+{
+	(void)worker;
+	ticket->fd[0] = t->view.arena.fd;
+	ticket->size = t->view.arena.size;
+	ticket->transport_at = (uint64_t)(uintptr_t)&t->view;
+	return 0;
+}
+
+static void shm_nothing(struct pool_transport *t, int worker)
+{
+	(void)t;
+	(void)worker;
+}
+
+static void shm_event(struct pool_transport *t, int worker, unsigned events)
+{
+	(void)t;
+	(void)worker;
+	(void)events;
+}
+
+/* Full fence first: pairs with the one after a worker has said that it sleeps. */
+void shm_wake(struct pool_transport *t, uint64_t most)
+{
+	__atomic_add_fetch(&t->view.area->epoch, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < t->workers && most; i++) {
+		uint32_t *asleep = &t->view.desk[i].asleep;
+		if (!__atomic_load_n(asleep, __ATOMIC_RELAXED))
+			continue;
+		if (__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL)) {
+			shm_futex_wake(asleep);
+			most--;
+		}
+	}
+}
+
+static void shm_stop(struct pool_transport *t)
+{
+	__atomic_store_n(&t->view.area->stopping, 1, __ATOMIC_RELEASE);
+	shm_wake(t, UINT64_MAX);
+}
+
+/* ---- memory ---- */
+
+static void *shm_alloc(struct pool_transport *t, uint64_t bytes)
+{
+	return arena_alloc(&t->view.arena, bytes);
+}
+
+static void shm_release(struct pool_transport *t, void *memory)
+{
+	arena_free(&t->view.arena, memory);
+}
+
+static bool shm_inside(struct pool_transport *t, const void *memory, uint64_t bytes)
+{
+	return arena_inside(&t->view.arena, memory, bytes);
+}
+
+/* ---- staging ---- */
+
+/* References and bytes of a column of variable size, in one block. */
+static void *stage_variable(struct arena *arena, const struct pool_bytes *bytes, uint64_t n)
+{
+	uint64_t total = n * sizeof(struct pool_ref);
+	for (uint64_t i = 0; i < n; i++)
+		total += (bytes[i].size + 15) & ~UINT64_C(15);
+	struct pool_ref *refs = arena_alloc(arena, total);
+	if (!refs)
+		return NULL;
+	unsigned char *at = (unsigned char *)(refs + n);
+	for (uint64_t i = 0; i < n; i++) {
+		refs[i] = (struct pool_ref){ arena_offset(arena, at), bytes[i].size };
+		if (bytes[i].size)
+			memcpy(at, bytes[i].data, bytes[i].size);
+		at += (bytes[i].size + 15) & ~UINT64_C(15);
+	}
+	return refs;
+}
+
+static void *stage_fixed(struct arena *arena, const struct pool_column *column, uint64_t n)
+{
+	void *copy = arena_alloc(arena, n * column->size);
+	if (copy && n && column->size)
+		memcpy(copy, column->data, n * column->size);
+	return copy;
+}
+
+static bool stage_column(struct pool_transport *t, struct shm_job *work, const struct pool_job *job, unsigned k)
+{
+	struct arena *arena = &t->view.arena;
+	const struct pool_column *column = &job->column[k];
+	bool variable = column->size == POOL_VARIABLE;
+	work->arg_size[k] = variable ? sizeof(struct pool_ref) : column->size;
+	if (!variable && arena_inside(arena, column->data, job->count * column->size)) {
+		work->arg_at[k] = arena_offset(arena, column->data);
+		return true;
+	}
+	if (job->stream) /* filled tile by tile */
+		work->staged[k] = arena_alloc(arena, job->count * sizeof(struct pool_ref));
+	else if (variable)
+		work->staged[k] = stage_variable(arena, column->data, job->count);
+	else
+		work->staged[k] = stage_fixed(arena, column, job->count);
+	if (!work->staged[k])
+		return false;
+	if (job->stream)
+		memset(work->staged[k], 0, job->count * sizeof(struct pool_ref));
+	work->arg_at[k] = arena_offset(arena, work->staged[k]);
+	return true;
+}
+
+static bool stage_results(struct pool_transport *t, struct shm_job *work, const struct pool_job *job)
+{
+	struct arena *arena = &t->view.arena;
+	bool variable = job->variable & POOL_VARIABLE_RESULT;
+	uint64_t bytes = job->count * (variable ? sizeof(struct pool_ref) : job->result_size);
+	if (!variable && job->results && arena_inside(arena, job->results, bytes)) {
+		work->result_at = arena_offset(arena, job->results);
+		return true;
+	}
+	work->staged_results = arena_alloc(arena, bytes);
+	if (!work->staged_results)
+		return false;
+	if (variable)
+		memset(work->staged_results, 0, bytes);
+	work->result_at = arena_offset(arena, work->staged_results);
+	return true;
+}
+
+static int shm_prepare(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = calloc(1, sizeof *work);
+	job->transport_data = work;
+	if (!work)
+		return -ENOMEM;
+	work->slot = -1;
+	bool ok = stage_results(t, work, job);
+	for (unsigned k = 0; ok && k < job->columns; k++)
+		ok = stage_column(t, work, job, k);
+	if (ok && job->stream) {
+		work->tile_count = job->count / job->chunk;
+		work->tiles = arena_alloc(&t->view.arena, work->tile_count * sizeof *work->tiles);
+		ok = work->tiles;
+	}
+	if (ok && work->tiles)
+		memset(work->tiles, 0, work->tile_count * sizeof *work->tiles);
+	if (ok)
+		return 0;
+	shm_unstage(t, job);
+	return -ENOMEM;
+}
+
+static void free_ref(struct pool_transport *t, struct pool_ref *ref)
+{
+	if (ref->at)
+		arena_free(&t->view.arena, arena_at(&t->view.arena, ref->at));
+	*ref = (struct pool_ref){ 0, 0 };
+}
+
+/* A stream's cells own their argument blocks; a batch's references point into one. */
+void shm_unstage(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	struct arena *arena = &t->view.arena;
+	for (unsigned k = 0; k < job->columns; k++) {
+		struct pool_ref *refs = work->staged[k];
+		for (uint64_t i = 0; refs && job->stream && i < job->count; i++)
+			free_ref(t, &refs[i]);
+		arena_free(arena, refs);
+	}
+	struct pool_ref *results = work->staged_results;
+	for (uint64_t i = 0; results && job->variable & POOL_VARIABLE_RESULT && i < job->count; i++)
+		free_ref(t, &results[i]);
+	arena_free(arena, work->staged_results);
+	arena_free(arena, work->tiles);
+	free(work);
+	job->transport_data = NULL;
+}
+
+/* A variable result leaves the arena: `to` gets memory of its own. Out of memory: the item fails. */
+void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at)
+{
+	struct shm_job *work = job->transport_data;
+	struct pool_ref *ref = (struct pool_ref *)work->staged_results + at;
+	struct pool_bytes *to = (struct pool_bytes *)job->results + at;
+	to->data = malloc(ref->size + 1);
+	to->size = to->data ? ref->size : 0;
+	if (to->data && ref->size)
+		memcpy(to->data, arena_at(&t->view.arena, ref->at), ref->size);
+	if (!to->data)
+		pool_job_fault(job, &(struct pool_fault){ .index = at, .status = POOL_DECODE_ERROR, .message = "" });
+	free_ref(t, ref);
+}
+
+static void shm_collect(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	if (!work)
+		return;
+	bool variable = job->variable & POOL_VARIABLE_RESULT;
+	for (uint64_t i = 0; work->ran && variable && !job->stream && i < job->count; i++)
+		if (!job->status || !job->status[i])
+			shm_take_variable(t, job, i);
+	if (work->ran && !variable && !job->stream && work->staged_results && job->failed < job->count)
+		memcpy(job->results, work->staged_results, job->count * job->result_size);
+	shm_unstage(t, job);
+}
+
+/* ---- publishing ---- */
+
+static bool anybody_in(const struct pool_transport *t, int slot)
+{
+	for (unsigned i = 0; i < t->workers; i++)
+		if (__atomic_load_n(&t->view.desk[i].active, __ATOMIC_SEQ_CST) == (uint32_t)slot + 1)
+			return true;
+	return false;
+}
+
+static int free_slot(const struct pool_transport *t)
+{
+	for (int slot = 0; slot < SHM_SLOTS; slot++)
+		if (!t->job[slot] && !anybody_in(t, slot))
+			return slot;
+	return -1;
+}
+
+static void describe(const struct pool_transport *t, const struct pool_job *job, struct shm_slot *s)
+{
+	const struct shm_job *work = job->transport_data;
+	s->task = job->task->id;
+	s->count = job->count;
+	s->unit = 1 + job->count / LANE_MOST;
+	s->chunk = job->chunk ? (job->chunk + s->unit - 1) / s->unit : 0;
+	s->columns = job->columns;
+	s->variable = job->variable;
+	memcpy(s->arg_at, work->arg_at, sizeof s->arg_at);
+	memcpy(s->arg_size, work->arg_size, sizeof s->arg_size);
+	s->result_at = work->result_at;
+	s->result_size = job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref) : job->result_size;
+	s->limit_ns = job->limit_ns;
+	s->fail_fast = job->fail_fast;
+	s->tiles = work->tile_count;
+	s->tiles_at = work->tiles ? arena_offset(&t->view.arena, work->tiles) : 0;
+	s->faults = s->next = s->ready = 0;
+	s->closed = 0;
+}
+
+/* Who is served first: those who sleep, since they are free. Each flag is read once: it may change at any time. */
+static void rank_workers(struct pool_transport *t)
+{
+	unsigned front = 0, back = t->workers;
+	for (unsigned i = 0; i < t->workers; i++) {
+		if (__atomic_load_n(&t->view.desk[i].asleep, __ATOMIC_RELAXED))
+			t->rank[front++] = i;
+		else
+			t->rank[--back] = i;
+	}
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Chunks evenly over the lanes; when there are fewer than workers, one each to the first in rank. */
+static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
+{
+	const uint64_t positions = (s->count + s->unit - 1) / s->unit, chunk = s->chunk ? s->chunk : 1;
+	const uint64_t chunks = (positions + chunk - 1) / chunk;
+	const uint64_t shares = least(chunks, t->workers);
+	rank_workers(t);
+	for (uint64_t i = 0; i < t->workers; i++) {
+		uint64_t lo = chunks * least(i, shares) / shares, hi = chunks * least(i + 1, shares) / shares;
+		uint64_t word = lane_word(least(lo * chunk, positions), least(hi * chunk, positions), 0);
+		s->lane[t->rank[i]].word = word;
+	}
+	return chunks;
+}
+
+static uint64_t set_lanes(struct pool_transport *t, struct shm_slot *s)
+{
+	for (unsigned i = 0; i <= t->workers; i++)
+		s->lane[i] = (struct shm_lane){ .word = LANE_EMPTY };
+	return s->tiles ? 0 : cut(t, s);
+}
+
+static int shm_publish(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	int slot = free_slot(t);
+	if (slot < 0)
+		return -EAGAIN;
+	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
+	describe(t, job, s);
+	uint64_t chunks = set_lanes(t, s);
+	if (s->unit > 1)
+		job->retries = 0; /* a lane's word names runs of items then, not single ones */
+	work->slot = slot;
+	work->ran = true;
+	t->job[slot] = job;
+	__atomic_or_fetch(&t->view.area->live, UINT64_C(1) << slot, __ATOMIC_SEQ_CST);
+	shm_wake(t, chunks);
+	return 0;
+}
+
+/* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
+void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
+{
+	struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
+	while ((work->tiles[work->tail % work->tile_count].state & 0xff) != TILE_FREE)
+		work->tail++;
+	tile.state = work->tail << 16 | TILE_READY;
+	struct shm_tile *place = &work->tiles[work->tail % work->tile_count];
+	place->index = tile.index;
+	place->cell = tile.cell;
+	place->count = tile.count;
+	__atomic_store_n(&place->state, tile.state, __ATOMIC_RELEASE);
+	work->tail++;
+	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
+	shm_wake(t, 1);
+}
+
+static bool stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k, uint64_t cell)
+{
+	struct shm_job *work = job->transport_data;
+	struct pool_ref *ref = (struct pool_ref *)work->staged[k] + cell;
+	const struct pool_bytes *bytes = (const struct pool_bytes *)job->column[k].data + cell;
+	free_ref(t, ref);
+	void *copy = arena_alloc(&t->view.arena, bytes->size);
+	if (!copy)
+		return false;
+	if (bytes->size)
+		memcpy(copy, bytes->data, bytes->size);
+	*ref = (struct pool_ref){ arena_offset(&t->view.arena, copy), bytes->size };
+	return true;
+}
+
+static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k)
+{
+	struct shm_job *work = job->transport_data;
+	const struct pool_tile *tile = &job->tile[k];
+	for (unsigned c = 0; c < job->columns; c++)
+		for (uint64_t i = 0; work->staged[c] && i < tile->count; i++)
+			if (!stage_cell(t, job, c, k * job->chunk + i))
+				return -ENOMEM;
+	shm_push_tile(t, work, (struct shm_tile){ .index = tile->index, .cell = (uint32_t)(k * job->chunk), .count = tile->count });
+	return 0;
+}
+
+/* ---- taking back ---- */
+
+static void shm_cancel(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	__atomic_store_n(&shm_slot(&t->view, (unsigned)work->slot)->closed, 1, __ATOMIC_SEQ_CST);
+	shm_wake(t, 0);
+	shm_reap_job(t, job);
+}
+
+static void shm_retire(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	__atomic_and_fetch(&t->view.area->live, ~(UINT64_C(1) << work->slot), __ATOMIC_SEQ_CST);
+	t->job[work->slot] = NULL;
+	work->slot = -1;
+}
+
+static bool shm_holds(struct pool_transport *t, int worker, const struct pool_job *job)
+{
+	const struct shm_desk *desk = &t->view.desk[worker];
+	const struct shm_job *work = job->transport_data;
+	return work && work->slot >= 0 &&
+	       __atomic_load_n(&desk->active, __ATOMIC_ACQUIRE) == (uint32_t)work->slot + 1 &&
+	       __atomic_load_n(&desk->kind, __ATOMIC_ACQUIRE) != DESK_FREE;
+}
+
+/* ---- progress ---- */
+
+static bool shm_reap(struct pool_transport *t)
+{
+	bool changed = false;
+	for (int slot = 0; slot < SHM_SLOTS; slot++)
+		if (t->job[slot])
+			changed = shm_reap_job(t, t->job[slot]) || changed;
+	return changed;
+}
+
+static int64_t shm_doze(struct pool_transport *t, bool asleep)
+{
+	__atomic_store_n(&t->view.area->parent_asleep, asleep, __ATOMIC_SEQ_CST);
+	if (!asleep)
+		return 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return shm_reap(t) ? 0 : INT64_MAX;
+}
+
+const struct pool_transport_ops pool_transport_shm = {
+	.name = "shm",
+	.autonomous = true,
+	.open = shm_open_transport,
+	.close = shm_close,
+	.ticket = shm_ticket,
+	.forked = shm_nothing,
+	.started = shm_nothing,
+	.stop = shm_stop,
+	.alloc = shm_alloc,
+	.release = shm_release,
+	.inside = shm_inside,
+	.prepare = shm_prepare,
+	.publish = shm_publish,
+	.extend = shm_extend,
+	.cancel = shm_cancel,
+	.retire = shm_retire,
+	.collect = shm_collect,
+	.reap = shm_reap,
+	.doze = shm_doze,
+	.event = shm_event,
+	.lost = shm_lost,
+	.holds = shm_holds,
+	.attach = shm_attach,
+	.claim = shm_claim,
+	.result_alloc = shm_result_alloc,
+	.fault = shm_fault,
+	.commit = shm_commit,
+	.detach = shm_detach,
+};

@@ -1,0 +1,309 @@
+/*
+ * worker.c - the worker: one loop for every backend, and what a task may call.
+ *
+ * DESIGN. attach; initialise; while (claim) { run; commit; } finalise; detach. A failing item is told to the transport at
+ * once and not at commit: if the worker dies later in the same span, the items before the last begun one count as
+ * finished, and a failure kept here would make one of them look fine.
+ */
+#include "pools/pool_ops.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+struct pool_worker_state {
+	const struct pool_transport_ops *ops;
+	struct pool_port *port;
+	struct pool_ledger *ledger;
+	struct pool_board *board;
+	struct pool_span *span; /* being run; NULL in initializer and finalizer */
+	int worker;
+	uint32_t claim;
+	void *local;
+	char *message; /* of the item that is failing */
+	uint64_t message_size;
+	bool encode_failed; /* the item asked for a result it could not get */
+	uint64_t done_before; /* ledger->tasks when this process started */
+};
+
+int64_t pool_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* ---- what a task may call ---- */
+
+void *pool_local(const struct pool_call *call)
+{
+	return call->worker->local;
+}
+
+void pool_local_set(struct pool_call *call, void *local)
+{
+	call->worker->local = local;
+}
+
+int pool_worker(const struct pool_call *call)
+{
+	return call->worker->worker;
+}
+
+void *pool_result_alloc(struct pool_call *call, uint64_t size)
+{
+	struct pool_worker_state *w = call->worker;
+	struct pool_ref *ref = (struct pool_ref *)(void *)call->result;
+	void *room = NULL;
+	if (call->variable & POOL_VARIABLE_RESULT && w->span)
+		room = w->ops->result_alloc(w->port, ref, size);
+	w->encode_failed = room == NULL;
+	return room;
+}
+
+int pool_return(struct pool_call *call, const void *data, uint64_t size)
+{
+	if (!(call->variable & POOL_VARIABLE_RESULT) || (!data && size))
+		return -EINVAL;
+	void *room = pool_result_alloc(call, size);
+	if (!room)
+		return -ENOMEM;
+	if (size)
+		memcpy(room, data, size);
+	return 0;
+}
+
+int pool_fail(struct pool_call *call, int code, const char *format, ...)
+{
+	struct pool_worker_state *w = call->worker;
+	va_list args;
+	va_start(args, format);
+	free(w->message);
+	int size = vasprintf(&w->message, format, args);
+	va_end(args);
+	if (size < 0)
+		w->message = NULL;
+	w->message_size = size < 0 ? 0 : (uint64_t)size;
+	return code ? code : 1;
+}
+
+/* ---- items ---- */
+
+static void tell_fault(struct pool_worker_state *w, uint64_t i, int status, int code)
+{
+	const struct pool_fault fault = {
+		.index = w->span->call.index + i,
+		.status = status,
+		.code = code,
+		.message = w->message ? w->message : "",
+		.message_size = w->message ? w->message_size : 0,
+	};
+	w->ops->fault(w->port, w->span, &fault);
+	free(w->message);
+	w->message = NULL;
+	w->message_size = 0;
+}
+
+void pool_item_failed(struct pool_call *span, uint64_t i, int code)
+{
+	struct pool_worker_state *w = span->worker;
+	w->encode_failed = false;
+	if (w->span)
+		tell_fault(w, i, POOL_TASK_ERROR, code);
+}
+
+/* The item before i returned 0; was its result delivered? */
+static void check_encoded(struct pool_worker_state *w, uint64_t i)
+{
+	if (!w->encode_failed)
+		return;
+	w->encode_failed = false;
+	tell_fault(w, i - 1, POOL_ENCODE_ERROR, 0);
+}
+
+void pool_item_begin(struct pool_call *span, uint64_t i)
+{
+	struct pool_worker_state *w = span->worker;
+	check_encoded(w, i);
+	if (w->span && w->span->limit_ns)
+		__atomic_store_n(&w->ledger->begun_ns, (uint64_t)pool_now_ns(), __ATOMIC_RELEASE);
+}
+
+static void run_unknown(struct pool_worker_state *w, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		tell_fault(w, i, POOL_UNKNOWN_TASK, 0);
+}
+
+static void run_span(struct pool_worker_state *w, struct pool_span *span)
+{
+	const struct pool_task *task = pool_task_find(span->task);
+	span->call.worker = w;
+	span->call.progress = &w->ledger->progress;
+	span->call.claim = (uint64_t)++w->claim << 32;
+	span->call.watched = span->limit_ns || (span->call.variable & POOL_VARIABLE_RESULT);
+	w->span = span;
+	__atomic_store_n(&w->ledger->begun_ns, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&w->ledger->limit_ns, (uint64_t)span->limit_ns, __ATOMIC_RELEASE);
+	if (task)
+		task->run_span(&span->call, span->count);
+	else
+		run_unknown(w, span->count);
+	check_encoded(w, span->count);
+	if (span->limit_ns)
+		__atomic_store_n(&w->ledger->begun_ns, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- life ---- */
+
+/* Runs initializer or finalizer as an item of its own, outside any span. */
+static int run_once(struct pool_worker_state *w, uint64_t id, const void *argument, uint64_t size)
+{
+	const struct pool_task *task = pool_task_find(id);
+	uint64_t unused = 0;
+	struct pool_call call = {
+		.arg = { argument },
+		.arg_size = { size },
+		.columns = size ? 1 : 0,
+		.progress = &unused,
+		.worker = w,
+	};
+	w->span = NULL;
+	return task ? task->run(&call) : POOL_UNKNOWN_TASK;
+}
+
+bool pool_worker_begin(struct pool_worker_state *w)
+{
+	const struct pool_board *board = w->board;
+	const void *argument = (const char *)board + board->argument_at;
+	int code = board->initializer ? run_once(w, board->initializer, argument, board->argument_size) : 0;
+	if (code) {
+		w->ledger->code = code;
+		snprintf(w->ledger->message, sizeof w->ledger->message, "%s", w->message ? w->message : "");
+	}
+	free(w->message);
+	w->message = NULL;
+	__atomic_store_n(&w->ledger->phase, code ? POOL_PHASE_UNFIT : POOL_PHASE_READY, __ATOMIC_RELEASE);
+	return code == 0;
+}
+
+static bool worn_out(const struct pool_worker_state *w)
+{
+	return w->board->tasks_per_worker &&
+	       w->ledger->tasks - w->done_before >= (uint64_t)w->board->tasks_per_worker;
+}
+
+/* Counts before commit: whoever is woken by the commit may look at them. */
+int pool_worker_step(struct pool_worker_state *w)
+{
+	struct pool_span span;
+	int rc = w->ops->claim(w->port, &span);
+	if (rc)
+		return rc;
+	run_span(w, &span);
+	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span.count, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->ledger->claims, w->ledger->claims + !span.part, __ATOMIC_RELAXED);
+	if (worn_out(w))
+		__atomic_store_n(&w->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
+	return w->ops->commit(w->port, &span);
+}
+
+static int work(struct pool_worker_state *w)
+{
+	int rc;
+	do
+		rc = pool_worker_step(w);
+	while (rc == 0 && w->ledger->phase != POOL_PHASE_LEAVING);
+	if (rc == POOL_END)
+		__atomic_store_n(&w->ledger->phase, POOL_PHASE_DONE, __ATOMIC_RELEASE);
+	return rc == POOL_END ? 0 : rc;
+}
+
+int pool_worker_open(struct pool_worker_state **out, const struct pool_launch *launch)
+{
+	struct pool_worker_state *w = calloc(1, sizeof *w);
+	if (!w)
+		return -ENOMEM;
+	w->ops = launch->ops;
+	w->board = launch->board;
+	w->worker = launch->ticket.worker;
+	w->ledger = &launch->board->ledger[w->worker];
+	w->done_before = w->ledger->tasks;
+	w->claim = (uint32_t)(w->ledger->progress >> 32);
+	int rc = w->ops->attach(&w->port, &launch->ticket, launch->board);
+	if (rc < 0) {
+		free(w);
+		return rc;
+	}
+	*out = w;
+	return 0;
+}
+
+void pool_worker_end(struct pool_worker_state *w)
+{
+	if (w->board->finalizer)
+		run_once(w, w->board->finalizer, NULL, 0);
+}
+
+void pool_worker_close(struct pool_worker_state *w)
+{
+	free(w->message);
+	w->ops->detach(w->port);
+	free(w);
+}
+
+int pool_worker_main(const struct pool_launch *launch)
+{
+	struct pool_worker_state *w;
+	int rc = pool_worker_open(&w, launch);
+	if (rc < 0)
+		return 124;
+	if (pool_worker_begin(w)) {
+		rc = work(w);
+		if (rc == 0)
+			pool_worker_end(w);
+	}
+	pool_worker_close(w);
+	return rc < 0 ? 123 : 0;
+}
+
+static void pin(unsigned worker)
+{
+	cpu_set_t allowed, one;
+	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+		return;
+	unsigned wanted = worker % (unsigned)CPU_COUNT(&allowed);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed) || wanted--)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof one, &one);
+		return;
+	}
+}
+
+/* Signals came in blocked from the keeper: nothing of the host's can run before the dispositions are our own. */
+void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != ticket->parent)
+		_exit(0);
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGINT, &action, NULL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (board->pin)
+		pin((unsigned)ticket->worker);
+}

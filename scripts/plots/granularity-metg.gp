@@ -1,0 +1,37 @@
+# The smallest task that is worth it: METG 50/75/90 % and break-even with the serial loop.
+table = tables.'granularity-metg.tsv'
+eval canvas(1100, 560)
+levels = "break-even METG90 METG75 METG50"
+list = ""
+stats table using (list = note(list, strcol(1)), column("ns")) nooutput
+least = STATS_records > 0 ? STATS_min : 1; most = STATS_records > 0 ? STATS_max : 1e6
+stats table using (strcol(5) eq "?" ? column("ns") : column("low")) nooutput
+if (STATS_records > 0) { least = STATS_min }
+stats table using (strcol(6) eq "?" ? column("ns") : column("high")) nooutput
+if (STATS_records > 0) { most = STATS_max }
+stats table using (column("chunk") == 1 ? 1 : 0) nooutput
+panels = STATS_max > 0 ? 2 : 1
+set logscale x 10
+set xrange [0.3*least:3*most]
+set xtics ('1 ns' 1, '10 ns' 10, '100 ns' 100, '1 us' 1e3, '10 us' 1e4, '100 us' 1e5, '1 ms' 1e6, '10 ms' 1e7)
+set yrange [0.4:4.6]
+set ytics () scale 0
+do for [i=1:4] { set ytics add (word(levels, i) i) }
+do for [i=1:3] { set arrow i from graph 0, first i+0.5 to graph 1, first i+0.5 nohead lw 0.7 lc rgb "#d8d8d8" }
+set grid xtics noytics
+set lmargin 13
+set multiplot layout 1,panels margins 0.13,0.975,0.3,0.92 spacing 0.03,0
+shift(b) = 0.6 * ((position(list, b) - 0.5) / words(list) - 0.5)
+place(b, chunk) = strcol(1) eq b && column("chunk") == chunk ? position(levels, strcol(3)) - shift(b) : NaN
+do for [p=1:panels] {
+	chunk = p == 1 ? 0 : 1
+	set title (chunk == 0 ? "map, automatic chunk" : "map, chunk 1")
+	set xlabel "granularity (METG), task time (break-even)"
+	if (p == 1) { eval legend } else { do for [i=1:words(list)] { unset label 100+i } }
+	if (p == 2) { do for [i=1:4] { set ytics add ("" i) } }
+	plot for [b in list] table using (column("ns")):(place(b, chunk)):(column("low")):(column("high")) \
+		with xerrorbars lc rgb colour(b) pt mark(b) ps 1.2*mark_size, \
+	     for [b in list] table using (column("ns")):(place(b, chunk)) \
+		with points lc rgb colour(b) pt mark(b) ps 1.2*mark_size
+}
+unset multiplot

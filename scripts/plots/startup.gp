@@ -1,0 +1,26 @@
+# Time to start and end a worker by the memory the parent holds.
+eval canvas(960, 600)
+table = tables.'startup.tsv'
+each = ""
+stats table using (each = strcol(2) eq "task" ? strcol(1) : each, 0) nooutput
+list = ""
+stats table using (list = note(list, strcol(1)), column("us")) nooutput
+set lmargin 11
+set rmargin 3
+set bmargin 7.5
+set logscale x 2
+set logscale y 10
+set yrange [0.5*STATS_min:2*STATS_max]
+set ytics ('1 us' 1, '10 us' 10, '100 us' 100, '1 ms' 1e3, '10 ms' 1e4, '100 ms' 1e5, '1 s' 1e6)
+set xtics ('1 MiB' 1, '4 MiB' 4, '16 MiB' 16, '64 MiB' 64, '256 MiB' 256, '1 GiB' 1024, '4 GiB' 4096)
+set offsets graph 0.03, graph 0.03, 0, 0
+set xlabel "resident memory of the parent"
+set ylabel "time per worker"
+name(b) = b eq each ? b.", per task" : b
+columns = 3
+eval legend
+dash(b) = b eq each ? 2 : 1
+plot for [b in list] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")) \
+	with linespoints lc rgb colour(b) pt mark(b) ps 1.2*mark_size dt dash(b), \
+     for [b in list] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")):(column("low")):(column("high")) \
+	with yerrorbars lc rgb colour(b) pt mark(b) ps 1.2*mark_size

@@ -1,0 +1,58 @@
+/*
+ * skew.c - uneven tasks: one of each hundred takes a hundred times as long. Which one depends on the seed and nothing
+ * else, so every backend meets the same long tasks in the same places.
+ */
+#include "workloads/chain.h"
+#include "workloads/input.h"
+
+#define GROUP 100
+#define LONG_FACTOR 100
+
+/* Each group of GROUP tasks has one long task at a random place. (The last group may be cut off before it.) */
+static bool is_long(uint64_t seed, uint64_t i)
+{
+	return input_random(~seed, i / GROUP) % GROUP == i % GROUP;
+}
+
+static int skew(struct pool_call *call)
+{
+	*(uint64_t *)pool_result(call) = chain_kernel(pool_arg(call, 0));
+	return 0;
+}
+POOL_TASK(skew)
+
+static int skew_open(struct work *w, const struct work_options *options, char *why, size_t why_size)
+{
+	struct chain *chains;
+	int rc = input_column(w, sizeof *chains, &chains, why, why_size);
+
+	if (rc < 0)
+		return rc;
+	for (uint64_t i = 0; i < w->tasks; i++) {
+		chains[i].start = input_random(options->seed, i) | 1;
+		chains[i].steps = is_long(options->seed, i) ? LONG_FACTOR * w->work : w->work;
+	}
+	w->result_size = sizeof(uint64_t);
+	return 0;
+}
+
+static int skew_serial(const struct work *w, uint64_t begin, uint64_t end, void *results)
+{
+	const struct chain *chains = w->column[0].data;
+	uint64_t *ends = results;
+
+	for (uint64_t i = begin; i < end; i++)
+		ends[i - begin] = chain_kernel(&chains[i]);
+	return 0;
+}
+
+const struct workload workload_skew = {
+	.name = "skew",
+	.summary = "one task in a hundred takes a hundred times as long",
+	.unit = "steps",
+	.task = POOL(skew),
+	.tasks_default = 10000,
+	.work_default = 1000,
+	.open = skew_open,
+	.serial = skew_serial,
+};

@@ -1,0 +1,216 @@
+/*
+ * test_results.c - the results of the workloads against what is known from elsewhere.
+ */
+#include "workloads/input.h"
+#include "workloads/tests/tree.h"
+
+#include <time.h>
+
+/* FIPS 180-2, appendix B.1. */
+static void sha256_of_abc_is_the_published_one(void **state)
+{
+	static const unsigned char digest[32] = {
+		0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+		0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
+		0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
+	};
+	struct work w;
+
+	(void)state;
+	open_with(&w, "sha256", (struct work_options){ .tree = tree });
+	assert_memory_equal((unsigned char *)w.expected + 32, digest, sizeof digest);
+	work_close(&w);
+}
+
+static void wordcount_counts_as_wc_does_also_across_pieces(void **state)
+{
+	struct work w;
+
+	(void)state;
+	open_with(&w, "wordcount", (struct work_options){ .tree = tree });
+	const uint64_t *counts = w.expected;
+	assert_int_equal(counts[3 * 3], 30000);		/* lines of "words" */
+	assert_int_equal(counts[3 * 3 + 1], 60000);	/* its words */
+	assert_int_equal(counts[3 * 3 + 2], 30000 * 9); /* its bytes */
+	assert_int_equal(counts[3 + 1], 1);		/* "abc": one word without a newline */
+	assert_int_equal(counts[3], 0);
+	work_close(&w);
+}
+
+static void arithmetic_is_what_its_name_says(void **state)
+{
+	static const char *const name[] = { "noop", "square", "cube", "add" };
+
+	(void)state;
+	for (int k = 0; k < 4; k++) {
+		struct work w;
+		open_with(&w, name[k], (struct work_options){ .tasks = 100, .seed = 3 });
+		const int64_t *x = w.column[0].data, *y = w.expected;
+		const int64_t *b = w.columns == 2 ? w.column[1].data : NULL;
+		for (int i = 0; i < 100; i++) {
+			const uint64_t u = (uint64_t)x[i];
+			const uint64_t right[] = { u, u * u, u * u * u,
+						   u + (b ? (uint64_t)b[i] : 0) };
+			assert_true((uint64_t)y[i] == right[k]);
+		}
+		work_close(&w);
+	}
+}
+
+static uint64_t sum_of(const struct work *w)
+{
+	const uint64_t *x = w->expected;
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < w->tasks; i++)
+		sum += x[i];
+	return sum;
+}
+
+/* pi(10^6) = 78498, pi(10^4) = 1229 (OEIS A006880). */
+static void primes_below_a_power_of_ten_are_as_published(void **state)
+{
+	struct work w;
+
+	(void)state;
+	open_with(&w, "primes", (struct work_options){ .tasks = 1000, .work = 1000 });
+	assert_int_equal(sum_of(&w), 78498);
+	work_close(&w);
+	open_with(&w, "primes", (struct work_options){ .tasks = 10000, .work = 1 });
+	assert_int_equal(sum_of(&w), 1229);
+	work_close(&w);
+}
+
+/* The image is symmetric about its middle row, its centre is inside the set, its left edge is not. */
+static void mandelbrot_is_symmetric_around_the_set(void **state)
+{
+	struct work w;
+
+	(void)state;
+	open_with(&w, "mandelbrot", (struct work_options){ .tasks = 16, .work = 4 });
+	const uint16_t *pixel = w.expected;
+	assert_int_equal(w.result_size, 4 * 512 * 2);
+	for (int row = 1; row < 32; row++)
+		assert_memory_equal(pixel + row * 512, pixel + (64 - row) * 512, 512 * 2);
+	assert_int_equal(pixel[32 * 512 + 341], 256);
+	/* c = 0.994: |z| is 0, 0.99, 1.98, 4.92 */
+	assert_int_equal(pixel[32 * 512 + 511], 3);
+	work_close(&w);
+}
+
+static int64_t product_at(uint64_t seed, uint64_t row, uint64_t column)
+{
+	int64_t sum = 0;
+
+	for (uint64_t k = 0; k < 256; k++) {
+		int64_t a = (int64_t)(input_random(seed, 256 * row + k) % 16) - 8;
+		int64_t b = (int64_t)(input_random(UINT64_MAX - seed, 256 * k + column) % 16) - 8;
+		sum += a * b;
+	}
+	return sum;
+}
+
+/* Blocks of 4 rows and blocks of 1 row are the same product, and another seed another one. */
+static void matmul_does_not_depend_on_the_blocks(void **state)
+{
+	struct work four, one, other;
+
+	(void)state;
+	open_with(&four, "matmul", (struct work_options){ .tasks = 2, .work = 4, .seed = 1 });
+	open_with(&one, "matmul", (struct work_options){ .tasks = 8, .work = 1, .seed = 1 });
+	open_with(&other, "matmul", (struct work_options){ .tasks = 8, .work = 1, .seed = 2 });
+	size_t bytes = 8 * 256 * sizeof(double);
+	assert_int_equal(four.tasks * four.result_size, bytes);
+	assert_memory_equal(four.expected, one.expected, bytes);
+	assert_memory_not_equal(one.expected, other.expected, bytes);
+	assert_true(((double *)other.expected)[5 * 256 + 7] == (double)product_at(2, 5, 7));
+	work_close(&four);
+	work_close(&one);
+	work_close(&other);
+}
+
+/* The layout of skew's arguments is its own; how long they are shows in the steps, the second word. */
+static void skew_makes_one_task_in_a_hundred_long(void **state)
+{
+	struct work w, other;
+	int moved = 0;
+
+	(void)state;
+	open_with(&w, "skew", (struct work_options){ .tasks = 1000, .work = 10, .seed = 1 });
+	open_with(&other, "skew", (struct work_options){ .tasks = 1000, .work = 10, .seed = 2 });
+	const int64_t *a = w.column[0].data, *b = other.column[0].data;
+	for (int group = 0; group < 10; group++) {
+		int64_t steps = 0;
+		for (int i = 100 * group; i < 100 * group + 100; i++) {
+			steps += a[2 * i + 1];
+			moved += a[2 * i + 1] != b[2 * i + 1];
+		}
+		assert_int_equal(steps, 99 * 10 + 1000);
+	}
+	assert_true(moved > 0);
+	work_close(&w);
+	work_close(&other);
+}
+
+static void spin_of_three_steps_is_the_chain_written_out(void **state)
+{
+	struct work w;
+
+	(void)state;
+	open_with(&w, "spin", (struct work_options){ .tasks = 1, .work = 3 });
+	uint64_t x = *(const uint64_t *)w.column[0].data;
+	for (int i = 0; i < 3; i++)
+		x = (x ^ x / 536870912) * 11400714819323198485u;
+	assert_int_equal(*(uint64_t *)w.expected, x);
+	work_close(&w);
+}
+
+static void stream_of_odd_sizes_tells_every_byte(void **state)
+{
+	(void)state;
+	for (uint64_t size = 1; size < 20; size++) {
+		struct work w;
+		uint64_t sum, bad;
+		open_with(&w, "stream", (struct work_options){ .tasks = 1, .payload_bytes = size });
+		unsigned char *bytes = (unsigned char *)w.column[0].data;
+		for (uint64_t i = 0; i < size; i++) {
+			bytes[i] ^= 0x80;
+			assert_int_equal(w.load->serial(&w, 0, 1, &sum), 0);
+			assert_false(work_verify(&w, &sum, &bad));
+			bytes[i] ^= 0x80;
+		}
+		work_close(&w);
+	}
+}
+
+static void sleep_of_a_millisecond_takes_one(void **state)
+{
+	struct timespec begin, end;
+	struct work w;
+
+	(void)state;
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	open_with(&w, "sleep", (struct work_options){ .tasks = 20, .work = 1000 });
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_true((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000 >=
+		    20);
+	work_close(&w);
+}
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sha256_of_abc_is_the_published_one),
+		cmocka_unit_test(wordcount_counts_as_wc_does_also_across_pieces),
+		cmocka_unit_test(arithmetic_is_what_its_name_says),
+		cmocka_unit_test(primes_below_a_power_of_ten_are_as_published),
+		cmocka_unit_test(mandelbrot_is_symmetric_around_the_set),
+		cmocka_unit_test(matmul_does_not_depend_on_the_blocks),
+		cmocka_unit_test(skew_makes_one_task_in_a_hundred_long),
+		cmocka_unit_test(spin_of_three_steps_is_the_chain_written_out),
+		cmocka_unit_test(stream_of_odd_sizes_tells_every_byte),
+		cmocka_unit_test(sleep_of_a_millisecond_takes_one),
+	};
+	return cmocka_run_group_tests(tests, make_tree, remove_tree);
+}
