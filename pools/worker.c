@@ -204,6 +204,7 @@ static bool worn_out(const struct pool_worker_state *w)
 int pool_worker_step(struct pool_worker_state *w)
 {
 	struct pool_span span;
+	span.part = false; /* few transports have a reason to set it */
 	int rc = w->ops->claim(w->port, &span);
 	if (rc)
 		return rc;
