@@ -93,8 +93,8 @@ int deal_publish(struct deal *deal, struct pool_job *job)
 int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile)
 {
 	struct deck *deck = deck_of(job);
+	(void)deal;
 	deck->tiles[deck->tail++ % (job->count / job->chunk)] = tile;
-	deal_out(deal);
 	return 0;
 }
 
@@ -214,7 +214,7 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 	const struct pool_job *job = deck->job;
 	const uint64_t chunk = job->chunk ? job->chunk : 1;
 	double items = deck->item_ns > 0 ? FLIGHT_NS / deck->item_ns : 1;
-	double share = (double)left_in(deck) / (2 * deal->workers);
+	double share = (double)left_in(deck) / ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
 	double bytes = (double)FLIGHT_BYTES / (double)item_bytes(job);
 	if (items > share)
 		items = share;

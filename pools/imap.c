@@ -6,8 +6,9 @@
  * in which they were resolved. A tile is free again when all its results have left, so items read and not yet
  * returned never exceed the window, and a slow item in imap_unordered holds one tile, not the ring.
  *
- * Refilling waits until a quarter of the window is free, unless workers are about to run dry: a tile at a time would
- * cost a wake-up each.
+ * Refilling waits until a quarter of the window is free, unless workers are about to run dry and there is nothing to
+ * return meanwhile: a tile at a time would cost a wake-up each. For the same reason next() looks under the lock how many results
+ * it can return, and takes that many without it: those cells are the iterator's own by then.
  */
 #include "pools/pool_core.h"
 
@@ -26,6 +27,7 @@ struct pool_iter {
 	int input_error;        /* told once after everything before it */
 	uint64_t tiles, fill;   /* fill: the next tile to look at for room */
 	uint64_t read, returned;
+	uint64_t granted; /* results that may be taken without the lock */
 	uint64_t want;   /* imap: the cell that is next */
 	uint64_t taken;  /* imap_unordered: arrivals taken so far */
 	uint64_t index;  /* in the input, of what was returned last */
@@ -357,12 +359,29 @@ static bool find_free(struct pool_iter *it)
 	return false;
 }
 
+/* The cell of the next result, if it is there. */
+static bool next_cell(const struct pool_iter *it, uint64_t *cell)
+{
+	const struct pool_job *job = it->job;
+	if (it->ordered) {
+		*cell = it->want;
+		return job->cell_done[it->want];
+	}
+	if (it->taken == job->arrivals)
+		return false;
+	*cell = job->arrived[it->taken % job->count];
+	return true;
+}
+
 static bool worth_refilling(const struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
-	uint64_t waiting = job->ready - job->resolved;
+	uint64_t waiting = job->ready - job->resolved, cell;
 	uint64_t room = job->count - (it->read - it->returned);
-	return room >= job->chunk && (room * 4 >= job->count || waiting < 2 * (uint64_t)it->pool->workers * job->chunk);
+	if (room < job->chunk)
+		return false;
+	bool dry = waiting < 2 * (uint64_t)it->pool->workers * job->chunk && !next_cell(it, &cell);
+	return dry || room * 4 >= job->count;
 }
 
 /* Under the lock: is there more to read, and somebody to run it? */
@@ -384,27 +403,17 @@ static void refill(struct pool_iter *it)
 	const struct pool_job *job = it->job;
 	if (!may_read(it) || !worth_refilling(it))
 		return;
+	uint64_t filled = 0;
 	while (!it->ended && it->read - it->returned + job->chunk <= job->count && find_free(it)) {
 		fill_tile(it, it->fill);
 		it->fill = (it->fill + 1) % it->tiles;
+		filled++;
 	}
+	if (filled)
+		it->pool->backend->transport->offer(it->pool->transport, filled);
 }
 
 /* ---- results ---- */
-
-/* The cell of the next result, if it is there. */
-static bool next_cell(const struct pool_iter *it, uint64_t *cell)
-{
-	const struct pool_job *job = it->job;
-	if (it->ordered) {
-		*cell = it->want;
-		return job->cell_done[it->want];
-	}
-	if (it->taken == job->arrivals)
-		return false;
-	*cell = job->arrived[it->taken % job->count];
-	return true;
-}
 
 static bool can_return(void *what)
 {
@@ -475,6 +484,32 @@ static int end_of(struct pool_iter *it)
 	return rc;
 }
 
+/* How many results stand ready from here on; few enough that refilling does not fall behind. */
+static uint64_t count_ready(const struct pool_iter *it)
+{
+	const struct pool_job *job = it->job;
+	const uint64_t most = job->count / 8 + 1;
+	uint64_t ready = 0;
+	if (!it->ordered)
+		ready = job->arrivals - it->taken;
+	for (uint64_t cell = it->want; it->ordered && job->chunk == 1 && ready < most && job->cell_done[cell]; ready++)
+		cell = (cell + 1) % job->count;
+	return ready < most ? ready : most;
+}
+
+/* The lock is not held: of what was granted, the next. Nothing in this iteration has failed or been retried when it
+ * was granted, so only the cell itself is touched. */
+static int take_granted(struct pool_iter *it, void *result)
+{
+	struct pool_job *job = it->job;
+	uint64_t cell = it->ordered ? it->want : job->arrived[it->taken % job->count];
+	it->granted--;
+	it->index = job->tile[cell / job->chunk].index + cell % job->chunk;
+	take_result(job, cell, 0, result);
+	advance(it, cell);
+	return 0;
+}
+
 static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 {
 	struct pool *pool = it->pool;
@@ -491,7 +526,10 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 		if (pool->state == POOL_IS_TERMINATED || !next_cell(it, &cell))
 			return POOL_TERMINATED;
 	}
-	return take_cell(it, cell, result);
+	uint64_t ready = it->job->status || it->job->retries ? 1 : count_ready(it);
+	int status = take_cell(it, cell, result);
+	it->granted = ready ? ready - 1 : 0;
+	return status;
 }
 
 int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
@@ -501,6 +539,8 @@ int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 	int rc = pool_usable(it->pool);
 	if (rc < 0)
 		return rc;
+	if (it->granted && __atomic_load_n(&it->pool->state, __ATOMIC_RELAXED) != POOL_IS_TERMINATED)
+		return take_granted(it, result);
 	int64_t deadline = timeout_ns > 0 ? pump_deadline(timeout_ns) : timeout_ns < 0 ? INT64_MAX : 0;
 	pthread_mutex_lock(&it->pool->lock);
 	rc = next_locked(it, result, deadline);

@@ -38,11 +38,24 @@ void pool_unref(struct pool *pool)
 	free(pool);
 }
 
+/* How often this process was forked since the program began: getpid would be a system call for each use. */
+static unsigned generation;
+
+static void forked(void)
+{
+	generation++;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forked);
+}
+
 int pool_usable(const struct pool *pool)
 {
 	if (!pool)
 		return -EINVAL;
-	return pool->owner == getpid() ? 0 : -EPERM;
+	return pool->generation == generation ? 0 : -EPERM;
 }
 
 int pool_accepts(struct pool *pool)
@@ -196,6 +209,7 @@ static struct pool *pool_new(const struct pool_backend *backend, const struct po
 		return NULL;
 	}
 	pool->owner = getpid();
+	pool->generation = generation;
 	pool->board_fd = pool->events_fd = pool->wake_fd = -1;
 	pool->queue_tail = &pool->queue;
 	pool->callbacks_tail = &pool->callbacks;
@@ -240,7 +254,7 @@ int pool_close(struct pool *pool)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
 	if (pool->state == POOL_IS_OPEN)
-		pool->state = POOL_IS_CLOSED;
+		__atomic_store_n(&pool->state, POOL_IS_CLOSED, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
@@ -283,7 +297,7 @@ int pool_terminate(struct pool *pool)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
-	pool->state = POOL_IS_TERMINATED;
+	__atomic_store_n(&pool->state, POOL_IS_TERMINATED, __ATOMIC_RELAXED);
 	job_stop_all(pool, POOL_TERMINATED);
 	stop_workers(pool);
 	if (pool->transport)

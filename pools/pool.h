@@ -245,7 +245,8 @@ int pool_terminate(struct pool *pool);
 int pool_join(struct pool *pool, int64_t timeout_ns);
 
 /* Terminates and joins if that was not done, and gives back everything. NULL is fine. Handles and
- * iterators may outlive the pool: they stay valid until their own release. */
+ * iterators may outlive the pool: they stay valid until their own release. No other call on the pool,
+ * its handles or its iterators may be under way. */
 void pool_destroy(struct pool *pool);
 
 int pool_workers(const struct pool *pool); /* how many workers the pool has (thread and serial rows

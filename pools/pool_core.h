@@ -48,6 +48,7 @@ struct pool {
 	struct pool_options options;
 	int workers;
 	pid_t owner;
+	unsigned generation; /* of the process that made the pool: see pool_usable */
 	enum pool_state state;
 
 	struct pool_board *board;

@@ -77,7 +77,9 @@ struct pool_ticket {
 	uint64_t transport;              /* index of the row in the table */
 };
 
-/* A run of consecutive items. The transport fills in all of it in claim(), the worker runs it. */
+/* A run of consecutive items. The transport fills it in in claim(), the worker runs it. It is one zeroed object for the
+ * worker's whole life: what a transport knows to be the same as last time it need not write again. The worker writes
+ * call.worker, progress, claim and watched. */
 struct pool_span {
 	struct pool_call call; /* arguments, result place, index, columns, variable, base */
 	uint64_t task;         /* id */
@@ -195,6 +197,7 @@ struct pool_transport_ops {
 	int (*prepare)(struct pool_transport *t, struct pool_job *job);
 	int (*publish)(struct pool_transport *t, struct pool_job *job);
 	int (*extend)(struct pool_transport *t, struct pool_job *job, uint64_t tile); /* 0 or -ENOMEM */
+	void (*offer)(struct pool_transport *t, uint64_t tiles); /* so many were extended: now hand them out */
 	void (*cancel)(struct pool_transport *t, struct pool_job *job);
 	void (*retire)(struct pool_transport *t, struct pool_job *job); /* no item is in flight any more */
 	void (*collect)(struct pool_transport *t, struct pool_job *job);

@@ -7,6 +7,10 @@
  * of claiming vanishes, and halves when they take more than twice that. It never takes more than half of what is left in
  * the lane, so that near the end there is something to steal (guided self-scheduling: Polychronopoulos and Kuck 1987).
  *
+ * Waking the parent costs more than many small items, so a stream's results wake it late: when a claim took longer than
+ * SLOW_NS, when an eighth of the ring is done since, or when there is nothing left to claim. For the case that a long
+ * item comes right after short ones the parent does not sleep longer than STREAM_NS while a stream is open (shm_doze).
+ *
  * With several live jobs a worker goes from one to the next after each claim, so a short one is not stuck behind
  * a long one.
  */
@@ -20,6 +24,7 @@
 #include <unistd.h>
 
 static const int64_t CLAIM_NS = 50000;
+static const int64_t SLOW_NS = 20000;
 enum { GRAIN_MAX = 1 << 22 };
 
 struct pool_port {
@@ -32,7 +37,9 @@ struct pool_port {
 	int last;     /* slot looked at last: the search goes on behind it */
 	bool rotate;  /* leave the slot after this claim */
 	uint64_t grain; /* auto chunk: positions to take */
-	int64_t claimed_ns; /* auto chunk: when the last claim was made */
+	int64_t claimed_ns; /* auto chunk: when the last claim was made; stream: when the last one ended */
+	uint64_t untold;    /* stream: tiles done since the parent was told */
+	bool entered;          /* the span is not yet filled in for this slot */
 	struct pool_call call; /* of the slot we are in, from item 0 */
 	struct shm_slot *at;
 };
@@ -119,6 +126,7 @@ static bool enter(struct pool_port *p, int slot)
 	p->at = shm_slot(p->view, (unsigned)slot);
 	p->grain = 1;
 	p->claimed_ns = 0;
+	p->entered = true;
 	prepare_call(p);
 	return true;
 }
@@ -138,8 +146,9 @@ static void leave(struct pool_port *p)
 {
 	if (p->slot < 0)
 		return;
-	if (!p->at->tiles && (p->at->closed || batch_complete(p)))
+	if (p->at->tiles ? p->untold : p->at->closed || batch_complete(p))
 		notify(p);
+	p->untold = 0;
 	__atomic_store_n(&p->desk->active, 0, __ATOMIC_RELEASE);
 	p->slot = -1;
 }
@@ -325,16 +334,24 @@ static bool claim_tile(struct pool_port *p, struct pool_span *span)
 
 /* ---- claim ---- */
 
-static void place_call(const struct pool_port *p, struct pool_span *span)
+static void fill_span(struct pool_port *p, struct pool_span *span)
 {
-	uint64_t index = span->call.index, at = span->cookie[0];
+	uint64_t index = span->call.index;
 	span->call = p->call;
 	span->call.index = index;
 	span->task = p->at->task;
 	span->limit_ns = p->at->limit_ns;
+	p->entered = false;
+}
+
+static void place_call(struct pool_port *p, struct pool_span *span)
+{
+	const uint64_t at = span->cookie[0];
+	if (p->entered)
+		fill_span(p, span);
 	for (unsigned k = 0; k < p->call.columns; k++)
-		span->call.arg[k] += at * p->call.arg_size[k];
-	span->call.result += at * p->call.result_size;
+		span->call.arg[k] = p->call.arg[k] + at * p->call.arg_size[k];
+	span->call.result = p->call.result + at * p->call.result_size;
 	if (p->call.variable & POOL_VARIABLE_RESULT)
 		memset(span->call.result, 0, span->count * sizeof(struct pool_ref));
 }
@@ -480,6 +497,16 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 	return 0;
 }
 
+static void tell_late(struct pool_port *p)
+{
+	int64_t now = pool_now_ns();
+	if (++p->untold > p->at->tiles / 8 || now - p->claimed_ns > SLOW_NS) {
+		notify(p);
+		p->untold = 0;
+	}
+	p->claimed_ns = now;
+}
+
 int shm_commit(struct pool_port *p, struct pool_span *span)
 {
 	struct shm_lane *lane = &p->at->lane[p->worker];
@@ -493,7 +520,7 @@ int shm_commit(struct pool_port *p, struct pool_span *span)
 	__atomic_store_n(&lane->done, lane->done + amount, __ATOMIC_RELEASE);
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	if (p->at->tiles)
-		notify(p);
+		tell_late(p);
 	if (p->board->tasks_per_worker && p->board->ledger[p->worker].phase == POOL_PHASE_LEAVING)
 		leave(p);
 	return 0;

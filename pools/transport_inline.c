@@ -107,6 +107,12 @@ static int inline_extend(struct pool_transport *t, struct pool_job *job, uint64_
 	return 0;
 }
 
+static void inline_offer(struct pool_transport *t, uint64_t tiles)
+{
+	(void)t;
+	(void)tiles;
+}
+
 static void inline_cancel(struct pool_transport *t, struct pool_job *job)
 {
 	(void)t;
@@ -303,6 +309,7 @@ const struct pool_transport_ops pool_transport_inline = {
 	.prepare = inline_prepare,
 	.publish = inline_publish,
 	.extend = inline_extend,
+	.offer = inline_offer,
 	.cancel = inline_cancel,
 	.retire = inline_retire,
 	.collect = inline_collect,

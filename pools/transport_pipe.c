@@ -660,6 +660,12 @@ static int pipe_extend(struct pool_transport *t, struct pool_job *job, uint64_t 
 	return deal_extend(t->deal, job, tile);
 }
 
+static void pipe_offer(struct pool_transport *t, uint64_t tiles)
+{
+	(void)tiles;
+	deal_out(t->deal);
+}
+
 static void pipe_cancel(struct pool_transport *t, struct pool_job *job)
 {
 	deal_cancel(t->deal, job);
@@ -691,6 +697,7 @@ const struct pool_transport_ops pool_transport_pipe = {
 	.prepare = pipe_prepare,
 	.publish = pipe_publish,
 	.extend = pipe_extend,
+	.offer = pipe_offer,
 	.cancel = pipe_cancel,
 	.retire = pipe_retire,
 	.collect = pipe_collect,

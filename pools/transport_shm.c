@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const int64_t STREAM_NS = 1000000; /* see shm_port.c: streams wake the parent late */
+
 void shm_futex_wake(uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
@@ -397,7 +399,6 @@ void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_ti
 	__atomic_store_n(&place->state, tile.state, __ATOMIC_RELEASE);
 	work->tail++;
 	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
-	shm_wake(t, 1);
 }
 
 static bool stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k, uint64_t cell)
@@ -425,6 +426,11 @@ static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k
 				return -ENOMEM;
 	shm_push_tile(t, work, (struct shm_tile){ .index = tile->index, .cell = (uint32_t)(k * job->chunk), .count = tile->count });
 	return 0;
+}
+
+static void shm_offer(struct pool_transport *t, uint64_t tiles)
+{
+	shm_wake(t, tiles);
 }
 
 /* ---- taking back ---- */
@@ -471,7 +477,12 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 	if (!asleep)
 		return 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return shm_reap(t) ? 0 : INT64_MAX;
+	if (shm_reap(t))
+		return 0;
+	for (int slot = 0; slot < SHM_SLOTS; slot++)
+		if (t->job[slot] && t->job[slot]->stream && t->job[slot]->resolved < t->job[slot]->ready)
+			return STREAM_NS;
+	return INT64_MAX;
 }
 
 const struct pool_transport_ops pool_transport_shm = {
@@ -489,6 +500,7 @@ const struct pool_transport_ops pool_transport_shm = {
 	.prepare = shm_prepare,
 	.publish = shm_publish,
 	.extend = shm_extend,
+	.offer = shm_offer,
 	.cancel = shm_cancel,
 	.retire = shm_retire,
 	.collect = shm_collect,

@@ -23,7 +23,9 @@ struct pool_worker_state {
 	struct pool_port *port;
 	struct pool_ledger *ledger;
 	struct pool_board *board;
-	struct pool_span *span; /* being run; NULL in initializer and finalizer */
+	struct pool_span claimed; /* the one span object, see pool_ops.h */
+	struct pool_span *span;   /* being run; NULL in initializer and finalizer */
+	const struct pool_task *task; /* looked up last */
 	int worker;
 	uint32_t claim;
 	void *local;
@@ -144,16 +146,17 @@ static void run_unknown(struct pool_worker_state *w, uint64_t count)
 
 static void run_span(struct pool_worker_state *w, struct pool_span *span)
 {
-	const struct pool_task *task = pool_task_find(span->task);
+	if (!w->task || w->task->id != span->task)
+		w->task = pool_task_find(span->task);
 	span->call.worker = w;
 	span->call.progress = &w->ledger->progress;
 	span->call.claim = (uint64_t)++w->claim << 32;
 	span->call.watched = span->limit_ns || (span->call.variable & POOL_VARIABLE_RESULT);
 	w->span = span;
-	__atomic_store_n(&w->ledger->begun_ns, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&w->ledger->limit_ns, (uint64_t)span->limit_ns, __ATOMIC_RELEASE);
-	if (task)
-		task->run_span(&span->call, span->count);
+	if (span->limit_ns != (int64_t)w->ledger->limit_ns)
+		__atomic_store_n(&w->ledger->limit_ns, (uint64_t)span->limit_ns, __ATOMIC_RELEASE);
+	if (w->task)
+		w->task->run_span(&span->call, span->count);
 	else
 		run_unknown(w, span->count);
 	check_encoded(w, span->count);
@@ -203,17 +206,16 @@ static bool worn_out(const struct pool_worker_state *w)
 /* Counts before commit: whoever is woken by the commit may look at them. */
 int pool_worker_step(struct pool_worker_state *w)
 {
-	struct pool_span span;
-	span.part = false; /* few transports have a reason to set it */
-	int rc = w->ops->claim(w->port, &span);
+	struct pool_span *span = &w->claimed;
+	int rc = w->ops->claim(w->port, span);
 	if (rc)
 		return rc;
-	run_span(w, &span);
-	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span.count, __ATOMIC_RELAXED);
-	__atomic_store_n(&w->ledger->claims, w->ledger->claims + !span.part, __ATOMIC_RELAXED);
+	run_span(w, span);
+	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span->count, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->ledger->claims, w->ledger->claims + !span->part, __ATOMIC_RELAXED);
 	if (worn_out(w))
 		__atomic_store_n(&w->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
-	return w->ops->commit(w->port, &span);
+	return w->ops->commit(w->port, span);
 }
 
 static int work(struct pool_worker_state *w)
