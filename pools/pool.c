@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 static const int64_t GRACE_NS = 100000000;
+static const int64_t SPIN_NS = 50000; /* about two wake-ups across CPUs: longer than that, sleeping was cheaper */
 
 /* ---- references ---- */
 
@@ -117,6 +118,7 @@ static int board_open(struct pool *pool)
 		.argument_at = argument_at,
 		.argument_size = o->initializer_arg_size,
 		.outbox_at = outbox_at,
+		.spin_ns = pool->workers < pool_cpus() ? SPIN_NS : 0, /* one CPU is left for the caller */
 	};
 	if (o->initializer_arg_size)
 		memcpy((char *)pool->board + argument_at, o->initializer_arg, o->initializer_arg_size);

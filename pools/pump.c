@@ -126,6 +126,18 @@ static void sleep_for_events(struct pool *pool, int64_t deadline_ns)
 		dispatch(pool, &events[i]);
 }
 
+/* Where a CPU is free for it, look for a while before going to sleep. */
+static bool spin(struct pool *pool)
+{
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	if (!pool->board->spin_ns || !ops->autonomous || !pool->jobs)
+		return false;
+	for (int64_t until = pool_now_ns() + pool->board->spin_ns; pool_now_ns() < until;)
+		if (ops->reap(pool->transport))
+			return true;
+	return false;
+}
+
 /* One turn of the leader: until something happened, or the deadline. */
 static void lead(struct pool *pool, int64_t deadline_ns)
 {
@@ -133,7 +145,7 @@ static void lead(struct pool *pool, int64_t deadline_ns)
 	if (pump_progress(pool))
 		return;
 	int64_t timer_ns = crew_timers(pool, pool_now_ns());
-	if (pool->news)
+	if (pool->news || spin(pool))
 		return;
 	int64_t most_ns = ops->doze(pool->transport, true);
 	deadline_ns = timer_ns < deadline_ns ? timer_ns : deadline_ns;
