@@ -26,13 +26,11 @@ static const char *const script_places[] = { "scripts/plots", "share/poolbench/p
 
 static bool try_place(const char *root, const char *place, char scripts[PATH_MAX])
 {
-	char style[PATH_MAX];
-	int size = snprintf(style, sizeof style, "%s/%s/style.gpi", root, place);
+	int size = snprintf(scripts, PATH_MAX, "%s/%s/style.gpi", root, place);
 
-	if (size < 0 || (size_t)size >= sizeof style || access(style, R_OK) < 0)
+	if (size < 0 || size >= PATH_MAX || access(scripts, R_OK) < 0)
 		return false;
-	*strrchr(style, '/') = '\0';
-	strcpy(scripts, style);
+	*strrchr(scripts, '/') = '\0';
 	return true;
 }
 

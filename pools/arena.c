@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 enum {
-	SMALLEST = 7,     /* 2^7 = 128 bytes with the head */
-	CARVED = 12,      /* classes below one page are carved */
+	SMALLEST = 7,	  /* 2^7 = 128 bytes with the head */
+	CARVED = 12,	  /* classes below one page are carved */
 	CARVE_CLASS = 16, /* from blocks of 64 KiB */
-	RETURNED = 26,    /* blocks of 64 MiB and more give their pages back when freed */
+	RETURNED = 26,	  /* blocks of 64 MiB and more give their pages back when freed */
 };
 static const uint64_t SIZE_MIN = UINT64_C(64) << 20;
 
@@ -22,7 +22,8 @@ struct arena_head {
 };
 
 struct block {
-	uint64_t next;   /* on a free stack: offset/64 of the next one; relaxed, checked by the head's tag */
+	uint64_t
+		next; /* on a free stack: offset/64 of the next one; relaxed, checked by the head's tag */
 	uint64_t backed; /* bytes for which pages are allocated */
 	uint64_t class;
 };
@@ -34,7 +35,8 @@ static int try_size(struct arena *arena, uint64_t size)
 {
 	if (ftruncate(arena->fd, (off_t)size) < 0)
 		return -errno;
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
+	void *at =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
 	arena->base = at;
@@ -103,14 +105,15 @@ void arena_close(struct arena *arena)
 bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes)
 {
 	const unsigned char *at = memory;
-	return at >= arena->base && at < arena->base + arena->size && bytes <= (uint64_t)(arena->base + arena->size - at);
+	return at >= arena->base && at < arena->base + arena->size &&
+	       bytes <= (uint64_t)(arena->base + arena->size - at);
 }
 
 static unsigned class_of(uint64_t bytes)
 {
 	unsigned class = SMALLEST;
 	while (class < ARENA_CLASSES && UINT64_C(1) << class < bytes)
-		class++;
+		class ++;
 	return class;
 }
 
@@ -128,7 +131,8 @@ static struct block *pop(struct arena *arena, unsigned class)
 		struct block *block = block_at(arena, (head & UNITS_MASK) * 64);
 		uint64_t next = __atomic_load_n(&block->next, __ATOMIC_RELAXED);
 		uint64_t after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | next;
-		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
 			return block;
 	}
 	return NULL;
@@ -137,11 +141,13 @@ static struct block *pop(struct arena *arena, unsigned class)
 static void push(struct arena *arena, struct block *block)
 {
 	uint64_t *stack = &arena->head->stack[block->class];
-	uint64_t unit = arena_offset(arena, block) / 64, head = __atomic_load_n(stack, __ATOMIC_RELAXED), after;
+	uint64_t unit = arena_offset(arena, block) / 64,
+		 head = __atomic_load_n(stack, __ATOMIC_RELAXED), after;
 	do {
 		__atomic_store_n(&block->next, head & UNITS_MASK, __ATOMIC_RELAXED);
 		after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | unit;
-	} while (!__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
 }
 
 /* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not in memory. */
@@ -154,8 +160,8 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 			errno = ENOMEM;
 			return NULL;
 		}
-	} while (!__atomic_compare_exchange_n(&arena->head->bump, &at, at + size, true, __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&arena->head->bump, &at, at + size, true,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	int rc = back(arena, at, bytes);
 	if (rc < 0) {
 		errno = -rc;
@@ -219,7 +225,8 @@ void arena_free(struct arena *arena, void *memory)
 	struct block *block = (struct block *)(void *)((unsigned char *)memory - ARENA_BLOCK_HEAD);
 	if (block->class >= RETURNED && block->backed > 4096) {
 		fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			  (off_t)arena_offset(arena, block) + 4096, (off_t)((UINT64_C(1) << block->class) - 4096));
+			  (off_t)arena_offset(arena, block) + 4096,
+			  (off_t)((UINT64_C(1) << block->class) - 4096));
 		block->backed = 4096;
 	}
 	push(arena, block);

@@ -24,7 +24,7 @@ struct arena {
 	struct arena_head *head;
 };
 
-int arena_open(struct arena *arena);                        /* 0 or -errno */
+int arena_open(struct arena *arena);			      /* 0 or -errno */
 int arena_attach(struct arena *arena, int fd, uint64_t size); /* the fd is then the arena's */
 void arena_close(struct arena *arena);
 

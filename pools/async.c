@@ -6,32 +6,13 @@
  * has the callback behind it. Callbacks run one at a time in a thread of their own, so a slow one keeps no worker
  * idle; a callback that waits for another handle runs the callbacks queued before that one itself.
  */
-#include "pools/pool_core.h"
+#include "pools/async.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct pool_async {
-	struct pool *pool;
-	struct pool_job *job;
-	void *copies[POOL_COLUMNS_MAX]; /* of the arguments */
-	int (*callback)(struct pool_async *async, void *user);
-	int (*error_callback)(struct pool_async *async, void *user);
-	void *user;
-	int callback_result;
-	bool resolved, called, calling; /* called: its callback, if any, has run */
-	bool background;
-	int refs;
-	struct pool_async *next; /* in the pool's callback queue */
-};
-
 /* ---- making and freeing ---- */
-
-static bool has_callback(const struct pool_async *a)
-{
-	return a->callback || a->error_callback;
-}
 
 static void async_free(struct pool_async *a)
 {
@@ -81,9 +62,11 @@ static int copy_arguments(struct pool_async *a)
 	for (unsigned k = 0; k < job->columns; k++) {
 		struct pool_column *column = &job->column[k];
 		bool variable = column->size == POOL_VARIABLE;
-		if (!variable && ops->inside && ops->inside(a->pool->transport, column->data, job->count * column->size))
+		if (!variable && ops->inside &&
+		    ops->inside(a->pool->transport, column->data, job->count * column->size))
 			continue;
-		a->copies[k] = variable ? copy_variable(column->data, job->count) : copy_fixed(column, job->count);
+		a->copies[k] = variable ? copy_variable(column->data, job->count)
+					: copy_fixed(column, job->count);
 		if (!a->copies[k])
 			return -ENOMEM;
 		column->data = a->copies[k];
@@ -107,7 +90,8 @@ static struct pool_async *async_new(struct pool *pool, const struct map_call *ca
 	a->job = map_job(pool, call);
 	if (a->job) {
 		a->job->owner = a;
-		a->job->results = calloc(call->n ? call->n : 1, a->job->result_size ? a->job->result_size : 1);
+		a->job->results = calloc(call->n ? call->n : 1,
+					 a->job->result_size ? a->job->result_size : 1);
 	}
 	if (!a->job || !a->job->results || copy_arguments(a) < 0) {
 		async_free(a);
@@ -117,70 +101,10 @@ static struct pool_async *async_new(struct pool *pool, const struct map_call *ca
 }
 
 /* Under the lock. */
-static void drop_ref(struct pool_async *a)
+void async_drop_ref(struct pool_async *a)
 {
 	if (--a->refs == 0)
 		async_free(a);
-}
-
-/* ---- callbacks ---- */
-
-static bool is_callback_thread(const struct pool *pool)
-{
-	return pool->callback_runs && pthread_equal(pool->callback_thread, pthread_self());
-}
-
-/* Under the lock, which is let go while the callback runs. The handle counts as done for the callback itself. */
-static void run_callback(struct pool *pool)
-{
-	struct pool_async *a = pool->callbacks;
-	pool->callbacks = a->next;
-	if (!pool->callbacks)
-		pool->callbacks_tail = &pool->callbacks;
-	int (*call)(struct pool_async *, void *) = a->job->failed ? a->error_callback : a->callback;
-	a->calling = true;
-	pthread_mutex_unlock(&pool->lock);
-	int result = call ? call(a, a->user) : 0;
-	pthread_mutex_lock(&pool->lock);
-	a->callback_result = result;
-	a->calling = false;
-	a->called = true;
-	pool->callbacks_pending--;
-	drop_ref(a);
-	pump_tell(pool);
-}
-
-static void *callback_main(void *what)
-{
-	struct pool *pool = what;
-	pthread_mutex_lock(&pool->lock);
-	for (;;) {
-		if (pool->callbacks)
-			run_callback(pool);
-		else if (pool->callback_quits)
-			break;
-		else
-			pthread_cond_wait(&pool->callback_wake, &pool->lock);
-	}
-	pthread_mutex_unlock(&pool->lock);
-	return NULL;
-}
-
-bool async_callbacks_idle(const struct pool *pool)
-{
-	return pool->callbacks_pending == 0 || is_callback_thread(pool);
-}
-
-void async_stop_callbacks(struct pool *pool)
-{
-	pthread_mutex_lock(&pool->lock);
-	bool runs = pool->callback_runs;
-	pool->callback_quits = true;
-	pthread_cond_signal(&pool->callback_wake);
-	pthread_mutex_unlock(&pool->lock);
-	if (runs)
-		pthread_join(pool->callback_thread, NULL);
-	pool->callback_runs = false;
 }
 
 /* ---- submission ---- */
@@ -195,31 +119,18 @@ static void on_resolved(struct pool_job *job)
 	a->resolved = true;
 	if (!has_callback(a)) {
 		a->called = true;
-		drop_ref(a);
+		async_drop_ref(a);
 		return;
 	}
-	a->next = NULL;
-	*pool->callbacks_tail = a;
-	pool->callbacks_tail = &a->next;
-	pool->callbacks_pending++;
-	pthread_cond_signal(&pool->callback_wake);
-}
-
-static int want_callbacks(struct pool *pool, const struct pool_async *a)
-{
-	if (!has_callback(a) || pool->callback_runs)
-		return 0;
-	int rc = crew_thread(&pool->callback_thread, callback_main, pool);
-	pool->callback_runs = rc == 0;
-	return rc;
+	callback_queue(a);
 }
 
 /* Must somebody lead although nobody waits? */
 static bool needs_parent(const struct pool_async *a)
 {
 	const struct pool *pool = a->pool;
-	return !pool->backend->transport->autonomous || has_callback(a) || a->job->limit_ns || a->job->retries ||
-	       pool->board->tasks_per_worker || !a->job->published;
+	return !pool->backend->transport->autonomous || has_callback(a) || a->job->limit_ns ||
+	       a->job->retries || pool->board->tasks_per_worker || !a->job->published;
 }
 
 static bool handle_resolved(void *what)
@@ -259,7 +170,7 @@ static int submit(struct pool_async *a)
 	pthread_mutex_lock(&pool->lock);
 	rc = pool_accepts(pool);
 	if (rc == 0)
-		rc = want_callbacks(pool, a);
+		rc = callback_want(pool, a);
 	if (rc == 0)
 		start(a);
 	pthread_mutex_unlock(&pool->lock);
@@ -285,25 +196,27 @@ static int run_async(struct pool *pool, const struct map_call *call, struct pool
 	return 0;
 }
 
-int pool_starmap_async(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
-		       unsigned columns, uint64_t n, uint64_t result_size, const struct pool_policy *policy,
+int pool_starmap_async(struct pool *pool, const struct pool_task *task,
+		       const struct pool_column *args, unsigned columns, uint64_t n,
+		       uint64_t result_size, const struct pool_policy *policy,
 		       struct pool_async **async)
 {
 	const struct map_call call = { task, args, columns, n, result_size, policy };
 	return run_async(pool, &call, async);
 }
 
-int pool_map_async(struct pool *pool, const struct pool_task *task, const void *in, uint64_t in_size, uint64_t n,
-		   uint64_t result_size, const struct pool_policy *policy, struct pool_async **async)
+int pool_map_async(struct pool *pool, const struct pool_task *task, const void *in,
+		   uint64_t in_size, uint64_t n, uint64_t result_size,
+		   const struct pool_policy *policy, struct pool_async **async)
 {
 	const struct pool_column column = { in, in_size };
 	const struct map_call call = { task, &column, 1, n, result_size, policy };
 	return run_async(pool, &call, async);
 }
 
-int pool_apply_async(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
-		     unsigned columns, uint64_t result_size, const struct pool_policy *policy,
-		     struct pool_async **async)
+int pool_apply_async(struct pool *pool, const struct pool_task *task,
+		     const struct pool_column *args, unsigned columns, uint64_t result_size,
+		     const struct pool_policy *policy, struct pool_async **async)
 {
 	const struct map_call call = { task, args, columns, 1, result_size, policy };
 	return run_async(pool, &call, async);
@@ -338,7 +251,7 @@ static int wait_ready(struct pool_async *a, int64_t deadline_ns)
 		if (rc < 0)
 			return rc;
 		if (!is_ready(a) && pool->callbacks)
-			run_callback(pool);
+			callback_run(pool);
 	}
 	return 0;
 }
@@ -371,7 +284,8 @@ int pool_async_successful(struct pool_async *a)
 static int copy_bytes(const struct pool_bytes *from, uint64_t n, struct pool_bytes *to)
 {
 	for (uint64_t i = 0; i < n; i++) {
-		to[i] = (struct pool_bytes){ from[i].data ? malloc(from[i].size + 1) : NULL, from[i].size };
+		to[i] = (struct pool_bytes){ from[i].data ? malloc(from[i].size + 1) : NULL,
+					     from[i].size };
 		if (from[i].data && !to[i].data) {
 			pool_bytes_free(to, i);
 			return -ENOMEM;
@@ -414,7 +328,7 @@ int pool_async_cancel(struct pool_async *a)
 			crew_stop_holders(pool, a->job, -ECANCELED);
 		pump_tell(pool);
 	}
-	drop_ref(a);
+	async_drop_ref(a);
 	pthread_mutex_unlock(&pool->lock);
 	return rc;
 }
@@ -449,7 +363,7 @@ void pool_async_release(struct pool_async *a)
 	struct pool *pool = a->pool;
 	pool_ref(pool);
 	pthread_mutex_lock(&pool->lock);
-	drop_ref(a);
+	async_drop_ref(a);
 	pthread_mutex_unlock(&pool->lock);
 	pool_unref(pool);
 }

@@ -39,7 +39,8 @@ static int quota_v2(const char *path)
 		return 0;
 	int got = fscanf(file, "%31s %ld", quota, &period);
 	fclose(file);
-	return got == 2 && strcmp(quota, "max") != 0 ? ceil_div(strtol(quota, NULL, 10), period) : 0;
+	return got == 2 && strcmp(quota, "max") != 0 ? ceil_div(strtol(quota, NULL, 10), period)
+						     : 0;
 }
 
 static int smaller(int a, int b)

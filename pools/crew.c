@@ -8,9 +8,6 @@
  * INIT_ATTEMPTS initialisations failed in a row and no worker is fit, the pool is broken: everything queued
  * and everything new is POOL_INIT_FAILED. Being killed from outside before the first task is bad luck, not a failed
  * initialisation, and is only counted up to BAD_LUCK_MAX.
- *
- * Killing one running item must not hit the next one of the same worker: the worker is stopped (SIGSTOP) first, looked
- * at, and then killed or continued.
  */
 #include "pools/pool_core.h"
 
@@ -26,18 +23,6 @@
 
 enum { INIT_ATTEMPTS = 3, BAD_LUCK_MAX = 100, START_ATTEMPTS = 8 };
 static const int64_t BACKOFF_NS = 10000000, BACKOFF_MAX_NS = 1000000000;
-static const int64_t INIT_TIMEOUT_NS = INT64_C(10000000000);
-static const int64_t STOP_WAIT_NS = 20000000; /* how long a SIGSTOP may take to be seen */
-
-static struct pool_ledger *ledger_of(const struct pool *pool, int worker)
-{
-	return &pool->board->ledger[worker];
-}
-
-static uint32_t phase_of(const struct pool *pool, int worker)
-{
-	return __atomic_load_n(&ledger_of(pool, worker)->phase, __ATOMIC_ACQUIRE);
-}
 
 void crew_want_keeper(struct pool *pool)
 {
@@ -170,7 +155,8 @@ static bool keeper_is_relieved(void *what)
 {
 	const struct pool *pool = what;
 	int64_t when;
-	return pool->keeper_quits || !pool->background || pool->waiters || next_wanted(pool, &when) >= 0;
+	return pool->keeper_quits || !pool->background || pool->waiters ||
+	       next_wanted(pool, &when) >= 0;
 }
 
 static void keeper_rest(struct pool *pool, int64_t when_ns)
@@ -276,15 +262,18 @@ static void note_init_failure(struct pool *pool, int worker)
 	*failure = (struct pool_failure){ .status = POOL_INIT_FAILED, .pid = hand->pid };
 	if (ledger->phase == POOL_PHASE_UNFIT) {
 		failure->code = ledger->code;
-		snprintf(text, sizeof text, "the initializer failed with code %d: %s", ledger->code, ledger->message);
+		snprintf(text, sizeof text, "the initializer failed with code %d: %s", ledger->code,
+			 ledger->message);
 	} else if (hand->init_reason) {
 		snprintf(text, sizeof text, "the initializer took too long");
 	} else if (hand->wait_status >= 0 && WIFSIGNALED(hand->wait_status)) {
 		failure->signal = WTERMSIG(hand->wait_status);
-		snprintf(text, sizeof text, "the worker was killed by signal %d before it was ready", failure->signal);
+		snprintf(text, sizeof text,
+			 "the worker was killed by signal %d before it was ready", failure->signal);
 	} else {
 		failure->code = hand->wait_status >= 0 ? WEXITSTATUS(hand->wait_status) : -1;
-		snprintf(text, sizeof text, "the worker exited with code %d before it was ready", failure->code);
+		snprintf(text, sizeof text, "the worker exited with code %d before it was ready",
+			 failure->code);
 	}
 	failure->message = strdup(text);
 }
@@ -329,7 +318,8 @@ static void replace(struct pool *pool, int worker)
 static void ended(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
-	if (hand->state != HAND_RUNNING || !pool->backend->start->ended(&hand->body, &hand->wait_status))
+	if (hand->state != HAND_RUNNING ||
+	    !pool->backend->start->ended(&hand->body, &hand->wait_status))
 		return;
 	if (hand->body.pidfd >= 0) {
 		pool_unwatch(pool, hand->body.pidfd);
@@ -352,138 +342,4 @@ void crew_sweep(struct pool *pool)
 	for (int i = 0; i < pool->workers && pool->backend->start; i++)
 		if (pool->hand[i].state == HAND_RUNNING && pool->hand[i].body.pidfd < 0)
 			ended(pool, i);
-}
-
-/* ---- stopping ---- */
-
-bool crew_gone(const struct pool *pool)
-{
-	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state != HAND_GONE)
-			return false;
-	return true;
-}
-
-/* A worker that is being started meanwhile is told by the transport like the others. */
-void crew_stop(struct pool *pool)
-{
-	pool->stopping = true;
-	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state == HAND_WANTED)
-			pool->hand[i].state = HAND_GONE;
-	pool->backend->transport->stop(pool->transport);
-}
-
-void crew_signal(struct pool *pool, int number, int reason)
-{
-	for (int i = 0; i < pool->workers; i++) {
-		struct pool_hand *hand = &pool->hand[i];
-		if (hand->state != HAND_RUNNING)
-			continue;
-		if (pool->backend->start->signal(&hand->body, number) == 0 && !hand->stop_reason)
-			hand->stop_reason = reason;
-	}
-}
-
-/* 'T' in /proc/PID/stat behind the command's closing parenthesis. */
-static bool is_stopped(pid_t pid)
-{
-	char path[64], text[512];
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return true;
-	size_t size = fread(text, 1, sizeof text - 1, file);
-	fclose(file);
-	text[size] = '\0';
-	const char *end = strrchr(text, ')');
-	return !end || strchr("TtZX", end[1] == ' ' ? end[2] : 'Z');
-}
-
-static void hold_still(struct pool *pool, const struct pool_hand *hand)
-{
-	struct pool_body body = hand->body;
-	pool->backend->start->signal(&body, SIGSTOP);
-	int64_t until = pool_now_ns() + STOP_WAIT_NS;
-	while (!is_stopped(hand->pid) && pool_now_ns() < until)
-		sched_yield();
-}
-
-static void kill_or_continue(struct pool *pool, struct pool_hand *hand, bool guilty, int reason)
-{
-	if (guilty)
-		hand->stop_reason = reason;
-	pool->backend->start->signal(&hand->body, guilty ? SIGKILL : SIGCONT);
-}
-
-void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason)
-{
-	const struct pool_transport_ops *ops = pool->backend->transport;
-	if (!(pool->backend->info.can & POOL_CAN_KILL) || !job->published)
-		return;
-	for (int i = 0; i < pool->workers; i++) {
-		struct pool_hand *hand = &pool->hand[i];
-		if (hand->state != HAND_RUNNING || hand->stop_reason || !ops->holds(pool->transport, i, job))
-			continue;
-		hold_still(pool, hand);
-		ops->reap(pool->transport);
-		kill_or_continue(pool, hand, ops->holds(pool->transport, i, job), reason);
-	}
-}
-
-/* ---- time limits ---- */
-
-static int64_t init_deadline(const struct pool *pool, int worker)
-{
-	int64_t limit = pool->options.initializer_timeout_ns;
-	if (!pool->options.initializer || limit < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
-		return INT64_MAX;
-	return pool->hand[worker].started_ns + (limit ? limit : INIT_TIMEOUT_NS);
-}
-
-static int64_t item_deadline(const struct pool *pool, int worker)
-{
-	const struct pool_ledger *ledger = ledger_of(pool, worker);
-	uint64_t begun = __atomic_load_n(&ledger->begun_ns, __ATOMIC_ACQUIRE);
-	uint64_t limit = __atomic_load_n(&ledger->limit_ns, __ATOMIC_ACQUIRE);
-	return begun && limit ? (int64_t)(begun + limit) : INT64_MAX;
-}
-
-static void stop_if_over(struct pool *pool, int worker)
-{
-	struct pool_hand *hand = &pool->hand[worker];
-	hold_still(pool, hand);
-	bool over = item_deadline(pool, worker) <= pool_now_ns();
-	kill_or_continue(pool, hand, over, POOL_TASK_TIMEOUT);
-}
-
-/* The items of a worker begin without telling us: look again after the shortest limit there is. */
-static int64_t item_timer(struct pool *pool, int worker, int64_t now_ns)
-{
-	int64_t deadline = item_deadline(pool, worker);
-	if (deadline <= now_ns)
-		stop_if_over(pool, worker);
-	return deadline;
-}
-
-int64_t crew_timers(struct pool *pool, int64_t now_ns)
-{
-	int64_t next = INT64_MAX;
-	for (int i = 0; i < pool->workers; i++) {
-		struct pool_hand *hand = &pool->hand[i];
-		if (hand->state != HAND_RUNNING || hand->stop_reason || hand->init_reason)
-			continue;
-		int64_t at = init_deadline(pool, i);
-		if (at <= now_ns) {
-			hand->init_reason = -ETIMEDOUT;
-			pool->backend->start->signal(&hand->body, SIGKILL);
-		} else if (pool->limited) {
-			int64_t item = item_timer(pool, i, now_ns);
-			at = item < at ? item : at;
-		}
-		next = at > now_ns && at < next ? at : next;
-	}
-	if (pool->limited && next > now_ns + pool->shortest_limit_ns)
-		next = now_ns + pool->shortest_limit_ns;
-	return next;
 }

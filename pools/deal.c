@@ -15,10 +15,10 @@ struct run { /* items given back by a death */
 
 struct deck { /* a job's transport_data: what is still to be dealt */
 	struct pool_job *job;
-	uint64_t next;               /* batch */
+	uint64_t next;		     /* batch */
 	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
 	struct run *back;
-	double item_ns;              /* measured, 0: not yet */
+	double item_ns; /* measured, 0: not yet */
 	struct deck *after;
 };
 
@@ -134,7 +134,8 @@ void deal_collect(struct deal *deal, struct pool_job *job)
 static uint64_t left_in(const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
-	uint64_t left = job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
+	uint64_t left =
+		job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
 	for (const struct run *run = deck->back; run; run = run->next)
 		left += run->count;
 	return left;
@@ -164,9 +165,11 @@ static void take_tiles(struct deck *deck, struct deal_flight *flight, uint64_t m
 	flight->at = first * job->chunk;
 	flight->index = job->tile[first].index;
 	flight->count = job->tile[first].count;
-	while (deck->head < deck->tail && flight->count + job->chunk <= most && flight->count % job->chunk == 0) {
+	while (deck->head < deck->tail && flight->count + job->chunk <= most &&
+	       flight->count % job->chunk == 0) {
 		uint64_t tile = deck->tiles[deck->head % ring];
-		if (tile * job->chunk != flight->at + flight->count || job->tile[tile].index != flight->index + flight->count)
+		if (tile * job->chunk != flight->at + flight->count ||
+		    job->tile[tile].index != flight->index + flight->count)
 			break;
 		flight->count += job->tile[tile].count;
 		deck->head++;
@@ -214,7 +217,8 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 	const struct pool_job *job = deck->job;
 	const uint64_t chunk = job->chunk ? job->chunk : 1;
 	double items = deck->item_ns > 0 ? FLIGHT_NS / deck->item_ns : 1;
-	double share = (double)left_in(deck) / ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
+	double share = (double)left_in(deck) /
+		       ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
 	double bytes = (double)FLIGHT_BYTES / (double)item_bytes(job);
 	if (items > share)
 		items = share;
@@ -259,7 +263,8 @@ static void rotate(struct deal *deal, struct deck *deck)
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
 	for (struct deck *deck = deal->decks; deck; deck = deck->after)
-		if (!deck->job->cancelled && left_in(deck) && (hand->count == 0 || may_queue(deal, deck)))
+		if (!deck->job->cancelled && left_in(deck) &&
+		    (hand->count == 0 || may_queue(deal, deck)))
 			return deck;
 	return NULL;
 }
@@ -359,7 +364,8 @@ void deal_lost(struct deal *deal, int worker, uint64_t begun)
 	memcpy(flights, hand->flight, sizeof flights);
 	hand->count = 0;
 	for (unsigned i = count; i-- > 1;)
-		give_back(flights[i].job, flights[i].at, flights[i].count, flights[i].index, worker);
+		give_back(flights[i].job, flights[i].at, flights[i].count, flights[i].index,
+			  worker);
 	if (count == 0)
 		return;
 	struct deal_flight *front = &flights[0];

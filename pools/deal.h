@@ -16,7 +16,7 @@ struct deal;
 struct deal_flight {
 	struct pool_job *job;
 	uint64_t at, count, index; /* items or cells; position of the first in the input */
-	uint64_t done;             /* of count */
+	uint64_t done;		   /* of count */
 };
 
 struct deal_wire {

@@ -19,7 +19,8 @@ static const struct {
 	{ POOL_ENCODE_ERROR, "an argument or result could not be delivered" },
 	{ POOL_DECODE_ERROR, "a delivered result was malformed" },
 	{ POOL_UNKNOWN_TASK, "the worker's program does not have this task" },
-	{ POOL_NO_MAIN, "this backend executes the program anew: call pool_main() first in main()" },
+	{ POOL_NO_MAIN,
+	  "this backend executes the program anew: call pool_main() first in main()" },
 	{ POOL_NO_BACKEND, "no backend of that name" },
 	{ POOL_BUSY, "not possible in this state" },
 };

@@ -18,12 +18,17 @@
 #include "pools/pool_ops.h"
 
 enum { FRAME_ALIGN = 16 };
-enum frame_magic { FRAME_WORK = 0x706f6f6c, FRAME_QUIT = 0x71756974, FRAME_RESULT = 0x72736c74, FRAME_FAULT = 0x666c7421 };
+enum frame_magic {
+	FRAME_WORK = 0x706f6f6c,
+	FRAME_QUIT = 0x71756974,
+	FRAME_RESULT = 0x72736c74,
+	FRAME_FAULT = 0x666c7421
+};
 
 struct frame_work {
 	uint32_t magic, job;
 	uint64_t task, at, index, count; /* at: first item or cell; index: in the input */
-	uint64_t chunk;                  /* items a claim; 0: as many as fit */
+	uint64_t chunk;			 /* items a claim; 0: as many as fit */
 	uint64_t arg_size[POOL_COLUMNS_MAX], result_size;
 	uint32_t columns, variable;
 	int64_t limit_ns;
@@ -35,7 +40,7 @@ struct frame_reply {
 	uint32_t magic, job;
 	int32_t status, code; /* of a fault */
 	uint64_t at, count;
-	uint64_t bytes;  /* that follow, without padding */
+	uint64_t bytes;	 /* that follow, without padding */
 	uint64_t run_ns; /* what running these items took */
 };
 _Static_assert(sizeof(struct frame_reply) % FRAME_ALIGN == 0, "what follows is aligned");
@@ -55,10 +60,10 @@ struct outbox_piece {
 };
 
 struct outbox {
-	uint32_t busy;   /* enum outbox_busy; compare-and-swap */
+	uint32_t busy; /* enum outbox_busy; compare-and-swap */
 	uint32_t pad;
-	uint64_t base;   /* position of bytes[0]; the worker, while busy */
-	uint64_t taken;  /* position up to which bytes have left; whoever is busy */
+	uint64_t base;	 /* position of bytes[0]; the worker, while busy */
+	uint64_t taken;	 /* position up to which bytes have left; whoever is busy */
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */
 	struct outbox_piece piece;
 	_Alignas(64) unsigned char bytes[];

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-struct pool_job *job_new(struct pool *pool, const struct pool_task *task, const struct pool_policy *policy)
+struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
+			 const struct pool_policy *policy)
 {
 	struct pool_job *job = calloc(1, sizeof *job);
 	if (!job)
@@ -69,7 +70,8 @@ static bool make_room(struct pool_job *job)
 
 /* Which failure is reported for a whole batch: that of the lowest index. What was dropped comes last, being only a
  * consequence of the first failure; unless somebody stopped the job, then that is the story. */
-static bool outranks(const struct pool_job *job, const struct pool_failure *a, const struct pool_failure *b)
+static bool outranks(const struct pool_job *job, const struct pool_failure *a,
+		     const struct pool_failure *b)
 {
 	bool a_dropped = job->cancelled && a->status == job->stop_status;
 	bool b_dropped = job->cancelled && b->status == job->stop_status;
@@ -97,7 +99,8 @@ static void keep_failure(struct pool_job *job, uint64_t at, const struct pool_fa
 	place->message[message_size] = '\0';
 }
 
-static void mark(struct pool_job *job, const struct pool_failure *failure, const char *message, uint64_t size)
+static void mark(struct pool_job *job, const struct pool_failure *failure, const char *message,
+		 uint64_t size)
 {
 	uint64_t at = failure->index;
 	if (make_room(job)) {
@@ -127,7 +130,8 @@ static void finish(struct pool_job *job)
 {
 	struct pool *pool = job->pool;
 	pool->news = true;
-	if (job->resolved < (job->stream ? job->ready : job->count) || (job->stream && !job->cancelled))
+	if (job->resolved < (job->stream ? job->ready : job->count) ||
+	    (job->stream && !job->cancelled))
 		return;
 	if (job->resolved_hook)
 		job->resolved_hook(job);
@@ -144,11 +148,13 @@ void pool_job_resolve(struct pool_job *job, uint64_t begin, uint64_t count)
 	finish(job);
 }
 
-void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count, const struct pool_failure *why)
+void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
+		   const struct pool_failure *why)
 {
 	struct pool_failure failure = *why;
 	for (failure.index = begin; failure.index < begin + count; failure.index++)
-		mark(job, &failure, why->message ? why->message : "", why->message ? strlen(why->message) : 0);
+		mark(job, &failure, why->message ? why->message : "",
+		     why->message ? strlen(why->message) : 0);
 	pool_job_resolve(job, begin, count);
 }
 
@@ -184,9 +190,11 @@ static void death_text(const struct pool_failure *failure, char *text, size_t si
 		snprintf(text, size, "stopped while it ran (worker %d)", (int)failure->pid);
 	else if (failure->signal)
 		snprintf(text, size, "worker %d was killed by signal %d (%s)", (int)failure->pid,
-			 failure->signal, sigabbrev_np(failure->signal) ? sigabbrev_np(failure->signal) : "?");
+			 failure->signal,
+			 sigabbrev_np(failure->signal) ? sigabbrev_np(failure->signal) : "?");
 	else
-		snprintf(text, size, "worker %d exited with code %d", (int)failure->pid, failure->code);
+		snprintf(text, size, "worker %d exited with code %d", (int)failure->pid,
+			 failure->code);
 }
 
 static bool may_retry(struct pool_job *job, uint64_t index)

@@ -31,7 +31,8 @@ static int check_policy(const struct pool_policy *policy)
 {
 	if (!policy)
 		return 0;
-	if (policy->chunk < 0 || policy->window < 0 || policy->retries < 0 || policy->task_timeout_ns < 0)
+	if (policy->chunk < 0 || policy->window < 0 || policy->retries < 0 ||
+	    policy->task_timeout_ns < 0)
 		return -EINVAL;
 	return policy->timeout_ns < POOL_FOREVER ? -EINVAL : 0;
 }
@@ -43,7 +44,8 @@ static int check_task(const struct pool *pool, const struct map_call *call)
 	int rc = check_policy(call->policy);
 	if (rc < 0)
 		return rc;
-	if (call->policy && call->policy->task_timeout_ns && !(pool->backend->info.can & POOL_CAN_KILL))
+	if (call->policy && call->policy->task_timeout_ns &&
+	    !(pool->backend->info.can & POOL_CAN_KILL))
 		return -ENOTSUP;
 	return call->task->id ? 0 : POOL_UNKNOWN_TASK;
 }
@@ -95,7 +97,8 @@ int map_refused(struct pool *pool, int rc, struct pool_failure *failure)
 	if (rc == POOL_INIT_FAILED)
 		failure_copy(failure, &pool->init_failure);
 	else
-		failure_copy(failure, &(struct pool_failure){ .status = rc, .message = (char *)pool_strerror(rc) });
+		failure_copy(failure, &(struct pool_failure){
+					      .status = rc, .message = (char *)pool_strerror(rc) });
 	return rc;
 }
 
@@ -129,7 +132,8 @@ static int run_batch(struct pool_job *job, const struct pool_policy *policy)
 {
 	struct pool *pool = job->pool;
 	const struct pool_transport_ops *ops = pool->backend->transport;
-	int64_t deadline = pump_deadline(policy && policy->timeout_ns ? policy->timeout_ns : POOL_FOREVER);
+	int64_t deadline =
+		pump_deadline(policy && policy->timeout_ns ? policy->timeout_ns : POOL_FOREVER);
 	int rc = ops->prepare(pool->transport, job);
 	if (rc < 0)
 		return map_refused(pool, rc, policy ? policy->failure : NULL);
@@ -180,23 +184,25 @@ static int run(struct pool *pool, const struct map_call *call, void *results)
 
 /* ---- the variants ---- */
 
-int pool_starmap(struct pool *pool, const struct pool_task *task, const struct pool_column *args, unsigned columns,
-		 uint64_t n, void *results, uint64_t result_size, const struct pool_policy *policy)
+int pool_starmap(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
+		 unsigned columns, uint64_t n, void *results, uint64_t result_size,
+		 const struct pool_policy *policy)
 {
 	const struct map_call call = { task, args, columns, n, result_size, policy };
 	return run(pool, &call, results);
 }
 
-int pool_map(struct pool *pool, const struct pool_task *task, const void *in, uint64_t in_size, uint64_t n,
-	     void *results, uint64_t result_size, const struct pool_policy *policy)
+int pool_map(struct pool *pool, const struct pool_task *task, const void *in, uint64_t in_size,
+	     uint64_t n, void *results, uint64_t result_size, const struct pool_policy *policy)
 {
 	const struct pool_column column = { in, in_size };
 	const struct map_call call = { task, &column, 1, n, result_size, policy };
 	return run(pool, &call, results);
 }
 
-int pool_apply(struct pool *pool, const struct pool_task *task, const struct pool_column *args, unsigned columns,
-	       void *result, uint64_t result_size, const struct pool_policy *policy)
+int pool_apply(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
+	       unsigned columns, void *result, uint64_t result_size,
+	       const struct pool_policy *policy)
 {
 	const struct map_call call = { task, args, columns, 1, result_size, policy };
 	return run(pool, &call, result);

@@ -20,18 +20,18 @@ struct pool_port {
 	int in, out;
 	struct outbox *outbox;
 	const struct pool_ledger *ledger;
-	unsigned char *inbox;     /* INBOX_BYTES, aligned */
-	uint64_t have, used;      /* bytes in it; of these, already consumed */
-	unsigned char *large;     /* a payload that does not fit the inbox */
+	unsigned char *inbox; /* INBOX_BYTES, aligned */
+	uint64_t have, used;  /* bytes in it; of these, already consumed */
+	unsigned char *large; /* a payload that does not fit the inbox */
 	uint64_t large_room;
-	struct frame_work work;   /* being run */
+	struct frame_work work; /* being run */
 	unsigned char *payload;
 	struct pool_ref *refs[POOL_COLUMNS_MAX]; /* of its columns of variable size */
-	uint64_t done;            /* items of it */
-	unsigned char *result;    /* a large result */
-	struct pool_ref variable; /* a result of variable size */
-	int64_t piece_ns;         /* when the piece began */
-	int64_t gather_ns;        /* when the outbox was last empty */
+	uint64_t done;				 /* items of it */
+	unsigned char *result;			 /* a large result */
+	struct pool_ref variable;		 /* a result of variable size */
+	int64_t piece_ns;			 /* when the piece began */
+	int64_t gather_ns;			 /* when the outbox was last empty */
 };
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
@@ -70,8 +70,8 @@ static int write_all(int fd, const unsigned char *bytes, uint64_t size)
 static void outbox_acquire(struct outbox *box)
 {
 	uint32_t nobody = OUTBOX_FREE;
-	while (!__atomic_compare_exchange_n(&box->busy, &nobody, OUTBOX_WORKER, false, __ATOMIC_ACQUIRE,
-					    __ATOMIC_RELAXED)) {
+	while (!__atomic_compare_exchange_n(&box->busy, &nobody, OUTBOX_WORKER, false,
+					    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		nobody = OUTBOX_FREE;
 		sched_yield();
 	}
@@ -83,7 +83,8 @@ static int write_out(struct pool_port *p)
 	struct outbox *box = p->outbox;
 	int rc = 0;
 	if (box->taken < box->filled)
-		rc = write_all(p->out, box->bytes + (box->taken - box->base), box->filled - box->taken);
+		rc = write_all(p->out, box->bytes + (box->taken - box->base),
+			       box->filled - box->taken);
 	__atomic_store_n(&box->taken, box->filled, __ATOMIC_RELEASE);
 	return rc;
 }
@@ -111,7 +112,8 @@ static void append(struct pool_port *p, const struct frame_reply *reply, const v
 	memcpy(at, reply, sizeof *reply);
 	if (bytes && reply->bytes)
 		memcpy(at + sizeof *reply, bytes, reply->bytes);
-	__atomic_store_n(&box->filled, box->filled + sizeof *reply + frame_padded(reply->bytes), __ATOMIC_RELEASE);
+	__atomic_store_n(&box->filled, box->filled + sizeof *reply + frame_padded(reply->bytes),
+			 __ATOMIC_RELEASE);
 }
 
 static int write_frame(struct pool_port *p, const struct frame_reply *reply, const void *bytes)
@@ -289,14 +291,16 @@ static uint64_t piece_size(const struct pool_port *p)
 
 static bool fits_outbox(const struct pool_port *p, uint64_t count)
 {
-	return sizeof(struct frame_reply) + frame_padded(count * p->work.result_size) <= OUTBOX_ROOM;
+	return sizeof(struct frame_reply) + frame_padded(count * p->work.result_size) <=
+	       OUTBOX_ROOM;
 }
 
 /* Where the piece's results go: behind what is gathered, leaving room for the header. */
 static int place_results(struct pool_port *p, struct pool_span *span)
 {
 	struct outbox *box = p->outbox;
-	uint64_t size = sizeof(struct frame_reply) + frame_padded(span->count * p->work.result_size);
+	uint64_t size =
+		sizeof(struct frame_reply) + frame_padded(span->count * p->work.result_size);
 	box->piece.results_at = UINT64_MAX;
 	if (p->work.variable & POOL_VARIABLE_RESULT) {
 		p->variable = (struct pool_ref){ 0, 0 };
@@ -325,7 +329,8 @@ static void place_arguments(const struct pool_port *p, struct pool_span *span)
 			span->call.arg[k] = (const unsigned char *)(refs + p->done);
 			span->call.arg_size[k] = sizeof(struct pool_ref);
 			const struct pool_ref *last = &refs[work->count - 1];
-			at = (const unsigned char *)(uintptr_t)(last->at + frame_padded(last->size));
+			at = (const unsigned char *)(uintptr_t)(last->at +
+								frame_padded(last->size));
 			continue;
 		}
 		span->call.arg[k] = at + p->done * work->arg_size[k];

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 static const int64_t GRACE_NS = 100000000;
-static const int64_t SPIN_NS = 50000; /* about two wake-ups across CPUs: longer than that, sleeping was cheaper */
+static const int64_t SPIN_NS =
+	50000; /* about two wake-ups across CPUs: longer than that, sleeping was cheaper */
 
 /* ---- references ---- */
 
@@ -70,7 +71,8 @@ int pool_accepts(struct pool *pool)
 
 static int check_options(const struct pool_options *o, const struct pool_backend *backend)
 {
-	if (o->workers < 0 || o->workers > POOL_WORKERS_MAX || o->tasks_per_worker < 0 || o->task_timeout_ns < 0)
+	if (o->workers < 0 || o->workers > POOL_WORKERS_MAX || o->tasks_per_worker < 0 ||
+	    o->task_timeout_ns < 0)
 		return -EINVAL;
 	if (o->grace_ns < 0 || o->initializer_timeout_ns < POOL_FOREVER)
 		return -EINVAL;
@@ -94,7 +96,8 @@ static uint64_t align_up(uint64_t bytes, uint64_t to)
 static int board_open(struct pool *pool)
 {
 	const struct pool_options *o = &pool->options;
-	uint64_t argument_at = sizeof(struct pool_board) + (uint64_t)pool->workers * sizeof(struct pool_ledger);
+	uint64_t argument_at =
+		sizeof(struct pool_board) + (uint64_t)pool->workers * sizeof(struct pool_ledger);
 	uint64_t outbox_at = align_up(argument_at + o->initializer_arg_size, 4096);
 	uint64_t bytes = outbox_at + (uint64_t)pool->workers * POOL_OUTBOX_BYTES;
 	pool->board_fd = memfd_create("pool-board", MFD_CLOEXEC);
@@ -118,10 +121,12 @@ static int board_open(struct pool *pool)
 		.argument_at = argument_at,
 		.argument_size = o->initializer_arg_size,
 		.outbox_at = outbox_at,
-		.spin_ns = pool->workers < pool_cpus() ? SPIN_NS : 0, /* one CPU is left for the caller */
+		.spin_ns = pool->workers < pool_cpus() ? SPIN_NS
+						       : 0, /* one CPU is left for the caller */
 	};
 	if (o->initializer_arg_size)
-		memcpy((char *)pool->board + argument_at, o->initializer_arg, o->initializer_arg_size);
+		memcpy((char *)pool->board + argument_at, o->initializer_arg,
+		       o->initializer_arg_size);
 	return 0;
 }
 
@@ -131,8 +136,6 @@ static void close_fd(int *fd)
 		close(*fd);
 	*fd = -1;
 }
-
-static void plain_free(struct pool *pool, struct plain *plain);
 
 static void close_parts(struct pool *pool)
 {
@@ -227,7 +230,8 @@ int pool_open(struct pool **out, const struct pool_options *options)
 		return -EINVAL;
 	if (!options)
 		options = &defaults;
-	const struct pool_backend *backend = pool_backend_find(options->backend ? options->backend : "shm");
+	const struct pool_backend *backend =
+		pool_backend_find(options->backend ? options->backend : "shm");
 	if (!backend)
 		return POOL_NO_BACKEND;
 	int rc = check_options(options, backend);
@@ -344,117 +348,4 @@ void pool_destroy(struct pool *pool)
 	async_stop_callbacks(pool);
 	close_parts(pool);
 	pool_unref(pool);
-}
-
-/* ---- questions ---- */
-
-int pool_workers(const struct pool *pool)
-{
-	return pool ? pool->workers : -EINVAL;
-}
-
-const char *pool_backend(const struct pool *pool)
-{
-	return pool ? pool->backend->info.name : NULL;
-}
-
-pid_t pool_worker_pid(struct pool *pool, int worker)
-{
-	int rc = pool_usable(pool);
-	if (rc < 0)
-		return rc;
-	if (worker < 0 || worker >= pool->workers)
-		return -EINVAL;
-	if (!(pool->backend->info.can & POOL_CAN_ISOLATE))
-		return pool->owner;
-	pthread_mutex_lock(&pool->lock);
-	const struct pool_hand *hand = &pool->hand[worker];
-	pid_t pid = hand->state == HAND_RUNNING ? hand->body.pid : 0;
-	pthread_mutex_unlock(&pool->lock);
-	return pid;
-}
-
-/* Rows without shared memory: plain blocks on a list, so that they can go with the pool. */
-struct plain {
-	_Alignas(64) struct plain *next, **link;
-};
-
-static void *plain_alloc(struct pool *pool, uint64_t bytes)
-{
-	void *memory = NULL;
-	if (bytes > UINT64_MAX - sizeof(struct plain) ||
-	    (errno = posix_memalign(&memory, 64, sizeof(struct plain) + bytes)) != 0)
-		return NULL;
-	struct plain *plain = memory;
-	pthread_mutex_lock(&pool->lock);
-	*plain = (struct plain){ .next = pool->plain, .link = &pool->plain };
-	if (plain->next)
-		plain->next->link = &plain->next;
-	pool->plain = plain;
-	pthread_mutex_unlock(&pool->lock);
-	return plain + 1;
-}
-
-static void plain_free(struct pool *pool, struct plain *plain)
-{
-	pthread_mutex_lock(&pool->lock);
-	*plain->link = plain->next;
-	if (plain->next)
-		plain->next->link = plain->link;
-	pthread_mutex_unlock(&pool->lock);
-	free(plain);
-}
-
-void *pool_alloc(struct pool *pool, uint64_t bytes)
-{
-	int rc = pool_usable(pool);
-	if (rc < 0 || bytes == 0) {
-		errno = rc < 0 ? -rc : EINVAL;
-		return NULL;
-	}
-	const struct pool_transport_ops *ops = pool->backend->transport;
-	return ops->alloc ? ops->alloc(pool->transport, bytes) : plain_alloc(pool, bytes);
-}
-
-void pool_free(struct pool *pool, void *memory)
-{
-	if (pool_usable(pool) < 0 || !memory)
-		return;
-	if (pool->backend->transport->alloc)
-		pool->backend->transport->release(pool->transport, memory);
-	else
-		plain_free(pool, (struct plain *)memory - 1);
-}
-
-int pool_stats(struct pool *pool, struct pool_stats *stats)
-{
-	int rc = pool_usable(pool);
-	if (rc < 0 || !stats)
-		return rc < 0 ? rc : -EINVAL;
-	pthread_mutex_lock(&pool->lock);
-	*stats = pool->stats;
-	pthread_mutex_unlock(&pool->lock);
-	return 0;
-}
-
-int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *stats)
-{
-	int rc = pool_usable(pool);
-	if (rc < 0)
-		return rc;
-	if (!stats || worker < 0 || worker >= pool->workers)
-		return -EINVAL;
-	pthread_mutex_lock(&pool->lock);
-	const struct pool_hand *hand = &pool->hand[worker];
-	const struct pool_ledger *ledger = pool->board ? &pool->board->ledger[worker] : NULL;
-	*stats = (struct pool_worker_stats){
-		.pid = hand->state == HAND_RUNNING ? hand->body.pid : 0,
-		.tasks = ledger ? __atomic_load_n(&ledger->tasks, __ATOMIC_RELAXED) : 0,
-		.claims = ledger ? __atomic_load_n(&ledger->claims, __ATOMIC_RELAXED) : 0,
-		.starts = hand->starts,
-		.deaths = hand->deaths,
-		.recycled = hand->recycled,
-	};
-	pthread_mutex_unlock(&pool->lock);
-	return 0;
 }

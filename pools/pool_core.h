@@ -1,5 +1,5 @@
 /*
- * pool_core.h - the parent's side, shared by pool.c, crew.c, pump.c, job.c, map.c, async.c and imap.c.
+ * pool_core.h - the parent's side, shared by pool.c, crew.c, crew_stop.c, pump.c, job.c, map.c, async.c, imap.c.
  *
  * DESIGN. One lock a pool guards everything below but what is said otherwise. Nobody holds it while waiting.
  *
@@ -20,8 +20,8 @@
 #include <pthread.h>
 
 enum hand_state {
-	HAND_GONE,   /* no process and none wanted */
-	HAND_WANTED, /* the keeper shall start it, not before not_before_ns */
+	HAND_GONE,     /* no process and none wanted */
+	HAND_WANTED,   /* the keeper shall start it, not before not_before_ns */
 	HAND_STARTING, /* the keeper is at it, without the lock */
 	HAND_RUNNING,
 };
@@ -33,7 +33,7 @@ struct pool_hand {
 	int64_t started_ns, not_before_ns;
 	int stop_reason; /* why we killed it: POOL_TASK_TIMEOUT, -ECANCELED, POOL_TERMINATED; 0: we did not */
 	int init_reason; /* -ETIMEDOUT: its initializer took too long */
-	pid_t pid;       /* also after its death */
+	pid_t pid;	 /* also after its death */
 	int wait_status; /* of the last death */
 	uint64_t starts, deaths, recycled;
 };
@@ -56,11 +56,11 @@ struct pool {
 	struct pool_transport *transport;
 	struct pool_hand *hand; /* [workers] */
 
-	struct pool_job *jobs;                /* published */
+	struct pool_job *jobs;		      /* published */
 	struct pool_job *queue, **queue_tail; /* waiting for the transport */
-	uint64_t background;                  /* jobs that need the parent also when nobody waits */
-	uint64_t limited;                     /* jobs with a time limit */
-	int64_t shortest_limit_ns;            /* of these */
+	uint64_t background;		      /* jobs that need the parent also when nobody waits */
+	uint64_t limited;		      /* jobs with a time limit */
+	int64_t shortest_limit_ns;	      /* of these */
 	uint32_t serial;
 
 	bool leading, news;
@@ -81,7 +81,7 @@ struct pool {
 	uint64_t callbacks_pending; /* queued or running */
 
 	struct plain *plain; /* pool_alloc without a transport that has memory */
-	int refs; /* the user's, one a handle, one an iterator; atomic */
+	int refs;	     /* the user's, one a handle, one an iterator; atomic */
 	struct pool_stats stats;
 };
 
@@ -89,20 +89,37 @@ struct pool {
 void pool_ref(struct pool *pool);
 void pool_unref(struct pool *pool);
 int pool_usable(const struct pool *pool); /* 0, -EINVAL or -EPERM */
-int pool_accepts(struct pool *pool);      /* under the lock: 0, POOL_CLOSED, POOL_INIT_FAILED */
+struct plain;
+void plain_free(struct pool *pool, struct plain *plain); /* pool_ask.c: a block of pool_alloc */
+int pool_accepts(struct pool *pool); /* under the lock: 0, POOL_CLOSED, POOL_INIT_FAILED */
 
-/* ---- crew.c: workers ---- */
-int crew_open(struct pool *pool); /* starts the keeper and all workers; 0 or the first error, nothing left */
-void crew_event(struct pool *pool, int worker);             /* its pidfd is readable */
+/* ---- crew.c, crew_stop.c: workers ---- */
+int crew_open(
+	struct pool
+		*pool); /* starts the keeper and all workers; 0 or the first error, nothing left */
+void crew_event(struct pool *pool, int worker); /* its pidfd is readable */
 void crew_sweep(struct pool *pool); /* looks for ended workers without a pidfd (threads) */
-int64_t crew_timers(struct pool *pool, int64_t now_ns);     /* kills what is over its limit; next time to look */
-void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason); /* kills who runs items of the job */
-bool crew_gone(const struct pool *pool);                    /* no worker is left and none wanted */
-void crew_stop(struct pool *pool);                          /* no more successors; workers may leave */
+int64_t crew_timers(struct pool *pool,
+		    int64_t now_ns); /* kills what is over its limit; next time to look */
+void crew_stop_holders(struct pool *pool, struct pool_job *job,
+		       int reason);	 /* kills who runs items of the job */
+bool crew_gone(const struct pool *pool); /* no worker is left and none wanted */
+void crew_stop(struct pool *pool);	 /* no more successors; workers may leave */
 void crew_signal(struct pool *pool, int number, int reason); /* to every running worker */
-int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument); /* signals blocked; 0 or -errno */
-void crew_close(struct pool *pool);                         /* ends the keeper; without the lock */
-void crew_want_keeper(struct pool *pool);                   /* something for the keeper to do */
+int crew_thread(pthread_t *thread, void *(*main)(void *),
+		void *argument);	  /* signals blocked; 0 or -errno */
+void crew_close(struct pool *pool);	  /* ends the keeper; without the lock */
+void crew_want_keeper(struct pool *pool); /* something for the keeper to do */
+
+static inline struct pool_ledger *ledger_of(const struct pool *pool, int worker)
+{
+	return &pool->board->ledger[worker];
+}
+
+static inline uint32_t phase_of(const struct pool *pool, int worker)
+{
+	return __atomic_load_n(&ledger_of(pool, worker)->phase, __ATOMIC_ACQUIRE);
+}
 
 /* ---- pump.c: waiting ---- */
 typedef bool pump_done(void *what);
@@ -116,17 +133,19 @@ int pump_watch_body(struct pool *pool, int fd, int worker);
 int pump_watch_wake(struct pool *pool);
 
 /* ---- job.c ---- */
-struct pool_job *job_new(struct pool *pool, const struct pool_task *task, const struct pool_policy *policy);
+struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
+			 const struct pool_policy *policy);
 void job_free(struct pool_job *job);
-void job_submit(struct pool_job *job);               /* under the lock */
-void job_publish_queued(struct pool *pool);          /* under the lock */
-bool job_is_resolved(void *job);                     /* a pump_done */
-void job_stop(struct pool_job *job, int reason);     /* under the lock: drop what was not started */
-void job_halt_failed(struct pool *pool);              /* under the lock: what failed under fail-fast */
-void job_stop_all(struct pool *pool, int reason);    /* under the lock: every job of the pool */
-void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count, const struct pool_failure *why);
+void job_submit(struct pool_job *job);		  /* under the lock */
+void job_publish_queued(struct pool *pool);	  /* under the lock */
+bool job_is_resolved(void *job);		  /* a pump_done */
+void job_stop(struct pool_job *job, int reason);  /* under the lock: drop what was not started */
+void job_halt_failed(struct pool *pool);	  /* under the lock: what failed under fail-fast */
+void job_stop_all(struct pool *pool, int reason); /* under the lock: every job of the pool */
+void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
+		   const struct pool_failure *why);
 int job_status_at(const struct pool_job *job, uint64_t index);
-void job_unlist(struct pool_job *job);               /* under the lock: resolved, out of the pool's lists */
+void job_unlist(struct pool_job *job); /* under the lock: resolved, out of the pool's lists */
 
 /* ---- map.c: what all variants share ---- */
 struct map_call { /* as the public functions take them */
@@ -139,11 +158,13 @@ struct map_call { /* as the public functions take them */
 int map_check(struct pool *pool, const struct map_call *call); /* 0 or what the call answers */
 int map_check_sizes(const struct pool_column *args, unsigned columns, uint64_t result_size);
 struct pool_job *map_job(struct pool *pool, const struct map_call *call); /* NULL: no memory */
-int map_refused(struct pool *pool, int rc, struct pool_failure *failure); /* fills in why; returns rc */
+int map_refused(struct pool *pool, int rc,
+		struct pool_failure *failure); /* fills in why; returns rc */
 void failure_copy(struct pool_failure *to, const struct pool_failure *from);
 
-/* ---- async.c ---- */
-void async_stop_callbacks(struct pool *pool); /* runs what is queued, ends the thread; without the lock */
+/* ---- callback.c ---- */
+void async_stop_callbacks(
+	struct pool *pool); /* runs what is queued, ends the thread; without the lock */
 bool async_callbacks_idle(const struct pool *pool);
 
 /* ---- imap.c ---- */

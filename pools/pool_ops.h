@@ -35,12 +35,14 @@
 struct pool_ledger {
 	/* claim << 32 | items of it begun. Store: pool_run_span, release. Load: the parent, acquire. */
 	_Alignas(64) uint64_t progress;
-	uint64_t begun_ns; /* when the running item began; 0: not watched. Relaxed; checked against progress */
+	uint64_t
+		begun_ns; /* when the running item began; 0: not watched. Relaxed; checked against progress */
 	uint64_t limit_ns; /* its time limit; written before begun_ns */
-	uint64_t tasks;    /* items run so far under this worker number; only the worker's own counter */
-	uint64_t claims;   /* spans claimed so far, likewise */
-	int32_t code;      /* what the initializer returned */
-	uint32_t phase;    /* enum pool_phase; release store, acquire load */
+	uint64_t
+		tasks; /* items run so far under this worker number; only the worker's own counter */
+	uint64_t claims;		/* spans claimed so far, likewise */
+	int32_t code;			/* what the initializer returned */
+	uint32_t phase;			/* enum pool_phase; release store, acquire load */
 	_Alignas(64) char message[256]; /* why the initializer failed, NUL-terminated */
 };
 
@@ -68,13 +70,14 @@ struct pool_board {
 /* All a worker needs to attach: plain integers, so that it survives exec as text. */
 struct pool_ticket {
 	int32_t worker;
-	int32_t parent;   /* process id: the worker leaves when it is not its parent any more */
+	int32_t parent;	  /* process id: the worker leaves when it is not its parent any more */
 	int32_t board_fd; /* -1 where memory is inherited */
-	int32_t fd[2];    /* the transport's, -1 unused; executed workers inherit exactly these and board_fd */
-	int32_t wake_fd;  /* eventfd that wakes the parent */
-	uint64_t size;    /* the transport's */
+	int32_t fd
+		[2]; /* the transport's, -1 unused; executed workers inherit exactly these and board_fd */
+	int32_t wake_fd;		 /* eventfd that wakes the parent */
+	uint64_t size;			 /* the transport's */
 	uint64_t board_at, transport_at; /* addresses where memory is inherited, else 0 */
-	uint64_t transport;              /* index of the row in the table */
+	uint64_t transport;		 /* index of the row in the table */
 };
 
 /* A run of consecutive items. The transport fills it in in claim(), the worker runs it. It is one zeroed object for the
@@ -82,11 +85,11 @@ struct pool_ticket {
  * call.worker, progress, claim and watched. */
 struct pool_span {
 	struct pool_call call; /* arguments, result place, index, columns, variable, base */
-	uint64_t task;         /* id */
-	uint64_t count;        /* 1 .. 2^32-1 */
+	uint64_t task;	       /* id */
+	uint64_t count;	       /* 1 .. 2^32-1 */
 	int64_t limit_ns;      /* time limit of one item, 0: none */
-	bool part;             /* goes on with a chunk that an earlier span began: no claim of its own */
-	uint64_t cookie[2];    /* the transport's own */
+	bool part; /* goes on with a chunk that an earlier span began: no claim of its own */
+	uint64_t cookie[2]; /* the transport's own */
 };
 
 /* Why one item of a span failed. `message` is valid during the call that passes it. */
@@ -103,7 +106,7 @@ struct pool_fault {
 struct pool_tile {
 	uint64_t index; /* of its first item, in the input */
 	uint32_t count; /* items in it, 1..chunk; 0: free */
-	uint32_t left;  /* not yet returned to the user */
+	uint32_t left;	/* not yet returned to the user */
 };
 
 /* One call's work. Made by job.c, read by transports; under the pool's lock from publish to the end.
@@ -115,32 +118,32 @@ struct pool_job {
 	struct pool *pool;
 	const struct pool_task *task;
 	struct pool_column column[POOL_COLUMNS_MAX]; /* count elements each */
-	unsigned columns, variable;                  /* variable: as in struct pool_call */
-	void *results;                               /* count elements; struct pool_bytes[] if variable */
-	uint64_t result_size;                        /* from one to the next */
+	unsigned columns, variable;		     /* variable: as in struct pool_call */
+	void *results;	      /* count elements; struct pool_bytes[] if variable */
+	uint64_t result_size; /* from one to the next */
 	uint64_t count;
-	uint64_t chunk;         /* items a claim; 0: auto (batches only) */
+	uint64_t chunk;		/* items a claim; 0: auto (batches only) */
 	struct pool_tile *tile; /* stream: count / chunk */
 	bool stream, fail_fast;
-	bool cancelled;   /* nothing more of it is started */
+	bool cancelled;	  /* nothing more of it is started */
 	bool stop_forced; /* by the caller or terminate, not by fail-fast */
-	bool halting;     /* failed under fail-fast: to be stopped */
-	bool published;   /* the transport has it */
+	bool halting;	  /* failed under fail-fast: to be stopped */
+	bool published;	  /* the transport has it */
 	int retries;
 	int64_t limit_ns;
 	uint32_t serial;   /* unique within the pool for a long time */
 	int stop_status;   /* what items get that are dropped: -ECANCELED, POOL_TERMINATED, ... */
-	uint64_t ready;    /* stream: items published so far */
+	uint64_t ready;	   /* stream: items published so far */
 	uint64_t resolved; /* items with a final outcome */
 	uint64_t failed;   /* of these, not fine */
 
 	struct pool_failure first;   /* batch: the failure to report; status 0: none */
-	int32_t *status;             /* one an item or cell; NULL until something fails */
+	int32_t *status;	     /* one an item or cell; NULL until something fails */
 	struct pool_failure *detail; /* stream: beside status */
-	uint8_t *attempts;           /* retries used per item or cell; NULL until needed */
-	uint8_t *cell_done;          /* stream: resolved, not yet returned */
-	uint64_t *arrived;           /* stream: cells in the order of their resolution, a ring of count */
-	uint64_t arrivals;           /* how many ever */
+	uint8_t *attempts;	     /* retries used per item or cell; NULL until needed */
+	uint8_t *cell_done;	     /* stream: resolved, not yet returned */
+	uint64_t *arrived; /* stream: cells in the order of their resolution, a ring of count */
+	uint64_t arrivals; /* how many ever */
 
 	void *transport_data; /* the transport's own */
 	struct pool_job *next;
@@ -151,10 +154,13 @@ struct pool_job {
 };
 
 /* What transports tell of a job. All under the lock. */
-void pool_job_fault(struct pool_job *job, const struct pool_fault *fault); /* an item failed; resolve follows */
-void pool_job_resolve(struct pool_job *job, uint64_t begin, uint64_t count); /* these are final, results in place.
+void pool_job_fault(struct pool_job *job,
+		    const struct pool_fault *fault); /* an item failed; resolve follows */
+void pool_job_resolve(struct pool_job *job, uint64_t begin,
+		      uint64_t count); /* these are final, results in place.
                                                               batch: `begin` may be 0 when only the number is known */
-void pool_job_drop(struct pool_job *job, uint64_t begin, uint64_t count); /* were not started and never will be */
+void pool_job_drop(struct pool_job *job, uint64_t begin,
+		   uint64_t count); /* were not started and never will be */
 /* Items begin..begin+count-1 were running when worker `w` died. True: run them again (put them back into the
  * queue); false: they are resolved as lost. Ask for each item on its own. */
 bool pool_job_lost(struct pool_job *job, uint64_t index, int worker);
@@ -189,17 +195,21 @@ struct pool_transport_ops {
 	/* Memory that workers reach in place; NULL slots: there is none. */
 	void *(*alloc)(struct pool_transport *t, uint64_t bytes);
 	void (*release)(struct pool_transport *t, void *memory);
-	bool (*inside)(struct pool_transport *t, const void *memory, uint64_t bytes); /* reachable in place? */
+	bool (*inside)(struct pool_transport *t, const void *memory,
+		       uint64_t bytes); /* reachable in place? */
 
 	/* Work. prepare (stage what must be copied) and collect (copy back, give back) run without the lock, in the
 	 * caller's thread. publish: 0, or -EAGAIN: no room now, try again after the next reap. extend: the tile is
 	 * filled. cancel: drop what was not started (pool_job_drop), now or in a later reap. */
 	int (*prepare)(struct pool_transport *t, struct pool_job *job);
 	int (*publish)(struct pool_transport *t, struct pool_job *job);
-	int (*extend)(struct pool_transport *t, struct pool_job *job, uint64_t tile); /* 0 or -ENOMEM */
-	void (*offer)(struct pool_transport *t, uint64_t tiles); /* so many were extended: now hand them out */
+	int (*extend)(struct pool_transport *t, struct pool_job *job,
+		      uint64_t tile); /* 0 or -ENOMEM */
+	void (*offer)(struct pool_transport *t,
+		      uint64_t tiles); /* so many were extended: now hand them out */
 	void (*cancel)(struct pool_transport *t, struct pool_job *job);
-	void (*retire)(struct pool_transport *t, struct pool_job *job); /* no item is in flight any more */
+	void (*retire)(struct pool_transport *t,
+		       struct pool_job *job); /* no item is in flight any more */
 	void (*collect)(struct pool_transport *t, struct pool_job *job);
 
 	/* Progress, under the lock, never blocking. reap takes in what is finished and hands out more; true: something
@@ -216,7 +226,8 @@ struct pool_transport_ops {
 
 	/* The worker's side. claim: 0, POOL_END or -errno; blocks. result_alloc: room for a variable result.
 	 * fault: an item of the span failed, told before the next item begins. commit: the whole span is done. */
-	int (*attach)(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board);
+	int (*attach)(struct pool_port **out, const struct pool_ticket *ticket,
+		      struct pool_board *board);
 	int (*claim)(struct pool_port *p, struct pool_span *span);
 	void *(*result_alloc)(struct pool_port *p, struct pool_ref *ref, uint64_t bytes);
 	int (*fault)(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault);
@@ -226,8 +237,8 @@ struct pool_transport_ops {
 
 /* A worker that runs. */
 struct pool_body {
-	pid_t pid;  /* 0: not a process */
-	int pidfd;  /* readable when the process has ended; -1: none */
+	pid_t pid;    /* 0: not a process */
+	int pidfd;    /* readable when the process has ended; -1: none */
 	void *thread; /* the start method's own */
 };
 
@@ -272,11 +283,11 @@ void pool_worker_close(struct pool_worker_state *worker);
 /* Signals, parent's death, pinning: what every worker process does first. */
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board);
 
-const struct pool_task *pool_task_find(uint64_t id);      /* NULL: unknown or ambiguous */
-const char *pool_main_path(void);                         /* NULL: pool_main was not called */
+const struct pool_task *pool_task_find(uint64_t id); /* NULL: unknown or ambiguous */
+const char *pool_main_path(void);		     /* NULL: pool_main was not called */
 void pool_ticket_format(const struct pool_ticket *ticket, char text[256]);
 int pool_ticket_parse(struct pool_ticket *ticket, const char *text); /* 0 or -EINVAL */
-struct pool_board *pool_board_map(int fd);                /* NULL with errno */
+struct pool_board *pool_board_map(int fd);			     /* NULL with errno */
 
 /* Helpers for transports. */
 int64_t pool_now_ns(void);

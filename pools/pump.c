@@ -161,8 +161,9 @@ static int follow(struct pool *pool, int64_t deadline_ns)
 {
 	struct timespec until = { deadline_ns / 1000000000, deadline_ns % 1000000000 };
 	pool->waiters++;
-	int error = deadline_ns == INT64_MAX ? pthread_cond_wait(&pool->changed, &pool->lock) :
-					       pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+	int error = deadline_ns == INT64_MAX
+			    ? pthread_cond_wait(&pool->changed, &pool->lock)
+			    : pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
 	pool->waiters--;
 	return -error;
 }

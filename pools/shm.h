@@ -53,7 +53,8 @@ static inline uint64_t lane_word(uint64_t lo, uint64_t hi, uint64_t thief)
 
 struct shm_lane {
 	_Alignas(64) uint64_t word; /* owner, thieves and parent: compare-and-swap */
-	uint64_t done;              /* items of committed claims (stream: tiles); one writer: the owner; release/acquire */
+	uint64_t
+		done; /* items of committed claims (stream: tiles); one writer: the owner; release/acquire */
 };
 
 enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
@@ -62,11 +63,12 @@ enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
  * (kind, active: at any time); asleep is also cleared by the parent. */
 struct shm_desk {
 	_Alignas(64) uint32_t active; /* slot + 1; sequentially consistent, see above */
-	uint32_t asleep;              /* futex: 1 while the worker sleeps */
+	uint32_t asleep;	      /* futex: 1 while the worker sleeps */
 	uint32_t kind, victim;
-	uint64_t lo, hi;       /* positions taken or stolen; tile: lo is the ring position */
-	uint64_t done_before;  /* own lane's done at the claim */
-	uint64_t progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
+	uint64_t lo, hi;      /* positions taken or stolen; tile: lo is the ring position */
+	uint64_t done_before; /* own lane's done at the claim */
+	uint64_t
+		progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
 };
 
 /* A stream's descriptor of one claim. state: position << 16 | (worker + 1) << 8 | phase. */
@@ -95,19 +97,22 @@ struct shm_slot {
 	int64_t limit_ns;
 	uint32_t columns, variable, fail_fast, pad;
 	/* Shared. */
-	_Alignas(64) uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */
-	uint32_t closed;              /* nothing more is claimed; set by the parent, or a worker under fail_fast */
-	_Alignas(64) uint64_t next;   /* stream: ring position to claim; compare-and-swap */
-	_Alignas(64) uint64_t ready;  /* stream: ring positions published; the parent: release, workers: acquire */
-	struct shm_lane lane[];       /* one a worker, and the parent's: what it resolved itself */
+	_Alignas(64)
+		uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */
+	uint32_t
+		closed; /* nothing more is claimed; set by the parent, or a worker under fail_fast */
+	_Alignas(64) uint64_t next; /* stream: ring position to claim; compare-and-swap */
+	_Alignas(64) uint64_t
+		ready; /* stream: ring positions published; the parent: release, workers: acquire */
+	struct shm_lane lane[]; /* one a worker, and the parent's: what it resolved itself */
 };
 
 struct shm_area {
 	uint32_t workers, stopping;
 	uint64_t slots_at, slot_size, desks_at;
-	_Alignas(64) uint64_t live;         /* bit a slot; the parent, sequentially consistent */
+	_Alignas(64) uint64_t live;	     /* bit a slot; the parent, sequentially consistent */
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
-	_Alignas(64) uint64_t epoch;        /* changes whenever there is something new; for spinning */
+	_Alignas(64) uint64_t epoch; /* changes whenever there is something new; for spinning */
 };
 
 struct shm_view { /* where things are in this process */

@@ -1,18 +1,18 @@
-/* shm_parent.h - the parent's own state of the shared-memory transport: transport_shm.c and shm_reap.c. */
+/* shm_parent.h - the parent's own state of the shared-memory transport: transport_shm.c, shm_stage.c, shm_reap.c. */
 #ifndef POOLS_SHM_PARENT_H
 #define POOLS_SHM_PARENT_H
 
 #include "pools/shm.h"
 
-struct shm_job { /* a job's transport_data */
-	int slot;    /* -1: not published */
-	bool ran;    /* was published at some time: results are worth collecting */
+struct shm_job {  /* a job's transport_data */
+	int slot; /* -1: not published */
+	bool ran; /* was published at some time: results are worth collecting */
 	void *staged[POOL_COLUMNS_MAX], *staged_results; /* arena blocks, or NULL: in place */
 	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at;
-	uint64_t seen;               /* of the lanes' done */
-	struct shm_tile *tiles;      /* stream */
+	uint64_t seen;		/* of the lanes' done */
+	struct shm_tile *tiles; /* stream */
 	uint64_t tile_count;
-	uint64_t head, tail;         /* ring positions: oldest that may be unfinished; next to publish */
+	uint64_t head, tail; /* ring positions: oldest that may be unfinished; next to publish */
 };
 
 struct pool_transport {
@@ -23,6 +23,11 @@ struct pool_transport {
 	uint32_t rank[POOL_WORKERS_MAX]; /* of the batch being published */
 };
 
+/* shm_stage.c */
+int shm_prepare(struct pool_transport *t, struct pool_job *job);
+void shm_collect(struct pool_transport *t, struct pool_job *job);
+bool shm_stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k,
+		    uint64_t cell); /* false: no memory */
 void shm_unstage(struct pool_transport *t, struct pool_job *job);
 void shm_wake(struct pool_transport *t, uint64_t most);
 void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile);

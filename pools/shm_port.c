@@ -3,10 +3,6 @@
  *
  * This is the fast path; orders of stores matter and are explained where they do.
  *
- * auto chunk. A claim starts at one item and doubles while claims take less than half of CLAIM_NS, so that the cost
- * of claiming vanishes, and halves when they take more than twice that. It never takes more than half of what is left in
- * the lane, so that near the end there is something to steal (guided self-scheduling: Polychronopoulos and Kuck 1987).
- *
  * Waking the parent costs more than many small items, so a stream's results wake it late: when a claim took longer than
  * SLOW_NS, when an eighth of the ring is done since, or when there is nothing left to claim. For the case that a long
  * item comes right after short ones the parent does not sleep longer than STREAM_NS while a stream is open (shm_doze).
@@ -14,7 +10,7 @@
  * With several live jobs a worker goes from one to the next after each claim, so a short one is not stuck behind
  * a long one.
  */
-#include "pools/shm.h"
+#include "pools/shm_port.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -23,26 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const int64_t CLAIM_NS = 50000;
 static const int64_t SLOW_NS = 20000;
-enum { GRAIN_MAX = 1 << 22 };
-
-struct pool_port {
-	struct shm_view *view, own;
-	struct shm_desk *desk;
-	struct pool_board *board;
-	uint32_t worker;
-	int wake_fd;
-	int slot;     /* we are in; -1: none */
-	int last;     /* slot looked at last: the search goes on behind it */
-	bool rotate;  /* leave the slot after this claim */
-	uint64_t grain; /* auto chunk: positions to take */
-	int64_t claimed_ns; /* auto chunk: when the last claim was made; stream: when the last one ended */
-	uint64_t untold;    /* stream: tiles done since the parent was told */
-	bool entered;          /* the span is not yet filled in for this slot */
-	struct pool_call call; /* of the slot we are in, from item 0 */
-	struct shm_slot *at;
-};
 
 /* ---- attaching ---- */
 
@@ -58,7 +35,8 @@ int shm_attach(struct pool_port **out, const struct pool_ticket *ticket, struct 
 			free(p);
 			return rc;
 		}
-		shm_view_of(&p->own, (struct shm_area *)(void *)(p->own.arena.base + 4096 + ARENA_BLOCK_HEAD));
+		shm_view_of(&p->own, (struct shm_area *)(void *)(p->own.arena.base + 4096 +
+								 ARENA_BLOCK_HEAD));
 		p->view = &p->own;
 	}
 	p->worker = (uint32_t)ticket->worker;
@@ -85,7 +63,8 @@ static void notify(struct pool_port *p)
 	uint32_t *asleep = &p->view->area->parent_asleep;
 	const uint64_t one = 1;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(asleep, __ATOMIC_RELAXED) || !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL))
+	if (!__atomic_load_n(asleep, __ATOMIC_RELAXED) ||
+	    !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL))
 		return;
 	ssize_t written = write(p->wake_fd, &one, sizeof one);
 	(void)written; /* a full counter wakes too */
@@ -153,185 +132,6 @@ static void leave(struct pool_port *p)
 	p->slot = -1;
 }
 
-/* ---- batches ---- */
-
-static uint64_t take_size(struct pool_port *p, uint64_t left)
-{
-	uint64_t size = p->at->chunk;
-	if (size == 0) {
-		uint64_t half = left / 2 ? left / 2 : 1;
-		size = p->grain < half ? p->grain : half;
-	}
-	return size < left ? size : left;
-}
-
-/* Announce, then swap: see shm.h. The release of the swap orders the announcement before it. */
-static bool take_own(struct pool_port *p, uint64_t *lo, uint64_t *hi)
-{
-	struct shm_lane *lane = &p->at->lane[p->worker];
-	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
-	while (lane_lo(word) < lane_hi(word) && !__atomic_load_n(&p->at->closed, __ATOMIC_RELAXED)) {
-		uint64_t size = take_size(p, lane_hi(word) - lane_lo(word));
-		*lo = lane_lo(word);
-		*hi = *lo + size;
-		p->desk->lo = *lo;
-		p->desk->hi = *hi;
-		p->desk->done_before = lane->done;
-		p->desk->progress_before = p->board->ledger[p->worker].progress;
-		__atomic_store_n(&p->desk->kind, DESK_TAKE, __ATOMIC_RELEASE);
-		uint64_t after = lane_word(*hi, lane_hi(word), lane_thief(word));
-		if (__atomic_compare_exchange_n(&lane->word, &word, after, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
-			return true;
-		__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
-	}
-	return false;
-}
-
-/* The fullest lane of somebody else, the parent's too, that no thief is at. */
-static struct shm_lane *fullest(const struct pool_port *p, uint64_t *word, uint32_t *victim)
-{
-	struct shm_lane *best = NULL;
-	uint64_t most = 0;
-	for (uint32_t i = 0; i <= p->view->area->workers; i++) {
-		struct shm_lane *lane = &p->at->lane[i];
-		uint64_t seen = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
-		if (i == p->worker || lane_thief(seen) || lane_hi(seen) <= lane_lo(seen))
-			continue;
-		if (lane_hi(seen) - lane_lo(seen) <= most)
-			continue;
-		most = lane_hi(seen) - lane_lo(seen);
-		best = lane;
-		*word = seen;
-		*victim = i;
-	}
-	return best;
-}
-
-/* Upper half, cut where chunks meet; everything when that is less than two chunks. */
-static uint64_t split_at(uint64_t lo, uint64_t hi, uint64_t chunk)
-{
-	if (chunk == 0)
-		chunk = 1;
-	uint64_t chunks = (hi - lo + chunk - 1) / chunk;
-	return lo + chunks / 2 * chunk;
-}
-
-/* Keeps the bits of a thief that is still at this lane. */
-static void set_lane(struct shm_lane *lane, uint64_t lo, uint64_t hi)
-{
-	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(&lane->word, &word, lane_word(lo, hi, lane_thief(word)), true,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		;
-}
-
-static void clear_thief(struct shm_lane *lane)
-{
-	__atomic_and_fetch(&lane->word, LANE_EMPTY, __ATOMIC_ACQ_REL);
-}
-
-/* Moves work into our own lane; false: there is none to be had. */
-static bool steal(struct pool_port *p)
-{
-	struct shm_lane *own = &p->at->lane[p->worker], *lane;
-	uint64_t word;
-	uint32_t victim;
-	if (!(lane = fullest(p, &word, &victim)) || __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED))
-		return false;
-	uint64_t mid = split_at(lane_lo(word), lane_hi(word), p->at->chunk), hi = lane_hi(word);
-	set_lane(own, LANE_MASK, LANE_MASK);
-	p->desk->lo = mid;
-	p->desk->hi = hi;
-	p->desk->victim = victim;
-	__atomic_store_n(&p->desk->kind, DESK_STEAL, __ATOMIC_RELEASE);
-	uint64_t after = lane_word(lane_lo(word), mid, p->worker + 1);
-	if (__atomic_compare_exchange_n(&lane->word, &word, after, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-		set_lane(own, mid, hi);
-		clear_thief(lane);
-	}
-	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
-	return true;
-}
-
-/* How long did the last claim take? The first time there was none. */
-static void adapt_grain(struct pool_port *p)
-{
-	if (p->at->chunk)
-		return;
-	int64_t now = pool_now_ns();
-	int64_t took = now - p->claimed_ns;
-	if (p->claimed_ns && took < CLAIM_NS / 2 && p->grain < GRAIN_MAX)
-		p->grain *= 2;
-	else if (p->claimed_ns && took > CLAIM_NS * 2 && p->grain > 1)
-		p->grain /= 2;
-	p->claimed_ns = now;
-}
-
-static bool claim_batch(struct pool_port *p, struct pool_span *span)
-{
-	uint64_t lo, hi;
-	adapt_grain(p);
-	while (!take_own(p, &lo, &hi))
-		if (!steal(p))
-			return false;
-	uint64_t first = lo * p->at->unit, end = hi * p->at->unit;
-	if (end > p->at->count)
-		end = p->at->count;
-	span->call.index = first;
-	span->count = end - first;
-	span->cookie[0] = first;
-	return true;
-}
-
-/* ---- streams ---- */
-
-static uint64_t tile_state(uint64_t position, uint32_t worker, enum tile_phase phase)
-{
-	return position << 16 | (uint64_t)(worker + 1) << 8 | phase;
-}
-
-static uint64_t tile_ready(uint64_t position)
-{
-	return position << 16 | TILE_READY;
-}
-
-/* Whoever sees a position that is taken moves `next` past it, so a claimer that dies in between stops nobody
- * (the helping of Michael and Scott's queue, 1996). */
-static bool claim_tile(struct pool_port *p, struct pool_span *span)
-{
-	struct shm_slot *s = p->at;
-	struct shm_tile *tiles = arena_at(&p->view->arena, s->tiles_at);
-	uint64_t position = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE);
-	while (position < __atomic_load_n(&s->ready, __ATOMIC_ACQUIRE) &&
-	       !__atomic_load_n(&s->closed, __ATOMIC_RELAXED)) {
-		struct shm_tile *tile = &tiles[position % s->tiles];
-		uint64_t ready = tile_ready(position), next = position;
-		bool ours = false;
-		if (__atomic_load_n(&tile->state, __ATOMIC_ACQUIRE) == ready) {
-			p->desk->lo = position;
-			p->desk->progress_before = p->board->ledger[p->worker].progress;
-			__atomic_store_n(&p->desk->kind, DESK_TILE, __ATOMIC_RELEASE);
-			ours = __atomic_compare_exchange_n(&tile->state, &ready,
-							   tile_state(position, p->worker, TILE_CLAIMED), false,
-							   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-			if (!ours)
-				__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
-		}
-		__atomic_compare_exchange_n(&s->next, &next, position + 1, false, __ATOMIC_ACQ_REL,
-					    __ATOMIC_RELAXED);
-		if (ours) {
-			span->call.index = tile->index;
-			span->count = tile->count;
-			span->cookie[0] = tile->cell;
-			span->cookie[1] = position;
-			return true;
-		}
-		position = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE);
-	}
-	return false;
-}
-
 /* ---- claim ---- */
 
 static void fill_span(struct pool_port *p, struct pool_span *span)
@@ -358,7 +158,7 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
 {
-	bool got = p->at->tiles ? claim_tile(p, span) : claim_batch(p, span);
+	bool got = p->at->tiles ? shm_claim_tile(p, span) : shm_claim_batch(p, span);
 	if (got)
 		place_call(p, span);
 	return got;
@@ -487,11 +287,13 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 {
 	struct arena *arena = &p->view->arena;
 	struct shm_fault *record = new_fault(arena, fault);
-	uint64_t at = arena_offset(arena, record), head = __atomic_load_n(&p->at->faults, __ATOMIC_RELAXED);
+	uint64_t at = arena_offset(arena, record),
+		 head = __atomic_load_n(&p->at->faults, __ATOMIC_RELAXED);
 	record->at = span->cookie[0] + (fault->index - span->call.index);
 	do
 		record->next = head;
-	while (!__atomic_compare_exchange_n(&p->at->faults, &head, at, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	while (!__atomic_compare_exchange_n(&p->at->faults, &head, at, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED));
 	if (p->at->fail_fast)
 		__atomic_store_n(&p->at->closed, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -515,7 +317,7 @@ int shm_commit(struct pool_port *p, struct pool_span *span)
 		struct shm_tile *tiles = arena_at(&p->view->arena, p->at->tiles_at);
 		uint64_t position = span->cookie[1];
 		__atomic_store_n(&tiles[position % p->at->tiles].state,
-				 tile_state(position, p->worker, TILE_DONE), __ATOMIC_RELEASE);
+				 shm_tile_state(position, p->worker, TILE_DONE), __ATOMIC_RELEASE);
 	}
 	__atomic_store_n(&lane->done, lane->done + amount, __ATOMIC_RELEASE);
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);

@@ -52,14 +52,16 @@ static uint64_t drain_lane(struct shm_lane *lane)
 	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
 	while (lane_lo(word) < lane_hi(word))
 		if (__atomic_compare_exchange_n(&lane->word, &word,
-						lane_word(lane_lo(word), lane_lo(word), lane_thief(word)), false,
-						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+						lane_word(lane_lo(word), lane_lo(word),
+							  lane_thief(word)),
+						false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return word;
 	return LANE_EMPTY;
 }
 
 /* Counted on the parent's own lane first: the worker that finishes the batch adds the lanes up. */
-static void account(const struct pool_transport *t, struct shm_slot *s, struct shm_job *work, uint64_t items)
+static void account(const struct pool_transport *t, struct shm_slot *s, struct shm_job *work,
+		    uint64_t items)
 {
 	struct shm_lane *own = &s->lane[t->workers];
 	__atomic_store_n(&own->done, own->done + items, __ATOMIC_SEQ_CST);
@@ -106,7 +108,8 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 
 /* ---- streams ---- */
 
-static void finish_cells(struct pool_transport *t, struct pool_job *job, uint64_t cell, uint64_t count)
+static void finish_cells(struct pool_transport *t, struct pool_job *job, uint64_t cell,
+			 uint64_t count)
 {
 	for (uint64_t i = 0; job->variable & POOL_VARIABLE_RESULT && i < count; i++)
 		if (!job->status || !job->status[cell + i])
@@ -120,7 +123,8 @@ static bool stream_over(const struct pool_job *job, uint64_t count)
 }
 
 /* One descriptor: true if its items are final now. A cancelled stream takes back what nobody has claimed. */
-static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm_tile *tile, bool *over)
+static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm_tile *tile,
+		      bool *over)
 {
 	uint64_t state = __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE);
 	uint32_t cell = tile->cell, count = tile->count;
@@ -128,8 +132,8 @@ static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm
 	bool drop = phase == TILE_READY && job->cancelled;
 	if (phase != TILE_DONE && !drop)
 		return false;
-	if (drop && !__atomic_compare_exchange_n(&tile->state, &state, TILE_FREE, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED))
+	if (drop && !__atomic_compare_exchange_n(&tile->state, &state, TILE_FREE, false,
+						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
 	tile->state = TILE_FREE;
 	*over = stream_over(job, count);
@@ -193,7 +197,8 @@ static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worke
 		return;
 	uint64_t mine = __atomic_load_n(&own->word, __ATOMIC_ACQUIRE);
 	if (lane_lo(mine) == LANE_MASK)
-		__atomic_store_n(&own->word, lane_word(desk->lo, desk->hi, lane_thief(mine)), __ATOMIC_RELEASE);
+		__atomic_store_n(&own->word, lane_word(desk->lo, desk->hi, lane_thief(mine)),
+				 __ATOMIC_RELEASE);
 	clear_thief(victim);
 }
 
@@ -217,8 +222,9 @@ static bool settle_lost(struct pool_transport *t, struct pool_job *job, int work
 static void give_back(struct shm_lane *lane, uint64_t lo)
 {
 	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
-	while (!__atomic_compare_exchange_n(&lane->word, &word, lane_word(lo, lane_hi(word), lane_thief(word)),
-					    false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	while (!__atomic_compare_exchange_n(&lane->word, &word,
+					    lane_word(lo, lane_hi(word), lane_thief(word)), false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;
 }
 
@@ -254,7 +260,8 @@ static void recover_take(struct pool_transport *t, struct pool_job *job, int wor
 			give_back(lane, desk->lo + fine);
 }
 
-static void recover_tile(struct pool_transport *t, struct pool_job *job, int worker, struct shm_tile *tile)
+static void recover_tile(struct pool_transport *t, struct pool_job *job, int worker,
+			 struct shm_tile *tile)
 {
 	struct shm_job *work = job->transport_data;
 	struct shm_tile rest = { .index = tile->index, .cell = tile->cell, .count = tile->count };
@@ -285,7 +292,8 @@ static void recover_tiles(struct pool_transport *t, struct pool_job *job, int wo
 	struct shm_job *work = job->transport_data;
 	for (uint64_t at = work->head; at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
-		if ((tile->state & 0xff) == TILE_CLAIMED && (tile->state >> 8 & 0xff) == (uint64_t)worker + 1) {
+		if ((tile->state & 0xff) == TILE_CLAIMED &&
+		    (tile->state >> 8 & 0xff) == (uint64_t)worker + 1) {
 			recover_tile(t, job, worker, tile);
 			return;
 		}

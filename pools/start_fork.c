@@ -23,7 +23,8 @@ static int fork_start(const struct pool_launch *launch, struct pool_body *body)
 
 const struct pool_start_ops pool_start_fork = {
 	.name = "fork",
-	.can = POOL_CAN_SURVIVE | POOL_CAN_KILL | POOL_CAN_OVERLAP | POOL_CAN_REUSE | POOL_CAN_ISOLATE,
+	.can = POOL_CAN_SURVIVE | POOL_CAN_KILL | POOL_CAN_OVERLAP | POOL_CAN_REUSE |
+	       POOL_CAN_ISOLATE,
 	.start = fork_start,
 	.ended = pool_process_ended,
 	.signal = pool_process_signal,

@@ -60,8 +60,8 @@ static int vfork_start(const struct pool_launch *launch, struct pool_body *body)
 
 const struct pool_start_ops pool_start_vfork = {
 	.name = "vfork",
-	.can = POOL_CAN_SURVIVE | POOL_CAN_KILL | POOL_CAN_OVERLAP | POOL_CAN_REUSE | POOL_CAN_ISOLATE |
-	       POOL_CAN_EXEC,
+	.can = POOL_CAN_SURVIVE | POOL_CAN_KILL | POOL_CAN_OVERLAP | POOL_CAN_REUSE |
+	       POOL_CAN_ISOLATE | POOL_CAN_EXEC,
 	.start = vfork_start,
 	.ended = pool_process_ended,
 	.signal = pool_process_signal,

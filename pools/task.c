@@ -49,9 +49,10 @@ const struct pool_task *pool_task_find(uint64_t id)
 void pool_ticket_format(const struct pool_ticket *t, char text[256])
 {
 	snprintf(text, 256,
-		 "%s%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRIu64 ",%" PRIu64,
-		 WORKER_ARGUMENT, t->worker, t->parent, t->board_fd, t->fd[0], t->fd[1], t->wake_fd, t->size,
-		 t->transport);
+		 "%s%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32 ",%" PRId32
+		 ",%" PRIu64 ",%" PRIu64,
+		 WORKER_ARGUMENT, t->worker, t->parent, t->board_fd, t->fd[0], t->fd[1], t->wake_fd,
+		 t->size, t->transport);
 }
 
 int pool_ticket_parse(struct pool_ticket *t, const char *text)
@@ -59,10 +60,10 @@ int pool_ticket_parse(struct pool_ticket *t, const char *text)
 	int end = 0;
 	*t = (struct pool_ticket){ 0 };
 	int got = sscanf(text,
-			 WORKER_ARGUMENT "%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32
-					 ",%" SCNu64 ",%" SCNu64 "%n",
-			 &t->worker, &t->parent, &t->board_fd, &t->fd[0], &t->fd[1], &t->wake_fd, &t->size,
-			 &t->transport, &end);
+			 WORKER_ARGUMENT "%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32 ",%" SCNd32
+					 ",%" SCNd32 ",%" SCNu64 ",%" SCNu64 "%n",
+			 &t->worker, &t->parent, &t->board_fd, &t->fd[0], &t->fd[1], &t->wake_fd,
+			 &t->size, &t->transport, &end);
 	return got == 8 && text[end] == '\0' ? 0 : -EINVAL;
 }
 

@@ -13,7 +13,7 @@ enum { SPAN_MAX = 1 << 16 };
 
 struct entry { /* a published job */
 	struct pool_job *job;
-	uint64_t next; /* batch: the next item */
+	uint64_t next;		     /* batch: the next item */
 	uint64_t *tiles, head, tail; /* stream: published tiles, a ring */
 	struct entry *after;
 };
@@ -179,7 +179,8 @@ static void inline_event(struct pool_transport *t, int worker, unsigned events)
 
 /* ---- the worker's side, in the same thread ---- */
 
-static int inline_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
+static int inline_attach(struct pool_port **out, const struct pool_ticket *ticket,
+			 struct pool_board *board)
 {
 	(void)board;
 	struct pool_port *port = malloc(sizeof *port);
@@ -196,7 +197,8 @@ static void inline_detach(struct pool_port *port)
 }
 
 /* Elements of variable size: a pool_bytes is a pool_ref that counts from address 0. */
-_Static_assert(sizeof(struct pool_bytes) == sizeof(struct pool_ref), "pool_bytes serves as pool_ref");
+_Static_assert(sizeof(struct pool_bytes) == sizeof(struct pool_ref),
+	       "pool_bytes serves as pool_ref");
 
 static void fill_call(const struct pool_job *job, struct pool_call *call, uint64_t at)
 {
@@ -267,7 +269,8 @@ static struct pool_job *job_of(const struct pool_span *span)
 	return (struct pool_job *)(uintptr_t)span->cookie[0];
 }
 
-static int inline_fault(struct pool_port *port, struct pool_span *span, const struct pool_fault *fault)
+static int inline_fault(struct pool_port *port, struct pool_span *span,
+			const struct pool_fault *fault)
 {
 	struct pool_job *job = job_of(span);
 	struct pool_fault at = *fault;

@@ -35,7 +35,8 @@ void shm_view_of(struct shm_view *view, struct shm_area *area)
 static int area_open(struct pool_transport *t, int workers)
 {
 	struct arena *arena = &t->view.arena;
-	uint64_t slot_size = sizeof(struct shm_slot) + ((uint64_t)workers + 1) * sizeof(struct shm_lane);
+	uint64_t slot_size =
+		sizeof(struct shm_slot) + ((uint64_t)workers + 1) * sizeof(struct shm_lane);
 	struct shm_area *area = arena_alloc(arena, 4096);
 	void *desks = arena_alloc(arena, (uint64_t)workers * sizeof(struct shm_desk));
 	void *slots = arena_alloc(arena, SHM_SLOTS * slot_size);
@@ -138,162 +139,13 @@ static bool shm_inside(struct pool_transport *t, const void *memory, uint64_t by
 	return arena_inside(&t->view.arena, memory, bytes);
 }
 
-/* ---- staging ---- */
-
-/* References and bytes of a column of variable size, in one block. */
-static void *stage_variable(struct arena *arena, const struct pool_bytes *bytes, uint64_t n)
-{
-	uint64_t total = n * sizeof(struct pool_ref);
-	for (uint64_t i = 0; i < n; i++)
-		total += (bytes[i].size + 15) & ~UINT64_C(15);
-	struct pool_ref *refs = arena_alloc(arena, total);
-	if (!refs)
-		return NULL;
-	unsigned char *at = (unsigned char *)(refs + n);
-	for (uint64_t i = 0; i < n; i++) {
-		refs[i] = (struct pool_ref){ arena_offset(arena, at), bytes[i].size };
-		if (bytes[i].size)
-			memcpy(at, bytes[i].data, bytes[i].size);
-		at += (bytes[i].size + 15) & ~UINT64_C(15);
-	}
-	return refs;
-}
-
-static void *stage_fixed(struct arena *arena, const struct pool_column *column, uint64_t n)
-{
-	void *copy = arena_alloc(arena, n * column->size);
-	if (copy && n && column->size)
-		memcpy(copy, column->data, n * column->size);
-	return copy;
-}
-
-static bool stage_column(struct pool_transport *t, struct shm_job *work, const struct pool_job *job, unsigned k)
-{
-	struct arena *arena = &t->view.arena;
-	const struct pool_column *column = &job->column[k];
-	bool variable = column->size == POOL_VARIABLE;
-	work->arg_size[k] = variable ? sizeof(struct pool_ref) : column->size;
-	if (!variable && arena_inside(arena, column->data, job->count * column->size)) {
-		work->arg_at[k] = arena_offset(arena, column->data);
-		return true;
-	}
-	if (job->stream) /* filled tile by tile */
-		work->staged[k] = arena_alloc(arena, job->count * sizeof(struct pool_ref));
-	else if (variable)
-		work->staged[k] = stage_variable(arena, column->data, job->count);
-	else
-		work->staged[k] = stage_fixed(arena, column, job->count);
-	if (!work->staged[k])
-		return false;
-	if (job->stream)
-		memset(work->staged[k], 0, job->count * sizeof(struct pool_ref));
-	work->arg_at[k] = arena_offset(arena, work->staged[k]);
-	return true;
-}
-
-static bool stage_results(struct pool_transport *t, struct shm_job *work, const struct pool_job *job)
-{
-	struct arena *arena = &t->view.arena;
-	bool variable = job->variable & POOL_VARIABLE_RESULT;
-	uint64_t bytes = job->count * (variable ? sizeof(struct pool_ref) : job->result_size);
-	if (!variable && job->results && arena_inside(arena, job->results, bytes)) {
-		work->result_at = arena_offset(arena, job->results);
-		return true;
-	}
-	work->staged_results = arena_alloc(arena, bytes);
-	if (!work->staged_results)
-		return false;
-	if (variable)
-		memset(work->staged_results, 0, bytes);
-	work->result_at = arena_offset(arena, work->staged_results);
-	return true;
-}
-
-static int shm_prepare(struct pool_transport *t, struct pool_job *job)
-{
-	struct shm_job *work = calloc(1, sizeof *work);
-	job->transport_data = work;
-	if (!work)
-		return -ENOMEM;
-	work->slot = -1;
-	bool ok = stage_results(t, work, job);
-	for (unsigned k = 0; ok && k < job->columns; k++)
-		ok = stage_column(t, work, job, k);
-	if (ok && job->stream) {
-		work->tile_count = job->count / job->chunk;
-		work->tiles = arena_alloc(&t->view.arena, work->tile_count * sizeof *work->tiles);
-		ok = work->tiles;
-	}
-	if (ok && work->tiles)
-		memset(work->tiles, 0, work->tile_count * sizeof *work->tiles);
-	if (ok)
-		return 0;
-	shm_unstage(t, job);
-	return -ENOMEM;
-}
-
-static void free_ref(struct pool_transport *t, struct pool_ref *ref)
-{
-	if (ref->at)
-		arena_free(&t->view.arena, arena_at(&t->view.arena, ref->at));
-	*ref = (struct pool_ref){ 0, 0 };
-}
-
-/* A stream's cells own their argument blocks; a batch's references point into one. */
-void shm_unstage(struct pool_transport *t, struct pool_job *job)
-{
-	struct shm_job *work = job->transport_data;
-	struct arena *arena = &t->view.arena;
-	for (unsigned k = 0; k < job->columns; k++) {
-		struct pool_ref *refs = work->staged[k];
-		for (uint64_t i = 0; refs && job->stream && i < job->count; i++)
-			free_ref(t, &refs[i]);
-		arena_free(arena, refs);
-	}
-	struct pool_ref *results = work->staged_results;
-	for (uint64_t i = 0; results && job->variable & POOL_VARIABLE_RESULT && i < job->count; i++)
-		free_ref(t, &results[i]);
-	arena_free(arena, work->staged_results);
-	arena_free(arena, work->tiles);
-	free(work);
-	job->transport_data = NULL;
-}
-
-/* A variable result leaves the arena: `to` gets memory of its own. Out of memory: the item fails. */
-void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at)
-{
-	struct shm_job *work = job->transport_data;
-	struct pool_ref *ref = (struct pool_ref *)work->staged_results + at;
-	struct pool_bytes *to = (struct pool_bytes *)job->results + at;
-	to->data = malloc(ref->size + 1);
-	to->size = to->data ? ref->size : 0;
-	if (to->data && ref->size)
-		memcpy(to->data, arena_at(&t->view.arena, ref->at), ref->size);
-	if (!to->data)
-		pool_job_fault(job, &(struct pool_fault){ .index = at, .status = POOL_DECODE_ERROR, .message = "" });
-	free_ref(t, ref);
-}
-
-static void shm_collect(struct pool_transport *t, struct pool_job *job)
-{
-	struct shm_job *work = job->transport_data;
-	if (!work)
-		return;
-	bool variable = job->variable & POOL_VARIABLE_RESULT;
-	for (uint64_t i = 0; work->ran && variable && !job->stream && i < job->count; i++)
-		if (!job->status || !job->status[i])
-			shm_take_variable(t, job, i);
-	if (work->ran && !variable && !job->stream && work->staged_results && job->failed < job->count)
-		memcpy(job->results, work->staged_results, job->count * job->result_size);
-	shm_unstage(t, job);
-}
-
 /* ---- publishing ---- */
 
 static bool anybody_in(const struct pool_transport *t, int slot)
 {
 	for (unsigned i = 0; i < t->workers; i++)
-		if (__atomic_load_n(&t->view.desk[i].active, __ATOMIC_SEQ_CST) == (uint32_t)slot + 1)
+		if (__atomic_load_n(&t->view.desk[i].active, __ATOMIC_SEQ_CST) ==
+		    (uint32_t)slot + 1)
 			return true;
 	return false;
 }
@@ -318,7 +170,8 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	memcpy(s->arg_at, work->arg_at, sizeof s->arg_at);
 	memcpy(s->arg_size, work->arg_size, sizeof s->arg_size);
 	s->result_at = work->result_at;
-	s->result_size = job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref) : job->result_size;
+	s->result_size =
+		job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref) : job->result_size;
 	s->limit_ns = job->limit_ns;
 	s->fail_fast = job->fail_fast;
 	s->tiles = work->tile_count;
@@ -347,13 +200,16 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* Chunks evenly over the lanes; when there are fewer than workers, one each to the first in rank. */
 static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 {
-	const uint64_t positions = (s->count + s->unit - 1) / s->unit, chunk = s->chunk ? s->chunk : 1;
+	const uint64_t positions = (s->count + s->unit - 1) / s->unit,
+		       chunk = s->chunk ? s->chunk : 1;
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
 	const uint64_t shares = least(chunks, t->workers);
 	rank_workers(t);
 	for (uint64_t i = 0; i < t->workers; i++) {
-		uint64_t lo = chunks * least(i, shares) / shares, hi = chunks * least(i + 1, shares) / shares;
-		uint64_t word = lane_word(least(lo * chunk, positions), least(hi * chunk, positions), 0);
+		uint64_t lo = chunks * least(i, shares) / shares,
+			 hi = chunks * least(i + 1, shares) / shares;
+		uint64_t word =
+			lane_word(least(lo * chunk, positions), least(hi * chunk, positions), 0);
 		s->lane[t->rank[i]].word = word;
 	}
 	return chunks;
@@ -401,30 +257,18 @@ void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_ti
 	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
 }
 
-static bool stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k, uint64_t cell)
-{
-	struct shm_job *work = job->transport_data;
-	struct pool_ref *ref = (struct pool_ref *)work->staged[k] + cell;
-	const struct pool_bytes *bytes = (const struct pool_bytes *)job->column[k].data + cell;
-	free_ref(t, ref);
-	void *copy = arena_alloc(&t->view.arena, bytes->size);
-	if (!copy)
-		return false;
-	if (bytes->size)
-		memcpy(copy, bytes->data, bytes->size);
-	*ref = (struct pool_ref){ arena_offset(&t->view.arena, copy), bytes->size };
-	return true;
-}
-
 static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k)
 {
 	struct shm_job *work = job->transport_data;
 	const struct pool_tile *tile = &job->tile[k];
 	for (unsigned c = 0; c < job->columns; c++)
 		for (uint64_t i = 0; work->staged[c] && i < tile->count; i++)
-			if (!stage_cell(t, job, c, k * job->chunk + i))
+			if (!shm_stage_cell(t, job, c, k * job->chunk + i))
 				return -ENOMEM;
-	shm_push_tile(t, work, (struct shm_tile){ .index = tile->index, .cell = (uint32_t)(k * job->chunk), .count = tile->count });
+	shm_push_tile(t, work,
+		      (struct shm_tile){ .index = tile->index,
+					 .cell = (uint32_t)(k * job->chunk),
+					 .count = tile->count });
 	return 0;
 }
 
@@ -480,7 +324,8 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 	if (shm_reap(t))
 		return 0;
 	for (int slot = 0; slot < SHM_SLOTS; slot++)
-		if (t->job[slot] && t->job[slot]->stream && t->job[slot]->resolved < t->job[slot]->ready)
+		if (t->job[slot] && t->job[slot]->stream &&
+		    t->job[slot]->resolved < t->job[slot]->ready)
 			return STREAM_NS;
 	return INT64_MAX;
 }

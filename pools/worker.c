@@ -23,15 +23,15 @@ struct pool_worker_state {
 	struct pool_port *port;
 	struct pool_ledger *ledger;
 	struct pool_board *board;
-	struct pool_span claimed; /* the one span object, see pool_ops.h */
-	struct pool_span *span;   /* being run; NULL in initializer and finalizer */
+	struct pool_span claimed;     /* the one span object, see pool_ops.h */
+	struct pool_span *span;	      /* being run; NULL in initializer and finalizer */
 	const struct pool_task *task; /* looked up last */
 	int worker;
 	uint32_t claim;
 	void *local;
 	char *message; /* of the item that is failing */
 	uint64_t message_size;
-	bool encode_failed; /* the item asked for a result it could not get */
+	bool encode_failed;   /* the item asked for a result it could not get */
 	uint64_t done_before; /* ledger->tasks when this process started */
 };
 
@@ -186,14 +186,18 @@ bool pool_worker_begin(struct pool_worker_state *w)
 {
 	const struct pool_board *board = w->board;
 	const void *argument = (const char *)board + board->argument_at;
-	int code = board->initializer ? run_once(w, board->initializer, argument, board->argument_size) : 0;
+	int code = board->initializer
+			   ? run_once(w, board->initializer, argument, board->argument_size)
+			   : 0;
 	if (code) {
 		w->ledger->code = code;
-		snprintf(w->ledger->message, sizeof w->ledger->message, "%s", w->message ? w->message : "");
+		snprintf(w->ledger->message, sizeof w->ledger->message, "%s",
+			 w->message ? w->message : "");
 	}
 	free(w->message);
 	w->message = NULL;
-	__atomic_store_n(&w->ledger->phase, code ? POOL_PHASE_UNFIT : POOL_PHASE_READY, __ATOMIC_RELEASE);
+	__atomic_store_n(&w->ledger->phase, code ? POOL_PHASE_UNFIT : POOL_PHASE_READY,
+			 __ATOMIC_RELEASE);
 	return code == 0;
 }
 

@@ -40,7 +40,7 @@ static void add_curve(struct grid *grid, const char *backend, int64_t chunk, int
 
 static int granularity_grid(struct plan *plan, const struct scale *scale)
 {
-	static const int shift[] = { 3, 3, 1 };
+	int shift = scale->level > 1 ? 1 : 3;
 	struct grid grid = { plan, scale, 0 };
 	const struct pool_backend_info *row[ROWS_MAX];
 	unsigned pick = scale->level > 1 ? PICK_PROCESSES | PICK_THREADS : PICK_TRANSPORTS;
@@ -49,9 +49,9 @@ static int granularity_grid(struct plan *plan, const struct scale *scale)
 	for (int i = 0; i <= scale->level + 1; i++)
 		add_point(&grid, "forked", 0, WORK_LARGEST >> 3 * i);
 	for (unsigned i = 0; i < count; i++) {
-		add_curve(&grid, row[i]->name, 0, shift[scale->level]);
+		add_curve(&grid, row[i]->name, 0, shift);
 		if (scale->level > 0)
-			add_curve(&grid, row[i]->name, 1, shift[scale->level]);
+			add_curve(&grid, row[i]->name, 1, shift);
 	}
 	return grid.rc;
 }

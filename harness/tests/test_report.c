@@ -127,11 +127,14 @@ static double number_at(const char *table, const char *start, int column)
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;
 	}
+	for (int i = 0; line && i < column; i++) {
+		line = strchr(line, '\t');
+		line = line ? line + 1 : NULL;
+	}
 	if (!line)
-		fail_msg("no line begins with '%s' in:\n%s", start, table);
-	for (int i = 0; i < column; i++)
-		line = strchr(line, '\t') + 1;
-	return strtod(line, NULL);
+		fail_msg("no column %d in a line that begins with '%s' in:\n%s", column, start,
+			 table);
+	return line ? strtod(line, NULL) : 0; /* fail_msg does not return */
 }
 
 static void near(double got, double wanted)
@@ -396,7 +399,8 @@ static void corrupt_run_json_is_refused_and_no_report_appears(void **state)
 static void missing_gnuplot_is_named_in_one_line(void **state)
 {
 	struct fixture *f = *state;
-	char *path = strdup(getenv("PATH"));
+	const char *now = getenv("PATH");
+	char *path = strdup(now ? now : "");
 
 	write_real_run(f);
 	setenv("PATH", "/nonexistent", 1);

@@ -43,10 +43,10 @@ int suite_main(int argc, char **argv, const struct suite_case *cases, size_t cou
 
 /* In the child of a case only: ends it as failed, with place, text and, for CHECK_EQ, both values.
  */
-#define CHECK(condition) suite_check(condition, __FILE__, __LINE__, #condition)
+#define CHECK(condition) ((condition) ? (void)0 : suite_fail(__FILE__, __LINE__, #condition))
 #define CHECK_EQ(got, wanted)                                                                      \
 	suite_check_equal((int64_t)(got), (int64_t)(wanted), __FILE__, __LINE__, #got)
-void suite_check(bool holds, const char *file, int line, const char *text);
+_Noreturn void suite_fail(const char *file, int line, const char *text);
 void suite_check_equal(int64_t got, int64_t wanted, const char *file, int line, const char *text);
 
 /* An open pool of this row, or the end of the case. */

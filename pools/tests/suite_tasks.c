@@ -222,7 +222,7 @@ int suite_do(struct pool *pool, struct errand errand)
 
 static unsigned char filled(uint64_t i, unsigned seed)
 {
-	return (unsigned char)(i * 31 + seed * 7 + (i >> 8));
+	return (unsigned char)(i * 31 + (uint64_t)seed * 7 + (i >> 8));
 }
 
 void suite_fill(struct pool_bytes *bytes, uint64_t size, unsigned seed)

@@ -88,7 +88,8 @@ static void cancel_racing_with_completion_has_one_outcome(const struct pool_back
 	for (unsigned i = 0; i < 100; i++) {
 		int64_t value = -1;
 		int rc = pool_async_get(handles[i], &value, WAIT);
-		CHECK((rc == 0 && value == i * i && shared_get(10 + i) == 1) || rc == -ECANCELED);
+		CHECK((rc == 0 && value == (int64_t)i * i && shared_get(10 + i) == 1) ||
+		      rc == -ECANCELED);
 		CHECK_EQ(pool_async_get(handles[i], NULL, 0), rc);
 		CHECK(shared_get(10 + i) <= 1);
 		pool_async_release(handles[i]);
@@ -159,7 +160,7 @@ static void task_timeout_is_an_item_s_and_not_a_chunk_s(const struct pool_backen
 		 POOL_TASK_TIMEOUT);
 	for (unsigned i = 0; i < 6; i++) {
 		CHECK_EQ(statuses[i], i == 4 ? POOL_TASK_TIMEOUT : 0);
-		CHECK(i == 4 || out[i] == i * i);
+		CHECK(i == 4 || out[i] == (int64_t)i * i);
 		CHECK_EQ(shared_get(1 + i), 1);
 	}
 	suite_finish(pool);

@@ -92,7 +92,7 @@ static void imap_empty_input_ends_at_once(const struct pool_backend_info *row)
 		int64_t x = 0;
 		struct pool_source source = i < 2 ? pool_array(&x, 8, 0) : counting_source(&none);
 		struct pool_iter *iter = start(variants[i % 2], pool, suite_square, source,
-					       (struct pool_policy){ .chunk = i / 2 * 20 });
+					       (struct pool_policy){ .chunk = i < 2 ? 0 : 20 });
 		expect_squares_then(iter, 0, POOL_END);
 		pool_iter_release(iter);
 	}

@@ -323,7 +323,7 @@ static void map_chunk_mates_of_a_failing_item_run(const struct pool_backend_info
 	for (unsigned i = 0; i < 10; i++) {
 		CHECK_EQ(shared_get(i), 1);
 		CHECK_EQ(statuses[i], i == 2 ? POOL_TASK_ERROR : 0);
-		CHECK(i == 2 || outputs[i] == i * i);
+		CHECK(i == 2 || outputs[i] == (int64_t)i * i);
 	}
 	errands[2].deed = DEED_NONE;
 	CHECK_EQ(map_errands(pool, errands, 10, &policy), 0);

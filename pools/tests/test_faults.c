@@ -88,7 +88,7 @@ static void lost_worker_s_chunk_mates_run_once(const struct pool_backend_info *r
 	for (unsigned i = 0; i < 20; i++) {
 		CHECK_EQ(shared_get(1 + i), 1);
 		CHECK_EQ(statuses[i], i % 10 == 3 ? POOL_WORKER_LOST : 0);
-		CHECK(i % 10 == 3 || out[i] == i * i);
+		CHECK(i % 10 == 3 || out[i] == (int64_t)i * i);
 	}
 	suite_finish(pool);
 }

@@ -29,10 +29,10 @@ static void wordcount_counts_as_wc_does_also_across_pieces(void **state)
 	(void)state;
 	open_with(&w, "wordcount", (struct work_options){ .tree = tree });
 	const uint64_t *counts = w.expected;
-	assert_int_equal(counts[3 * 3], 30000);		/* lines of "words" */
-	assert_int_equal(counts[3 * 3 + 1], 60000);	/* its words */
-	assert_int_equal(counts[3 * 3 + 2], 30000 * 9); /* its bytes */
-	assert_int_equal(counts[3 + 1], 1);		/* "abc": one word without a newline */
+	assert_int_equal(counts[3 * 3], 30000);	     /* lines of "words" */
+	assert_int_equal(counts[3 * 3 + 1], 60000);  /* its words */
+	assert_int_equal(counts[3 * 3 + 2], 270000); /* its bytes */
+	assert_int_equal(counts[3 + 1], 1);	     /* "abc": one word without a newline */
 	assert_int_equal(counts[3], 0);
 	work_close(&w);
 }
@@ -90,7 +90,7 @@ static void mandelbrot_is_symmetric_around_the_set(void **state)
 	open_with(&w, "mandelbrot", (struct work_options){ .tasks = 16, .work = 4 });
 	const uint16_t *pixel = w.expected;
 	assert_int_equal(w.result_size, 4 * 512 * 2);
-	for (int row = 1; row < 32; row++)
+	for (size_t row = 1; row < 32; row++)
 		assert_memory_equal(pixel + row * 512, pixel + (64 - row) * 512, 512 * 2);
 	assert_int_equal(pixel[32 * 512 + 341], 256);
 	/* c = 0.994: |z| is 0, 0.99, 1.98, 4.92 */

@@ -1,0 +1,279 @@
+/*
+ * imap_ring.c - the window of an iteration: its memory, and reading the input into it.
+ */
+#include "pools/imap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- sources ---- */
+
+struct pool_source pool_columns(const struct pool_column *columns, unsigned count, uint64_t n)
+{
+	struct pool_source source = { .columns = count, .count = n };
+	for (unsigned k = 0; columns && k < count && k < POOL_COLUMNS_MAX; k++)
+		source.column[k] = columns[k];
+	if (!columns)
+		source.columns = 0;
+	return source;
+}
+
+struct pool_source pool_array(const void *in, uint64_t in_size, uint64_t n)
+{
+	return pool_columns(&(struct pool_column){ in, in_size }, 1, n);
+}
+
+struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes item[]), void *state,
+				  uint64_t size)
+{
+	return (struct pool_source){
+		.column = { { NULL, size } }, .columns = 1, .next = next, .state = state
+	};
+}
+
+/* ---- the ring's memory ---- */
+
+static void *ring_alloc(struct pool *pool, uint64_t bytes)
+{
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	if (bytes == 0)
+		bytes = 1;
+	return ops->alloc ? ops->alloc(pool->transport, bytes) : calloc(1, bytes);
+}
+
+static void ring_free(struct pool *pool, const void *memory)
+{
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	void *ring = (void *)(uintptr_t)memory;
+	if (!ring)
+		return;
+	if (ops->alloc)
+		ops->release(pool->transport, ring);
+	else
+		free(ring);
+}
+
+static bool ring_columns(struct pool_job *job, const struct pool_source *source)
+{
+	for (unsigned k = 0; k < source->columns; k++) {
+		bool variable = source->column[k].size == POOL_VARIABLE;
+		uint64_t size = source->column[k].size;
+		job->column[k].size = size;
+		job->column[k].data = variable ? calloc(job->count, sizeof(struct pool_bytes))
+					       : ring_alloc(job->pool, job->count * size);
+		if (!job->column[k].data)
+			return false;
+	}
+	return true;
+}
+
+static bool ring_results(struct pool_job *job)
+{
+	job->results = job->variable & POOL_VARIABLE_RESULT
+			       ? calloc(job->count, sizeof(struct pool_bytes))
+			       : ring_alloc(job->pool, job->count * job->result_size);
+	return job->results;
+}
+
+bool ring_open(struct pool_job *job, const struct pool_source *source)
+{
+	job->tile = calloc(job->count / job->chunk, sizeof *job->tile);
+	job->cell_done = calloc(job->count, 1);
+	job->arrived = calloc(job->count, sizeof *job->arrived);
+	return job->tile && job->cell_done && job->arrived && ring_columns(job, source) &&
+	       ring_results(job);
+}
+
+void free_argument(struct pool_job *job, unsigned k, uint64_t cell)
+{
+	struct pool_bytes *bytes = (struct pool_bytes *)(uintptr_t)job->column[k].data;
+	free(bytes[cell].data);
+	bytes[cell] = (struct pool_bytes){ NULL, 0 };
+}
+
+/* What is in the transport's memory goes before the transport does, the rest with the iterator. */
+void ring_close(struct pool_iter *it)
+{
+	struct pool_job *job = it->job;
+	for (unsigned k = 0; k < job->columns; k++) {
+		bool variable = job->column[k].size == POOL_VARIABLE;
+		for (uint64_t cell = 0; variable && job->column[k].data && cell < job->count;
+		     cell++)
+			free_argument(job, k, cell);
+		if (variable)
+			free((void *)(uintptr_t)job->column[k].data);
+		else
+			ring_free(job->pool, job->column[k].data);
+		job->column[k].data = NULL;
+	}
+	if (job->variable & POOL_VARIABLE_RESULT) {
+		pool_bytes_free(job->results, job->results ? job->count : 0);
+		free(job->results);
+	} else {
+		ring_free(job->pool, job->results);
+	}
+	job->results = NULL;
+}
+
+/* ---- reading the input ---- */
+
+/* Arrays are read like a generator: one item's pointers. */
+static int read_array(const struct pool_iter *it, struct pool_bytes item[])
+{
+	const struct pool_source *source = &it->source;
+	if (it->read >= source->count)
+		return 0;
+	for (unsigned k = 0; k < source->columns; k++) {
+		const struct pool_column *column = &source->column[k];
+		if (column->size == POOL_VARIABLE)
+			item[k] = ((const struct pool_bytes *)column->data)[it->read];
+		else
+			item[k].data = (char *)(uintptr_t)column->data + it->read * column->size;
+	}
+	return 1;
+}
+
+static int store_variable(struct pool_job *job, unsigned k, uint64_t cell,
+			  const struct pool_bytes *item)
+{
+	struct pool_bytes *place = (struct pool_bytes *)(uintptr_t)job->column[k].data + cell;
+	if (!item->data && item->size)
+		return -EINVAL;
+	place->data = malloc(item->size + 1);
+	if (!place->data)
+		return -ENOMEM;
+	place->size = item->size;
+	if (item->size)
+		memcpy(place->data, item->data, item->size);
+	return 0;
+}
+
+static int store_item(struct pool_job *job, uint64_t cell, const struct pool_bytes item[])
+{
+	for (unsigned k = 0; k < job->columns; k++) {
+		uint64_t size = job->column[k].size;
+		int rc = 0;
+		if (size == POOL_VARIABLE)
+			rc = store_variable(job, k, cell, &item[k]);
+		else if (size && !item[k].data)
+			rc = -EINVAL;
+		else if (size)
+			memcpy((char *)(uintptr_t)job->column[k].data + cell * size, item[k].data,
+			       size);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* The generator is the user's: it runs without the lock, as nobody else touches a tile that is not published. */
+static int read_item(struct pool_iter *it, uint64_t cell)
+{
+	struct pool_bytes item[POOL_COLUMNS_MAX] = { 0 };
+	int rc;
+	if (it->source.next) {
+		pthread_mutex_unlock(&it->pool->lock);
+		rc = it->source.next(it->source.state, item);
+		pthread_mutex_lock(&it->pool->lock);
+	} else {
+		rc = read_array(it, item);
+	}
+	if (rc > 0)
+		rc = store_item(it->job, cell, item) < 0 ? -ENOMEM : 1;
+	if (rc > 0) {
+		it->read++;
+		return 1;
+	}
+	it->ended = true;
+	it->input_error = rc;
+	return 0;
+}
+
+/* Fills one free tile and publishes it, unless the input has ended. */
+static void fill_tile(struct pool_iter *it, uint64_t k)
+{
+	struct pool_job *job = it->job;
+	const uint64_t first = it->read;
+	uint32_t count = 0;
+	while (count < job->chunk && !it->ended && read_item(it, k * job->chunk + count))
+		count++;
+	if (count == 0)
+		return;
+	job->tile[k] = (struct pool_tile){ .index = first, .count = count, .left = count };
+	job->ready += count;
+	job->pool->stats.submitted += count;
+	if (job->cancelled)
+		pool_job_drop(job, k * job->chunk, count);
+	else if (job->pool->backend->transport->extend(job->pool->transport, job, k) < 0)
+		job_fail_rest(job, k * job->chunk, count,
+			      &(struct pool_failure){ .status = POOL_ENCODE_ERROR,
+						      .message = (char *)"no memory" });
+}
+
+/* In order the tiles are used one after the other; otherwise any free one. */
+static bool find_free(struct pool_iter *it)
+{
+	for (uint64_t tried = 0; tried < it->tiles; tried++) {
+		if (it->job->tile[it->fill].count == 0)
+			return true;
+		if (it->ordered)
+			return false;
+		it->fill = (it->fill + 1) % it->tiles;
+	}
+	return false;
+}
+
+/* The cell of the next result, if it is there. */
+bool next_cell(const struct pool_iter *it, uint64_t *cell)
+{
+	const struct pool_job *job = it->job;
+	if (it->ordered) {
+		*cell = it->want;
+		return job->cell_done[it->want];
+	}
+	if (it->taken == job->arrivals)
+		return false;
+	*cell = job->arrived[it->taken % job->count];
+	return true;
+}
+
+static bool worth_refilling(const struct pool_iter *it)
+{
+	const struct pool_job *job = it->job;
+	uint64_t waiting = job->ready - job->resolved, cell;
+	uint64_t room = job->count - (it->read - it->returned);
+	if (room < job->chunk)
+		return false;
+	bool dry = waiting < 2 * (uint64_t)it->pool->workers * job->chunk && !next_cell(it, &cell);
+	return dry || room * 4 >= job->count;
+}
+
+/* Under the lock: is there more to read, and somebody to run it? */
+static bool may_read(struct pool_iter *it)
+{
+	const struct pool *pool = it->pool;
+	if (it->ended)
+		return false;
+	if (pool->broken)
+		it->input_error = pool->broken;
+	else if (pool->stopping)
+		it->input_error = POOL_CLOSED;
+	it->ended = pool->broken || pool->stopping || it->job->cancelled;
+	return !it->ended;
+}
+
+void refill(struct pool_iter *it)
+{
+	const struct pool_job *job = it->job;
+	if (!may_read(it) || !worth_refilling(it))
+		return;
+	uint64_t filled = 0;
+	while (!it->ended && it->read - it->returned + job->chunk <= job->count && find_free(it)) {
+		fill_tile(it, it->fill);
+		it->fill = (it->fill + 1) % it->tiles;
+		filled++;
+	}
+	if (filled)
+		it->pool->backend->transport->offer(it->pool->transport, filled);
+}

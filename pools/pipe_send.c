@@ -1,0 +1,194 @@
+/*
+ * pipe_send.c - frames to workers: from where the arguments are, without waiting.
+ */
+#include "pools/pipe_parent.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { IOV_AT_ONCE = 256 };
+
+void pipe_drop_outgoing(struct outgoing *out)
+{
+	free(out->iov);
+	free(out->owned);
+	*out = (struct outgoing){ 0 };
+}
+
+static void pipe_done(struct pool_transport *t, int worker)
+{
+	struct channel *c = &t->channel[worker];
+	pool_unwatch(t->pool, c->request[1]);
+	pipe_drop_outgoing(&c->out);
+}
+
+static unsigned advance(struct outgoing *out, uint64_t written)
+{
+	while (out->at < out->count && written >= out->iov[out->at].iov_len)
+		written -= out->iov[out->at++].iov_len;
+	if (out->at < out->count) {
+		out->iov[out->at].iov_base = (char *)out->iov[out->at].iov_base + written;
+		out->iov[out->at].iov_len -= written;
+	}
+	return out->count - out->at;
+}
+
+/* True: all is written. A pipe whose worker died takes bytes until it is full; they go with it. */
+static bool push_out(const struct channel *c, struct outgoing *out)
+{
+	while (out->at < out->count) {
+		unsigned count = out->count - out->at;
+		ssize_t written = writev(c->request[1], out->iov + out->at,
+					 (int)(count < IOV_AT_ONCE ? count : IOV_AT_ONCE));
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return false;
+		advance(out, (uint64_t)written);
+	}
+	return true;
+}
+
+bool pipe_can_send(void *wire, int worker)
+{
+	const struct pool_transport *t = wire;
+	const struct channel *c = &t->channel[worker];
+	if (!c->open || c->out.count || t->stopping || t->pool->hand[worker].stop_reason)
+		return false;
+	return __atomic_load_n(&t->board->ledger[worker].phase, __ATOMIC_ACQUIRE) !=
+		       POOL_PHASE_LEAVING &&
+	       c->reply[1] < 0;
+}
+
+static uint64_t column_bytes(const struct pool_column *column, uint64_t at, uint64_t count)
+{
+	if (column->size != POOL_VARIABLE)
+		return frame_padded(count * column->size);
+	const struct pool_bytes *bytes = (const struct pool_bytes *)column->data + at;
+	uint64_t total = frame_padded(count * sizeof(uint64_t));
+	for (uint64_t i = 0; i < count; i++)
+		total += frame_padded(bytes[i].size);
+	return total;
+}
+
+static void add_part(struct outgoing *out, const void *base, uint64_t size)
+{
+	static const unsigned char zeros[FRAME_ALIGN];
+	if (size)
+		out->iov[out->count++] = (struct iovec){ (void *)(uintptr_t)base, size };
+	if (frame_padded(size) > size)
+		out->iov[out->count++] =
+			(struct iovec){ (void *)(uintptr_t)zeros, frame_padded(size) - size };
+}
+
+static uint64_t *add_column(struct outgoing *out, const struct pool_column *column, uint64_t at,
+			    uint64_t count, uint64_t *sizes)
+{
+	if (column->size != POOL_VARIABLE) {
+		add_part(out, (const char *)column->data + at * column->size, count * column->size);
+		return sizes;
+	}
+	const struct pool_bytes *bytes = (const struct pool_bytes *)column->data + at;
+	for (uint64_t i = 0; i < count; i++)
+		sizes[i] = bytes[i].size;
+	add_part(out, sizes, count * sizeof *sizes);
+	for (uint64_t i = 0; i < count; i++)
+		add_part(out, bytes[i].data, bytes[i].size);
+	return sizes + count;
+}
+
+static void fill_header(const struct deal_flight *flight, struct frame_work *frame)
+{
+	const struct pool_job *job = flight->job;
+	*frame = (struct frame_work){
+		.magic = FRAME_WORK,
+		.job = job->serial,
+		.task = job->task->id,
+		.at = flight->at,
+		.index = flight->index,
+		.count = flight->count,
+		.chunk = job->chunk,
+		.result_size = job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref)
+								    : job->result_size,
+		.columns = job->columns,
+		.variable = job->variable,
+		.limit_ns = job->limit_ns,
+	};
+	for (unsigned k = 0; k < job->columns; k++) {
+		frame->arg_size[k] = job->column[k].size;
+		frame->bytes += column_bytes(&job->column[k], flight->at, flight->count);
+	}
+}
+
+/* Header and sizes in one block of ours, the arguments where they are. */
+static int build(const struct deal_flight *flight, struct outgoing *out)
+{
+	const struct pool_job *job = flight->job;
+	uint64_t parts = 1, sizes = 0;
+	for (unsigned k = 0; k < job->columns; k++) {
+		bool variable = job->column[k].size == POOL_VARIABLE;
+		parts += variable ? 2 + 2 * flight->count : 2;
+		sizes += variable ? flight->count : 0;
+	}
+	struct frame_work *frame = malloc(sizeof *frame + sizes * sizeof(uint64_t));
+	out->owned = frame;
+	out->iov = malloc(parts * sizeof *out->iov);
+	if (!frame || !out->iov) {
+		pipe_drop_outgoing(out);
+		return -ENOMEM;
+	}
+	fill_header(flight, frame);
+	uint64_t *next = (uint64_t *)(void *)(frame + 1);
+	add_part(out, frame, sizeof *frame);
+	for (unsigned k = 0; k < job->columns; k++)
+		next = add_column(out, &job->column[k], flight->at, flight->count, next);
+	return 0;
+}
+
+int pipe_send(void *wire, int worker, const struct deal_flight *flight)
+{
+	struct pool_transport *t = wire;
+	struct channel *c = &t->channel[worker];
+	int rc = build(flight, &c->out);
+	if (rc < 0)
+		return rc;
+	if (push_out(c, &c->out)) {
+		pipe_drop_outgoing(&c->out);
+		return 0;
+	}
+	rc = pool_watch(t->pool, c->request[1], EPOLLOUT, worker);
+	if (rc < 0 && c->out.at == 0 && c->out.iov[0].iov_len == sizeof(struct frame_work)) {
+		pipe_drop_outgoing(&c->out);
+		return rc;
+	}
+	return 0;
+}
+
+/* Room was made: go on with what waits. */
+void pipe_writable(struct pool_transport *t, int worker)
+{
+	struct channel *c = &t->channel[worker];
+	if (!c->out.count || !push_out(c, &c->out))
+		return;
+	pipe_done(t, worker);
+	if (t->stopping)
+		pipe_stop(t);
+	else
+		deal_out(t->deal);
+}
+
+void pipe_stop(struct pool_transport *t)
+{
+	static const struct frame_work quit = { .magic = FRAME_QUIT };
+	t->stopping = true;
+	for (int i = 0; i < t->workers; i++) {
+		const struct channel *c = &t->channel[i];
+		if (!c->open || c->out.count)
+			continue;
+		ssize_t written = write(c->request[1], &quit, sizeof quit);
+		(void)written; /* full: the worker is behind; it will be killed, or has quit frames enough */
+	}
+}

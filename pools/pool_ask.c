@@ -1,0 +1,116 @@
+/* pool_ask.c - what can be asked of a pool, and memory from it. */
+#include "pools/pool_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int pool_workers(const struct pool *pool)
+{
+	return pool ? pool->workers : -EINVAL;
+}
+
+const char *pool_backend(const struct pool *pool)
+{
+	return pool ? pool->backend->info.name : NULL;
+}
+
+pid_t pool_worker_pid(struct pool *pool, int worker)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	if (worker < 0 || worker >= pool->workers)
+		return -EINVAL;
+	if (!(pool->backend->info.can & POOL_CAN_ISOLATE))
+		return pool->owner;
+	pthread_mutex_lock(&pool->lock);
+	const struct pool_hand *hand = &pool->hand[worker];
+	pid_t pid = hand->state == HAND_RUNNING ? hand->body.pid : 0;
+	pthread_mutex_unlock(&pool->lock);
+	return pid;
+}
+
+/* Rows without shared memory: plain blocks on a list, so that they can go with the pool. */
+struct plain {
+	_Alignas(64) struct plain *next, **link;
+};
+
+static void *plain_alloc(struct pool *pool, uint64_t bytes)
+{
+	void *memory = NULL;
+	if (bytes > UINT64_MAX - sizeof(struct plain) ||
+	    (errno = posix_memalign(&memory, 64, sizeof(struct plain) + bytes)) != 0)
+		return NULL;
+	struct plain *plain = memory;
+	pthread_mutex_lock(&pool->lock);
+	*plain = (struct plain){ .next = pool->plain, .link = &pool->plain };
+	if (plain->next)
+		plain->next->link = &plain->next;
+	pool->plain = plain;
+	pthread_mutex_unlock(&pool->lock);
+	return plain + 1;
+}
+
+void plain_free(struct pool *pool, struct plain *plain)
+{
+	pthread_mutex_lock(&pool->lock);
+	*plain->link = plain->next;
+	if (plain->next)
+		plain->next->link = plain->link;
+	pthread_mutex_unlock(&pool->lock);
+	free(plain);
+}
+
+void *pool_alloc(struct pool *pool, uint64_t bytes)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0 || bytes == 0) {
+		errno = rc < 0 ? -rc : EINVAL;
+		return NULL;
+	}
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	return ops->alloc ? ops->alloc(pool->transport, bytes) : plain_alloc(pool, bytes);
+}
+
+void pool_free(struct pool *pool, void *memory)
+{
+	if (pool_usable(pool) < 0 || !memory)
+		return;
+	if (pool->backend->transport->alloc)
+		pool->backend->transport->release(pool->transport, memory);
+	else
+		plain_free(pool, (struct plain *)memory - 1);
+}
+
+int pool_stats(struct pool *pool, struct pool_stats *stats)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0 || !stats)
+		return rc < 0 ? rc : -EINVAL;
+	pthread_mutex_lock(&pool->lock);
+	*stats = pool->stats;
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}
+
+int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *stats)
+{
+	int rc = pool_usable(pool);
+	if (rc < 0)
+		return rc;
+	if (!stats || worker < 0 || worker >= pool->workers)
+		return -EINVAL;
+	pthread_mutex_lock(&pool->lock);
+	const struct pool_hand *hand = &pool->hand[worker];
+	const struct pool_ledger *ledger = pool->board ? &pool->board->ledger[worker] : NULL;
+	*stats = (struct pool_worker_stats){
+		.pid = hand->state == HAND_RUNNING ? hand->body.pid : 0,
+		.tasks = ledger ? __atomic_load_n(&ledger->tasks, __ATOMIC_RELAXED) : 0,
+		.claims = ledger ? __atomic_load_n(&ledger->claims, __ATOMIC_RELAXED) : 0,
+		.starts = hand->starts,
+		.deaths = hand->deaths,
+		.recycled = hand->recycled,
+	};
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}

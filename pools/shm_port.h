@@ -1,0 +1,29 @@
+/* shm_port.h - a worker's port of the shared-memory transport: shm_port.c and shm_claim.c. */
+#ifndef POOLS_SHM_PORT_H
+#define POOLS_SHM_PORT_H
+
+#include "pools/shm.h"
+
+struct pool_port {
+	struct shm_view *view, own;
+	struct shm_desk *desk;
+	struct pool_board *board;
+	uint32_t worker;
+	int wake_fd;
+	int slot;	/* we are in; -1: none */
+	int last;	/* slot looked at last: the search goes on behind it */
+	bool rotate;	/* leave the slot after this claim */
+	uint64_t grain; /* auto chunk: positions to take */
+	int64_t claimed_ns; /* auto chunk: when the last claim was made; stream: when the last one ended */
+	uint64_t untold;       /* stream: tiles done since the parent was told */
+	bool entered;	       /* the span is not yet filled in for this slot */
+	struct pool_call call; /* of the slot we are in, from item 0 */
+	struct shm_slot *at;
+};
+
+/* In the slot the port is in: claims into span (call.index, count, cookie); false: nothing to be had. */
+bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
+bool shm_claim_tile(struct pool_port *p, struct pool_span *span);
+uint64_t shm_tile_state(uint64_t position, uint32_t worker, enum tile_phase phase);
+
+#endif
