@@ -45,7 +45,8 @@ static int try_size(struct arena *arena, uint64_t size)
 	return 0;
 }
 
-/* Four times the memory there is: address space is no limit before memory is. Less where that is refused. */
+/* Four times the memory there is: address space is no limit before memory is. Less where that is
+ * refused. */
 static uint64_t wanted_size(void)
 {
 	struct sysinfo info;
@@ -150,7 +151,8 @@ static void push(struct arena *arena, struct block *block)
 					      __ATOMIC_RELAXED));
 }
 
-/* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not in memory. */
+/* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not
+ * in memory. */
 static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 {
 	const uint64_t size = UINT64_C(1) << class;

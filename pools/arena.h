@@ -1,11 +1,12 @@
 /*
  * arena.h - memory that all processes of a pool share, allocated and freed without locks.
  *
- * DESIGN. One memfd, mapped whole by everybody at whatever address; blocks are named by their offset. It is larger than
- * memory and sparse: what a block needs is allocated by fallocate when the block is handed out, so running out is
- * an error then and not SIGBUS later. Blocks come in powers of two; free ones wait on a stack a size (Treiber,
- * "Systems programming: coping with parallelism", 1986), whose head carries a tag against the ABA problem. A process
- * killed in the middle of it leaks at most the block it was taking; nothing is left locked or torn.
+ * DESIGN. One memfd, mapped whole by everybody at whatever address; blocks are named by their
+ * offset. It is larger than memory and sparse: what a block needs is allocated by fallocate when
+ * the block is handed out, so running out is an error then and not SIGBUS later. Blocks come in
+ * powers of two; free ones wait on a stack a size (Treiber, "Systems programming: coping with
+ * parallelism", 1986), whose head carries a tag against the ABA problem. A process killed in the
+ * middle of it leaks at most the block it was taking; nothing is left locked or torn.
  */
 #ifndef POOLS_ARENA_H
 #define POOLS_ARENA_H

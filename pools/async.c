@@ -1,10 +1,11 @@
 /*
  * async.c - the batch variants that return a handle, and the thread that runs callbacks.
  *
- * DESIGN. A handle owns copies of the arguments and the results. It has two references, the user's and the work's, so it may
- * be released at any time. It is ready when its job has resolved and its callback has run: a get that returns
- * has the callback behind it. Callbacks run one at a time in a thread of their own, so a slow one keeps no worker
- * idle; a callback that waits for another handle runs the callbacks queued before that one itself.
+ * DESIGN. A handle owns copies of the arguments and the results. It has two references, the user's
+ * and the work's, so it may be released at any time. It is ready when its job has resolved and its
+ * callback has run: a get that returns has the callback behind it. Callbacks run one at a time in a
+ * thread of their own, so a slow one keeps no worker idle; a callback that waits for another handle
+ * runs the callbacks queued before that one itself.
  */
 #include "pools/async.h"
 

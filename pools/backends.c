@@ -1,7 +1,8 @@
 /*
  * backends.c - the table of backends, made from backends.def.
  *
- * Adding a row is a line there; a new start method or transport is also declared here by the same line.
+ * Adding a row is a line there; a new start method or transport is also declared here by the same
+ * line.
  */
 #include "pools/pool_ops.h"
 

@@ -1,8 +1,9 @@
 /*
  * callback.c - the thread that runs callbacks, one at a time.
  *
- * DESIGN. A thread of its own, so a slow callback keeps no worker idle. It is started with the first handle that
- * has a callback. A callback that waits for another handle runs the callbacks queued before that one itself.
+ * DESIGN. A thread of its own, so a slow callback keeps no worker idle. It is started with the
+ * first handle that has a callback. A callback that waits for another handle runs the callbacks
+ * queued before that one itself.
  */
 #include "pools/async.h"
 
@@ -16,7 +17,8 @@ bool is_callback_thread(const struct pool *pool)
 	return pool->callback_runs && pthread_equal(pool->callback_thread, pthread_self());
 }
 
-/* Under the lock, which is let go while the callback runs. The handle counts as done for the callback itself. */
+/* Under the lock, which is let go while the callback runs. The handle counts as done for the
+ * callback itself. */
 void callback_run(struct pool *pool)
 {
 	struct pool_async *a = pool->callbacks;

@@ -1,6 +1,6 @@
 /*
- * cpus.c - how many CPUs this process may use: affinity, and the quota of its control group (v2 cpu.max, v1
- * cpu.cfs_quota_us), rounded up, because a pool of zero workers helps nobody.
+ * cpus.c - how many CPUs this process may use: affinity, and the quota of its control group (v2
+ * cpu.max, v1 cpu.cfs_quota_us), rounded up, because a pool of zero workers helps nobody.
  */
 #include "pools/pool.h"
 

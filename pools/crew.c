@@ -1,13 +1,14 @@
 /*
  * crew.c - the workers as the parent sees them: started, watched, stopped, replaced.
  *
- * DESIGN. The keeper thread starts every worker, first ones and replacements (see pool_core.h for why), and leads when work
- * needs the parent and nobody waits. Deaths are noticed by whoever leads.
+ * DESIGN. The keeper thread starts every worker, first ones and replacements (see pool_core.h for
+ * why), and leads when work needs the parent and nobody waits. Deaths are noticed by whoever leads.
  *
- * Replacement backs off: 10 ms, doubled with each start or initialisation that fails in a row, up to 1 s. When
- * INIT_ATTEMPTS initialisations failed in a row and no worker is fit, the pool is broken: everything queued
- * and everything new is POOL_INIT_FAILED. Being killed from outside before the first task is bad luck, not a failed
- * initialisation, and is only counted up to BAD_LUCK_MAX.
+ * Replacement backs off: 10 ms, doubled with each start or initialisation that fails in a row, up
+ * to 1 s. When INIT_ATTEMPTS initialisations failed in a row and no worker is fit, the pool is
+ * broken: everything queued and everything new is POOL_INIT_FAILED. Being killed from outside
+ * before the first task is bad luck, not a failed initialisation, and is only counted up to
+ * BAD_LUCK_MAX.
  */
 #include "pools/pool_core.h"
 
@@ -55,7 +56,8 @@ static bool any_running(const struct pool *pool)
 	return false;
 }
 
-/* During open every failure counts; later the pool goes on with fewer workers unless none can be had. */
+/* During open every failure counts; later the pool goes on with fewer workers unless none can be
+ * had. */
 static void start_failed(struct pool *pool, int worker, int error)
 {
 	struct pool_hand *hand = &pool->hand[worker];
@@ -186,7 +188,8 @@ static void *keeper_main(void *what)
 	return NULL;
 }
 
-/* A thread with all signals blocked: the host's handlers never run in it, nor in what it starts before exec. */
+/* A thread with all signals blocked: the host's handlers never run in it, nor in what it starts
+ * before exec. */
 int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument)
 {
 	sigset_t all, before;

@@ -1,8 +1,9 @@
 /*
- * crew_stop.c - stopping workers: all of them, those that run a cancelled job, those over a time limit.
+ * crew_stop.c - stopping workers: all of them, those that run a cancelled job, those over a time
+ * limit.
  *
- * DESIGN. Killing one running item must not hit the next one of the same worker: the worker is stopped (SIGSTOP) first,
- * looked at, and then killed or continued.
+ * DESIGN. Killing one running item must not hit the next one of the same worker: the worker is
+ * stopped (SIGSTOP) first, looked at, and then killed or continued.
  */
 #include "pools/pool_core.h"
 

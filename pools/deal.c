@@ -191,7 +191,8 @@ static void take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 	}
 }
 
-/* Puts a run back in front, to be dealt next. Without memory for the note the items are dropped as lost: false. */
+/* Puts a run back in front, to be dealt next. Without memory for the note the items are dropped as
+ * lost: false. */
 static bool put_back(struct deck *deck, uint64_t at, uint64_t count, uint64_t index)
 {
 	struct run *run = malloc(sizeof *run);

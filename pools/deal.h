@@ -1,11 +1,13 @@
 /*
- * deal.h - the dealer: who gets what, for transports that send messages. Any such transport gives it three functions.
+ * deal.h - the dealer: who gets what, for transports that send messages. Any such transport gives
+ * it three functions.
  *
- * DESIGN. A *flight* is a run of items sent to a worker and not answered; each worker has a queue of at most two, so it
- * finds the next when it ends one. How many items go into a flight follows what they were measured to take: about
- * FLIGHT_NS worth, in whole chunks, never more than its share of what is left (guided self-scheduling: Polychronopoulos
- * and Kuck 1987). Until a job's items are known to be short a worker gets one chunk at a time and nothing behind it, so
- * nothing waits behind a long task while another worker is free.
+ * DESIGN. A *flight* is a run of items sent to a worker and not answered; each worker has a queue
+ * of at most two, so it finds the next when it ends one. How many items go into a flight follows
+ * what they were measured to take: about FLIGHT_NS worth, in whole chunks, never more than its
+ * share of what is left (guided self-scheduling: Polychronopoulos and Kuck 1987). Until a job's
+ * items are known to be short a worker gets one chunk at a time and nothing behind it, so nothing
+ * waits behind a long task while another worker is free.
  */
 #ifndef POOLS_DEAL_H
 #define POOLS_DEAL_H
@@ -49,8 +51,8 @@ bool deal_out(struct deal *deal);
 struct deal_flight *deal_front(struct deal *deal, int worker);
 /* The next `count` items of the front flight have their results. The job may be gone afterwards. */
 void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
-/* The worker is dead: of the front flight `begun` more items were begun, the last of them not finished, the others
- * (fine) have their results. Everything behind goes back. */
+/* The worker is dead: of the front flight `begun` more items were begun, the last of them not
+ * finished, the others (fine) have their results. Everything behind goes back. */
 void deal_lost(struct deal *deal, int worker, uint64_t begun);
 
 #endif

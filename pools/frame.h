@@ -1,16 +1,18 @@
 /*
  * frame.h - what travels through a worker's two pipes, and the worker's outbox.
  *
- * DESIGN. Requests: a frame_work, then each column: fixed size: the elements; variable size: all sizes as uint64_t, then the
- * elements. Every part is padded to FRAME_ALIGN, so arguments stand aligned wherever the frame was read to. Replies: a
- * frame_reply and its bytes, padded likewise; failures of a piece travel before its results. Both ends are the same
- * program, so fields are in host order.
+ * DESIGN. Requests: a frame_work, then each column: fixed size: the elements; variable size: all
+ * sizes as uint64_t, then the elements. Every part is padded to FRAME_ALIGN, so arguments stand
+ * aligned wherever the frame was read to. Replies: a frame_reply and its bytes, padded likewise;
+ * failures of a piece travel before its results. Both ends are the same program, so fields are in
+ * host order.
  *
- * The outbox. Small replies gather in shared memory and leave in one write: when half of it is full, when the worker has
- * nothing more to do, and after FLUSH_NS. A worker that is in a long task meanwhile keeps nothing back: the parent takes
- * what is in there itself (pull) when it has waited a while; and when the worker dies, what it finished is there, not
- * lost. Positions count bytes of the reply stream since the worker started. `busy` says who moves bytes: the worker, the
- * parent or nobody; the parent never waits for it, the worker does only while the parent copies.
+ * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
+ * full, when the worker has nothing more to do, and after FLUSH_NS. A worker that is in a long task
+ * meanwhile keeps nothing back: the parent takes what is in there itself (pull) when it has waited
+ * a while; and when the worker dies, what it finished is there, not lost. Positions count bytes of
+ * the reply stream since the worker started. `busy` says who moves bytes: the worker, the parent or
+ * nobody; the parent never waits for it, the worker does only while the parent copies.
  */
 #ifndef POOLS_FRAME_H
 #define POOLS_FRAME_H

@@ -1,14 +1,17 @@
 /*
- * imap.c - the lazy variants: a window of cells between an input that is read on demand and results that leave one by one.
+ * imap.c - the lazy variants: a window of cells between an input that is read on demand and results
+ * that leave one by one.
  *
- * DESIGN. The window is a ring of tiles, each one claim's worth of cells. next() first refills free tiles from the
- * input, then looks for a result: in input order imap looks at one cell only, imap_unordered takes cells in the order
- * in which they were resolved. A tile is free again when all its results have left, so items read and not yet
- * returned never exceed the window, and a slow item in imap_unordered holds one tile, not the ring.
+ * DESIGN. The window is a ring of tiles, each one claim's worth of cells. next() first refills free
+ * tiles from the input, then looks for a result: in input order imap looks at one cell only,
+ * imap_unordered takes cells in the order in which they were resolved. A tile is free again when
+ * all its results have left, so items read and not yet returned never exceed the window, and a slow
+ * item in imap_unordered holds one tile, not the ring.
  *
- * Refilling waits until a quarter of the window is free, unless workers are about to run dry and there is nothing to
- * return meanwhile: a tile at a time would cost a wake-up each. For the same reason next() looks under the lock how many results
- * it can return, and takes that many without it: those cells are the iterator's own by then.
+ * Refilling waits until a quarter of the window is free, unless workers are about to run dry and
+ * there is nothing to return meanwhile: a tile at a time would cost a wake-up each. For the same
+ * reason next() looks under the lock how many results it can return, and takes that many without
+ * it: those cells are the iterator's own by then.
  */
 #include "pools/imap.h"
 
@@ -224,8 +227,8 @@ static uint64_t count_ready(const struct pool_iter *it)
 	return ready < most ? ready : most;
 }
 
-/* The lock is not held: of what was granted, the next. Nothing in this iteration has failed or been retried when it
- * was granted, so only the cell itself is touched. */
+/* The lock is not held: of what was granted, the next. Nothing in this iteration has failed or been
+ * retried when it was granted, so only the cell itself is touched. */
 static int take_granted(struct pool_iter *it, void *result)
 {
 	struct pool_job *job = it->job;

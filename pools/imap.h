@@ -1,4 +1,5 @@
-/* imap.h - an iteration, shared by imap.c (results) and imap_ring.c (the window and what is read into it). */
+/* imap.h - an iteration, shared by imap.c (results) and imap_ring.c (the window and what is read
+ * into it). */
 #ifndef POOLS_IMAP_H
 #define POOLS_IMAP_H
 

@@ -167,7 +167,8 @@ static int store_item(struct pool_job *job, uint64_t cell, const struct pool_byt
 	return 0;
 }
 
-/* The generator is the user's: it runs without the lock, as nobody else touches a tile that is not published. */
+/* The generator is the user's: it runs without the lock, as nobody else touches a tile that is not
+ * published. */
 static int read_item(struct pool_iter *it, uint64_t cell)
 {
 	struct pool_bytes item[POOL_COLUMNS_MAX] = { 0 };

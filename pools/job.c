@@ -1,10 +1,10 @@
 /*
  * job.c - one call's work: outcomes of its items, the queue in front of the transport.
  *
- * DESIGN. Transports tell three things: an item failed (fault), items are final (resolve), items were never started (drop).
- * A batch only counts what is resolved; statuses exist once something failed. A stream keeps a status and a failure
- * for each cell of its ring. The first failure told for an item stands: a worker that dies after it reported
- * a failure does not turn it into "lost".
+ * DESIGN. Transports tell three things: an item failed (fault), items are final (resolve), items
+ * were never started (drop). A batch only counts what is resolved; statuses exist once something
+ * failed. A stream keeps a status and a failure for each cell of its ring. The first failure told
+ * for an item stands: a worker that dies after it reported a failure does not turn it into "lost".
  */
 #include "pools/pool_core.h"
 
@@ -68,8 +68,9 @@ static bool make_room(struct pool_job *job)
 	return job->status && (job->detail || !job->stream);
 }
 
-/* Which failure is reported for a whole batch: that of the lowest index. What was dropped comes last, being only a
- * consequence of the first failure; unless somebody stopped the job, then that is the story. */
+/* Which failure is reported for a whole batch: that of the lowest index. What was dropped comes
+ * last, being only a consequence of the first failure; unless somebody stopped the job, then that
+ * is the story. */
 static bool outranks(const struct pool_job *job, const struct pool_failure *a,
 		     const struct pool_failure *b)
 {
@@ -341,7 +342,8 @@ static void job_halt(struct pool_job *job, int reason)
 		drop_unpublished(job);
 }
 
-/* Fail-fast, not from within the transport's own call. A hook may unlist a job meanwhile: start over. */
+/* Fail-fast, not from within the transport's own call. A hook may unlist a job meanwhile: start
+ * over. */
 void job_halt_failed(struct pool *pool)
 {
 	while (pool->halting) {
@@ -363,7 +365,8 @@ void job_stop(struct pool_job *job, int reason)
 	job_halt(job, reason);
 }
 
-/* A hook may take a resolved job off the list while we walk it: start over until nothing is left to stop. */
+/* A hook may take a resolved job off the list while we walk it: start over until nothing is left to
+ * stop. */
 void job_stop_all(struct pool *pool, int reason)
 {
 	struct pool_job *job;

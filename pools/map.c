@@ -1,5 +1,6 @@
 /*
- * map.c - the batch variants that wait: apply, map, starmap. One shape: publish n items, wait for all, look what failed.
+ * map.c - the batch variants that wait: apply, map, starmap. One shape: publish n items, wait for
+ * all, look what failed.
  */
 #include "pools/pool_core.h"
 
@@ -114,8 +115,8 @@ static int outcome(const struct pool_job *job, const struct pool_policy *policy)
 
 /* ---- waiting ---- */
 
-/* Until the deadline; then nothing more is started, what runs is killed where that is possible, and waited for: the
- * caller's memory must not be touched once we have returned. */
+/* Until the deadline; then nothing more is started, what runs is killed where that is possible, and
+ * waited for: the caller's memory must not be touched once we have returned. */
 static int wait_for(struct pool_job *job, int64_t deadline_ns)
 {
 	struct pool *pool = job->pool;

@@ -1,4 +1,5 @@
-/* pipe_parent.h - the parent's own state of the pipe transport: transport_pipe.c, pipe_send.c, pipe_receive.c. */
+/* pipe_parent.h - the parent's own state of the pipe transport: transport_pipe.c, pipe_send.c,
+ * pipe_receive.c. */
 #ifndef POOLS_PIPE_PARENT_H
 #define POOLS_PIPE_PARENT_H
 

@@ -1,9 +1,10 @@
 /*
- * pipe_port.c - the worker's side of the pipe transport: reads frames, runs them in pieces, gathers replies.
+ * pipe_port.c - the worker's side of the pipe transport: reads frames, runs them in pieces, gathers
+ * replies.
  *
- * DESIGN. A piece is at most one chunk and at most what the outbox holds, so that the results of finished items always
- * stand in shared memory, where the parent finds them if the worker dies. Results that alone are larger than the outbox,
- * and those of variable size, go one item a piece.
+ * DESIGN. A piece is at most one chunk and at most what the outbox holds, so that the results of
+ * finished items always stand in shared memory, where the parent finds them if the worker dies.
+ * Results that alone are larger than the outbox, and those of variable size, go one item a piece.
  */
 #include "pools/frame.h"
 
@@ -125,8 +126,9 @@ static int write_frame(struct pool_port *p, const struct frame_reply *reply, con
 	return rc ? rc : write_all(p->out, zeros, frame_padded(reply->bytes) - reply->bytes);
 }
 
-/* Past the outbox: what is large is not copied, and a fault must not go where the results of the open piece are being
- * built. The positions go on as if the frame had been in there; `filled - base`, where the piece stands, stays. */
+/* Past the outbox: what is large is not copied, and a fault must not go where the results of the
+ * open piece are being built. The positions go on as if the frame had been in there; `filled -
+ * base`, where the piece stands, stays. */
 static int send_past(struct pool_port *p, const struct frame_reply *reply, const void *bytes)
 {
 	const uint64_t size = sizeof *reply + frame_padded(reply->bytes);
@@ -165,8 +167,8 @@ static int read_some(struct pool_port *p, unsigned char *to, uint64_t room_bytes
 	return got < 0 ? -errno : (int)got;
 }
 
-/* Until `bytes` unread ones stand in the inbox, at its start if they would not fit behind. What is gathered leaves before
- * the worker waits. */
+/* Until `bytes` unread ones stand in the inbox, at its start if they would not fit behind. What is
+ * gathered leaves before the worker waits. */
 static int need(struct pool_port *p, uint64_t bytes)
 {
 	if (p->used == p->have)

@@ -112,7 +112,8 @@ static uint64_t take_payload(struct incoming *in, const unsigned char *bytes, ui
 	return in->left ? part : part + pad;
 }
 
-/* As many whole headers and as much payload as there is; what is left of a header stays in the buffer. */
+/* As many whole headers and as much payload as there is; what is left of a header stays in the
+ * buffer. */
 static void consume(struct pool_transport *t, int worker, const unsigned char *bytes, uint64_t size)
 {
 	struct incoming *in = &t->channel[worker].in;
@@ -182,7 +183,8 @@ bool pipe_receive(struct pool_transport *t, int worker)
 
 /* ---- the outbox ---- */
 
-/* What the worker gathered and did not send; the pipe before it must be empty. Nobody is moving bytes. */
+/* What the worker gathered and did not send; the pipe before it must be empty. Nobody is moving
+ * bytes. */
 static bool take_outbox(struct pool_transport *t, int worker)
 {
 	struct outbox *box = outbox_of(t->board, worker);

@@ -1,8 +1,9 @@
 /*
  * pool.c - a pool's life: open, close, terminate, join, destroy; and what can be asked of it.
  *
- * DESIGN. What exists is undone in reverse order by close_parts, which open uses for its own failures too.
- * The structure itself lives until the user's reference and those of all handles and iterators are gone.
+ * DESIGN. What exists is undone in reverse order by close_parts, which open uses for its own
+ * failures too. The structure itself lives until the user's reference and those of all handles and
+ * iterators are gone.
  */
 #include "pools/pool_core.h"
 
@@ -40,7 +41,8 @@ void pool_unref(struct pool *pool)
 	free(pool);
 }
 
-/* How often this process was forked since the program began: getpid would be a system call for each use. */
+/* How often this process was forked since the program began: getpid would be a system call for each
+ * use. */
 static unsigned generation;
 
 static void forked(void)
@@ -318,7 +320,8 @@ static bool work_done(void *what)
 	return all_resolved(what) && async_callbacks_idle(what);
 }
 
-/* Iterators whose input is not at its end get no more workers: what was read is delivered, then POOL_CLOSED. */
+/* Iterators whose input is not at its end get no more workers: what was read is delivered, then
+ * POOL_CLOSED. */
 int pool_join(struct pool *pool, int64_t timeout_ns)
 {
 	int rc = pool_usable(pool);

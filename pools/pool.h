@@ -2,7 +2,7 @@
  * pool.h - process pools for C: a few reused workers run many independent tasks.
  *
  * This header is the manual. A pool keeps P worker processes (or threads) alive and hands them
- **tasks*: registered C functions. Eight calls give out work, after Python's multiprocessing.Pool:
+ * *tasks*: registered C functions. Eight calls give out work, after Python's multiprocessing.Pool:
  *
  *	pool_apply          one call, wait for it           pool_apply_async    one call, a handle
  *	pool_map            one array in, one array out     pool_map_async      the same, a handle
@@ -47,7 +47,8 @@
  *
  * Errors. Functions return 0 (or what they say) on success and a negative number on failure:
  * -errno, or one of enum pool_status; pool_strerror() names both. Output arguments are written on
- * success only, unless said otherwise. -EINVAL: an argument is not acceptable, nothing was executed.
+ * success only, unless said otherwise. -EINVAL: an argument is not acceptable, nothing was
+ * executed.
  *
  * Time. Everything is in nanoseconds (`_ns`) on CLOCK_MONOTONIC. A timeout of 0 does not wait;
  * POOL_FOREVER waits without end. Structure fields left 0 mean "not set": the default named beside
@@ -56,8 +57,8 @@
  *
  * Sizes. In bytes, 64 bits. Memory for arguments and results is the caller's unless said otherwise.
  *
- * Threads. Every function may be called from any thread and several pools may live side by side, but
- * a pool, a handle and an iterator belong to the process that made them: elsewhere (after fork)
+ * Threads. Every function may be called from any thread and several pools may live side by side,
+ * but a pool, a handle and an iterator belong to the process that made them: elsewhere (after fork)
  * every call answers -EPERM.
  *
  * Manners. The library never prints, never exits, never installs a signal handler, never changes
@@ -68,9 +69,9 @@
  *
  * A forked worker sees the memory of the process as it was when the worker started; later changes
  * of globals are not seen, and a replacement worker sees a later state. A vfork row executes the
- * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is ignored
- * and every other signal has its default action. A task must not call exit() (use a return code); if
- * it does, or crashes, that item alone is POOL_WORKER_LOST.
+ * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is
+ * ignored and every other signal has its default action. A task must not call exit() (use a return
+ * code); if it does, or crashes, that item alone is POOL_WORKER_LOST.
  */
 #ifndef POOLS_POOL_H
 #define POOLS_POOL_H
@@ -136,8 +137,8 @@ struct pool_task {
 void pool_register(struct pool_task *task);
 
 /* POOL_TASK(fn) makes `static int fn(struct pool_call *)` a task; write it once, after the
- * function, in the same file. POOL(fn) is the task, in the same file; to use it in another, hand out
- * the pointer. */
+ * function, in the same file. POOL(fn) is the task, in the same file; to use it in another, hand
+ * out the pointer. */
 #define POOL(fn) (&pool_task_##fn)
 #define POOL_TASK(fn)                                                                              \
 	static void pool_span_##fn(struct pool_call *call, uint64_t count)                         \
@@ -245,8 +246,8 @@ int pool_terminate(struct pool *pool);
 int pool_join(struct pool *pool, int64_t timeout_ns);
 
 /* Terminates and joins if that was not done, and gives back everything. NULL is fine. Handles and
- * iterators may outlive the pool: they stay valid until their own release. No other call on the pool,
- * its handles or its iterators may be under way. */
+ * iterators may outlive the pool: they stay valid until their own release. No other call on the
+ * pool, its handles or its iterators may be under way. */
 void pool_destroy(struct pool *pool);
 
 int pool_workers(const struct pool *pool); /* how many workers the pool has (thread and serial rows

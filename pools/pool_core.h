@@ -1,16 +1,19 @@
 /*
- * pool_core.h - the parent's side, shared by pool.c, crew.c, crew_stop.c, pump.c, job.c, map.c, async.c, imap.c.
+ * pool_core.h - the parent's side, shared by pool.c, crew.c, crew_stop.c, pump.c, job.c, map.c,
+ * async.c, imap.c.
  *
- * DESIGN. One lock a pool guards everything below but what is said otherwise. Nobody holds it while waiting.
+ * DESIGN. One lock a pool guards everything below but what is said otherwise. Nobody holds it while
+ * waiting.
  *
- * Who does the work of the parent (taking in results, handing out more, noticing deaths)? Whoever waits: the first thread
- * that waits for something *leads* (pump.c), the others sleep on `changed` until their thing is done or the lead is
- * free. So a blocking call costs no hand-over between threads. When work is outstanding that needs the parent and
- * nobody waits, the *keeper* leads. The keeper (crew.c) is also the only thread that starts workers: PR_SET_PDEATHSIG
- * fires when the starting thread ends, not the process, and user threads come and go.
+ * Who does the work of the parent (taking in results, handing out more, noticing deaths)? Whoever
+ * waits: the first thread that waits for something *leads* (pump.c), the others sleep on `changed`
+ * until their thing is done or the lead is free. So a blocking call costs no hand-over between
+ * threads. When work is outstanding that needs the parent and nobody waits, the *keeper* leads. The
+ * keeper (crew.c) is also the only thread that starts workers: PR_SET_PDEATHSIG fires when the
+ * starting thread ends, not the process, and user threads come and go.
  *
- * A job is alive from job_new to job_free; it is on `queue` until the transport takes it, then on `jobs` until all of
- * its items are resolved.
+ * A job is alive from job_new to job_free; it is on `queue` until the transport takes it, then on
+ * `jobs` until all of its items are resolved.
  */
 #ifndef POOLS_POOL_CORE_H
 #define POOLS_POOL_CORE_H
@@ -123,7 +126,8 @@ static inline uint32_t phase_of(const struct pool *pool, int worker)
 
 /* ---- pump.c: waiting ---- */
 typedef bool pump_done(void *what);
-/* Under the lock: until done(what), leading when nobody else does. 0 or -ETIMEDOUT (deadline 0: only look). */
+/* Under the lock: until done(what), leading when nobody else does. 0 or -ETIMEDOUT (deadline 0:
+ * only look). */
 int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_ns);
 bool pump_progress(struct pool *pool); /* under the lock, never blocks; true: something changed */
 void pump_kick(struct pool *pool);     /* wakes the leader */

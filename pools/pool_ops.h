@@ -1,25 +1,29 @@
 /*
  * pool_ops.h - the backend author's header: what a start method and a transport must do.
  *
- * DESIGN. A backend is a row of backends.def: a start method (how a worker comes up) and a transport (how work and
- * results travel). Neither knows the other, the variants (map.c, imap.c) know neither. The only thing that moves is a
- * *span*: a run of consecutive items of one job that a worker claims, runs and commits. The worker is one loop
- * (worker.c): attach; while (claim) { run; commit; } detach.
+ * DESIGN. A backend is a row of backends.def: a start method (how a worker comes up) and a
+ * transport (how work and results travel). Neither knows the other, the variants (map.c, imap.c)
+ * know neither. The only thing that moves is a *span*: a run of consecutive items of one job that a
+ * worker claims, runs and commits. The worker is one loop (worker.c): attach; while (claim) { run;
+ * commit; } detach.
  *
- * To add a transport: one file transport_<name>.c with a `const struct pool_transport_ops pool_transport_<name>`, and
- * one line in backends.def. The contract suite runs over the new row by itself.
+ * To add a transport: one file transport_<name>.c with a `const struct pool_transport_ops
+ * pool_transport_<name>`, and one line in backends.def. The contract suite runs over the new row by
+ * itself.
  *
  * RULES every backend keeps, each learnt from a pool that hung:
  *  1. What a worker has finished is published by `commit` with release stores after the results.
  *  2. A worker that is late can never claim from a job that took the place of the one it looked at.
- *  3. Going to sleep: say so, full fence, look again, wait. Waking: publish, full fence, look who sleeps.
+ *  3. Going to sleep: say so, full fence, look again, wait. Waking: publish, full fence, look who
+ *      sleeps.
  *  4. The parent never blocks on one worker: its ends of channels do not block.
- *  5. A forked worker closes its siblings' ends (`forked`); every descriptor is close-on-exec from birth.
+ *  5. A forked worker closes its siblings' ends (`forked`); every descriptor is close-on-exec from
+ *      birth.
  *  6. No lock is shared between processes; a killed worker cannot hold one.
- *  7. What a worker claimed, and how many items of it began, stands where the parent can read it after its death:
- *     finished items count, begun ones are lost, the rest goes back to the queue.
- *  8. The host's signal dispositions stay as they are. A pipe's read end stays open in the parent too, so that
- *     writing to a dead worker's pipe cannot raise SIGPIPE.
+ *  7. What a worker claimed, and how many items of it began, stands where the parent can read it
+ *      after its death: finished items count, begun ones are lost, the rest goes back to the queue.
+ *  8. The host's signal dispositions stay as they are. A pipe's read end stays open in the parent
+ *      too, so that writing to a dead worker's pipe cannot raise SIGPIPE.
  *  9. Only anonymous resources: nothing with a name, nothing to leak.
  * 10. Tasks travel as ids (a hash of their registered name): pointers do not survive exec.
  */
@@ -30,10 +34,11 @@
 
 /* ---- what both sides know ---- */
 
-/* A worker's line of the board, shared memory that every row has. Written by the worker, read by the parent at any time
- * (atomics) and after the worker's death (plain). */
+/* A worker's line of the board, shared memory that every row has. Written by the worker, read by
+ * the parent at any time (atomics) and after the worker's death (plain). */
 struct pool_ledger {
-	/* claim << 32 | items of it begun. Store: pool_run_span, release. Load: the parent, acquire. */
+	/* claim << 32 | items of it begun. Store: pool_run_span, release. Load: the parent,
+	 * acquire. */
 	_Alignas(64) uint64_t progress;
 	uint64_t
 		begun_ns; /* when the running item began; 0: not watched. Relaxed; checked against progress */
@@ -80,9 +85,9 @@ struct pool_ticket {
 	uint64_t transport;		 /* index of the row in the table */
 };
 
-/* A run of consecutive items. The transport fills it in in claim(), the worker runs it. It is one zeroed object for the
- * worker's whole life: what a transport knows to be the same as last time it need not write again. The worker writes
- * call.worker, progress, claim and watched. */
+/* A run of consecutive items. The transport fills it in in claim(), the worker runs it. It is one
+ * zeroed object for the worker's whole life: what a transport knows to be the same as last time it
+ * need not write again. The worker writes call.worker, progress, claim and watched. */
 struct pool_span {
 	struct pool_call call; /* arguments, result place, index, columns, variable, base */
 	uint64_t task;	       /* id */
@@ -109,11 +114,13 @@ struct pool_tile {
 	uint32_t left;	/* not yet returned to the user */
 };
 
-/* One call's work. Made by job.c, read by transports; under the pool's lock from publish to the end.
+/* One call's work. Made by job.c, read by transports; under the pool's lock from publish to the
+ * end.
  *
- * A batch is `count` items with columns and results of as many elements, known from the start. A stream is a ring of
- * `count` cells, a multiple of `chunk`; the input is read into free tiles, which `extend` publishes one at a time. Between
- * transport and core a stream's items are named by their *cell*, a batch's by their index. */
+ * A batch is `count` items with columns and results of as many elements, known from the start. A
+ * stream is a ring of `count` cells, a multiple of `chunk`; the input is read into free tiles,
+ * which `extend` publishes one at a time. Between transport and core a stream's items are named by
+ * their *cell*, a batch's by their index. */
 struct pool_job {
 	struct pool *pool;
 	const struct pool_task *task;
@@ -147,8 +154,8 @@ struct pool_job {
 
 	void *transport_data; /* the transport's own */
 	struct pool_job *next;
-	/* A batch, or a cancelled stream, is resolved; under the lock, once; may be NULL. It may retire the job: nothing of
-	 * it may be touched after the call that resolved the last item. */
+	/* A batch, or a cancelled stream, is resolved; under the lock, once; may be NULL. It may
+	 * retire the job: nothing of it may be touched after the call that resolved the last item. */
 	void (*resolved_hook)(struct pool_job *job);
 	void *owner;
 };
@@ -161,8 +168,8 @@ void pool_job_resolve(struct pool_job *job, uint64_t begin,
                                                               batch: `begin` may be 0 when only the number is known */
 void pool_job_drop(struct pool_job *job, uint64_t begin,
 		   uint64_t count); /* were not started and never will be */
-/* Items begin..begin+count-1 were running when worker `w` died. True: run them again (put them back into the
- * queue); false: they are resolved as lost. Ask for each item on its own. */
+/* Items begin..begin+count-1 were running when worker `w` died. True: run them again (put them back
+ * into the queue); false: they are resolved as lost. Ask for each item on its own. */
 bool pool_job_lost(struct pool_job *job, uint64_t index, int worker);
 
 struct pool_transport; /* the parent's side */
@@ -198,9 +205,10 @@ struct pool_transport_ops {
 	bool (*inside)(struct pool_transport *t, const void *memory,
 		       uint64_t bytes); /* reachable in place? */
 
-	/* Work. prepare (stage what must be copied) and collect (copy back, give back) run without the lock, in the
-	 * caller's thread. publish: 0, or -EAGAIN: no room now, try again after the next reap. extend: the tile is
-	 * filled. cancel: drop what was not started (pool_job_drop), now or in a later reap. */
+	/* Work. prepare (stage what must be copied) and collect (copy back, give back) run without
+	 * the lock, in the caller's thread. publish: 0, or -EAGAIN: no room now, try again after
+	 * the next reap. extend: the tile is filled. cancel: drop what was not started
+	 * (pool_job_drop), now or in a later reap. */
 	int (*prepare)(struct pool_transport *t, struct pool_job *job);
 	int (*publish)(struct pool_transport *t, struct pool_job *job);
 	int (*extend)(struct pool_transport *t, struct pool_job *job,
@@ -212,20 +220,22 @@ struct pool_transport_ops {
 		       struct pool_job *job); /* no item is in flight any more */
 	void (*collect)(struct pool_transport *t, struct pool_job *job);
 
-	/* Progress, under the lock, never blocking. reap takes in what is finished and hands out more; true: something
-	 * changed. doze(true): about to sleep; how many ns at most: 0 if that would miss something, INT64_MAX: any;
-	 * doze(false): awake again. */
+	/* Progress, under the lock, never blocking. reap takes in what is finished and hands out
+	 * more; true: something changed. doze(true): about to sleep; how many ns at most: 0 if that
+	 * would miss something, INT64_MAX: any; doze(false): awake again. */
 	bool (*reap)(struct pool_transport *t);
 	int64_t (*doze)(struct pool_transport *t, bool asleep);
 	/* Descriptor events of a worker's channel (EPOLLIN...), where `ticket` registered one. */
 	void (*event)(struct pool_transport *t, int worker, unsigned events);
 	/* A worker is dead and reaped: take in what it finished, account for what it claimed. */
 	void (*lost)(struct pool_transport *t, int worker);
-	/* Does the worker run, or hold claimed, an item of this job? It is stopped while this is asked. */
+	/* Does the worker run, or hold claimed, an item of this job? It is stopped while this is
+	 * asked. */
 	bool (*holds)(struct pool_transport *t, int worker, const struct pool_job *job);
 
-	/* The worker's side. claim: 0, POOL_END or -errno; blocks. result_alloc: room for a variable result.
-	 * fault: an item of the span failed, told before the next item begins. commit: the whole span is done. */
+	/* The worker's side. claim: 0, POOL_END or -errno; blocks. result_alloc: room for a
+	 * variable result. fault: an item of the span failed, told before the next item begins.
+	 * commit: the whole span is done. */
 	int (*attach)(struct pool_port **out, const struct pool_ticket *ticket,
 		      struct pool_board *board);
 	int (*claim)(struct pool_port *p, struct pool_span *span);
@@ -252,10 +262,12 @@ struct pool_launch {
 struct pool_start_ops {
 	const char *name;
 	unsigned can;
-	/* Brings up a worker that runs pool_worker_main(); 0 or -errno. Called by the pool's keeper thread only. */
+	/* Brings up a worker that runs pool_worker_main(); 0 or -errno. Called by the pool's keeper
+	 * thread only. */
 	int (*start)(const struct pool_launch *launch, struct pool_body *body);
-	/* Has it ended? *status as of wait(2), -1: unknown. Never blocks (threads: joins one that said it is done). The
-	 * pidfd stays open: the caller closes it after it has stopped watching it. */
+	/* Has it ended? *status as of wait(2), -1: unknown. Never blocks (threads: joins one that
+	 * said it is done). The pidfd stays open: the caller closes it after it has stopped
+	 * watching it. */
 	bool (*ended)(struct pool_body *body, int *status);
 	/* Sends a signal; -ENOTSUP where there is none. */
 	int (*signal)(struct pool_body *body, int signal);
@@ -273,8 +285,8 @@ const struct pool_backend *pool_backend_at(unsigned i);
 
 /* The worker: runs until there is no more work. The process's exit code. */
 int pool_worker_main(const struct pool_launch *launch);
-/* The same in steps, for a transport without workers: open, begin (the initializer; false: it failed), then step while it
- * answers 0 (POOL_END: nothing to do). */
+/* The same in steps, for a transport without workers: open, begin (the initializer; false: it
+ * failed), then step while it answers 0 (POOL_END: nothing to do). */
 int pool_worker_open(struct pool_worker_state **out, const struct pool_launch *launch);
 bool pool_worker_begin(struct pool_worker_state *worker);
 int pool_worker_step(struct pool_worker_state *worker);

@@ -1,10 +1,11 @@
 /*
  * pump.c - waiting: whoever waits does the parent's work, one thread at a time.
  *
- * DESIGN. The leader takes in what is finished, hands out more, and sleeps in epoll on everything that can happen: the
- * wake-up eventfd that workers and other threads write, the workers' channels, and their pidfds, so a death is
- * an event like any other. Others sleep on `changed`. A leader that has what it wanted leaves; if anybody is
- * waiting, or work is left that needs the parent, the lead goes on to them.
+ * DESIGN. The leader takes in what is finished, hands out more, and sleeps in epoll on everything
+ * that can happen: the wake-up eventfd that workers and other threads write, the workers' channels,
+ * and their pidfds, so a death is an event like any other. Others sleep on `changed`. A leader that
+ * has what it wanted leaves; if anybody is waiting, or work is left that needs the parent, the lead
+ * goes on to them.
  */
 #include "pools/pool_core.h"
 

@@ -1,24 +1,27 @@
 /*
  * shm.h - what the two sides of the shared-memory transport share.
  *
- * DESIGN. A published job has a *slot*. A batch's items are cut into one range a worker (its *lane*); a worker takes chunks
- * from the low end of its own lane, and when that is empty steals the upper half of the fullest other one. A stream's
- * tiles are handed out from one ring of descriptors. Claims, results and completion are all plain memory; the only
- * system calls are a futex when a worker has nothing to do and an eventfd when the parent sleeps.
+ * DESIGN. A published job has a *slot*. A batch's items are cut into one range a worker (its
+ * *lane*); a worker takes chunks from the low end of its own lane, and when that is empty steals
+ * the upper half of the fullest other one. A stream's tiles are handed out from one ring of
+ * descriptors. Claims, results and completion are all plain memory; the only system calls are a
+ * futex when a worker has nothing to do and an eventfd when the parent sleeps.
  *
- * Who may die when. Every claim is announced on the worker's *desk* before the compare-and-swap that makes it, such that
- * the desk and the word together tell, after a death at any instruction, whether it happened:
- *   take:  only the owner moves `lo` of its lane, so it happened iff lo is the announced end.
- *   steal: the swap leaves the thief's number in the victim's word, which keeps other thieves out until the thief has
- *          installed what it took and cleared it. Before a steal the thief's own (empty) lane is set to LANE_EMPTY, so
- *          "installed" is: its lo is the announced one.
- *   tile:  the descriptor itself names the claimer.
- * A claim is over when `done` of the lane (or the descriptor's DONE) says so; the desk remembers what done was before.
+ * Who may die when. Every claim is announced on the worker's *desk* before the compare-and-swap
+ * that makes it, such that the desk and the word together tell, after a death at any instruction,
+ * whether it happened:
+ *   take: only the owner moves `lo` of its lane, so it happened iff lo is the announced end.
+ *   steal: the swap leaves the thief's number in the victim's word, which keeps other thieves out
+ *     until the thief has installed what it took and cleared it. Before a steal the thief's own
+ *     (empty) lane is set to LANE_EMPTY, so "installed" is: its lo is the announced one.
+ *   tile: the descriptor itself names the claimer. A claim is over when `done` of the lane (or the
+ *     descriptor's DONE) says so; the desk remembers what done was before.
  *
- * A slot is reused only when no worker is in it: a worker says which slot it is in (full fence), then looks again
- * whether the slot is live; the parent takes the live bit away (full fence), then looks who is in. This is a hazard
- * pointer (Michael, "Hazard pointers", 2004) and stands in for a generation in the lane's word, which has no bits to spare.
- * A worker that is stopped inside a slot keeps that one slot from reuse, nothing else.
+ * A slot is reused only when no worker is in it: a worker says which slot it is in (full fence),
+ * then looks again whether the slot is live; the parent takes the live bit away (full fence), then
+ * looks who is in. This is a hazard pointer (Michael, "Hazard pointers", 2004) and stands in for a
+ * generation in the lane's word, which has no bits to spare. A worker that is stopped inside a slot
+ * keeps that one slot from reuse, nothing else.
  */
 #ifndef POOLS_SHM_H
 #define POOLS_SHM_H
@@ -28,7 +31,8 @@
 
 enum { SHM_SLOTS = 64 };
 
-/* A lane's word: lo | hi << 28 | thief << 56; positions are items / slot.unit; thief: worker + 1 or 0. */
+/* A lane's word: lo | hi << 28 | thief << 56; positions are items / slot.unit; thief: worker + 1 or
+ * 0. */
 #define LANE_BITS 28
 #define LANE_MASK ((UINT64_C(1) << LANE_BITS) - 1)
 #define LANE_MOST (LANE_MASK - 1) /* positions a batch can have */
@@ -59,8 +63,8 @@ struct shm_lane {
 
 enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
 
-/* What a worker is about to do or doing. Written by the worker, read by the parent when the worker is dead or stopped
- * (kind, active: at any time); asleep is also cleared by the parent. */
+/* What a worker is about to do or doing. Written by the worker, read by the parent when the worker
+ * is dead or stopped (kind, active: at any time); asleep is also cleared by the parent. */
 struct shm_desk {
 	_Alignas(64) uint32_t active; /* slot + 1; sequentially consistent, see above */
 	uint32_t asleep;	      /* futex: 1 while the worker sleeps */

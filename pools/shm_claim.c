@@ -1,9 +1,11 @@
 /*
- * shm_claim.c - how a worker claims in a slot: from its lane, from others', from a stream's ring. See shm.h.
+ * shm_claim.c - how a worker claims in a slot: from its lane, from others', from a stream's ring.
+ * See shm.h.
  *
- * auto chunk. A claim starts at one item and doubles while claims take less than half of CLAIM_NS, so that the cost
- * of claiming vanishes, and halves when they take more than twice that. It never takes more than half of what is left in
- * the lane, so that near the end there is something to steal (guided self-scheduling: Polychronopoulos and Kuck 1987).
+ * auto chunk. A claim starts at one item and doubles while claims take less than half of CLAIM_NS,
+ * so that the cost of claiming vanishes, and halves when they take more than twice that. It never
+ * takes more than half of what is left in the lane, so that near the end there is something to
+ * steal (guided self-scheduling: Polychronopoulos and Kuck 1987).
  */
 #include "pools/shm_port.h"
 
@@ -156,8 +158,8 @@ static uint64_t tile_ready(uint64_t position)
 	return position << 16 | TILE_READY;
 }
 
-/* Whoever sees a position that is taken moves `next` past it, so a claimer that dies in between stops nobody
- * (the helping of Michael and Scott's queue, 1996). */
+/* Whoever sees a position that is taken moves `next` past it, so a claimer that dies in between
+ * stops nobody (the helping of Michael and Scott's queue, 1996). */
 bool shm_claim_tile(struct pool_port *p, struct pool_span *span)
 {
 	struct shm_slot *s = p->at;

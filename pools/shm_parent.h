@@ -1,4 +1,5 @@
-/* shm_parent.h - the parent's own state of the shared-memory transport: transport_shm.c, shm_stage.c, shm_reap.c. */
+/* shm_parent.h - the parent's own state of the shared-memory transport: transport_shm.c,
+ * shm_stage.c, shm_reap.c. */
 #ifndef POOLS_SHM_PARENT_H
 #define POOLS_SHM_PARENT_H
 

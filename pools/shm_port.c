@@ -1,14 +1,16 @@
 /*
- * shm_port.c - the worker's side of the shared-memory transport: claim, commit, sleep. See shm.h for the protocol.
+ * shm_port.c - the worker's side of the shared-memory transport: claim, commit, sleep. See shm.h
+ * for the protocol.
  *
  * This is the fast path; orders of stores matter and are explained where they do.
  *
- * Waking the parent costs more than many small items, so a stream's results wake it late: when a claim took longer than
- * SLOW_NS, when an eighth of the ring is done since, or when there is nothing left to claim. For the case that a long
- * item comes right after short ones the parent does not sleep longer than STREAM_NS while a stream is open (shm_doze).
+ * Waking the parent costs more than many small items, so a stream's results wake it late: when a
+ * claim took longer than SLOW_NS, when an eighth of the ring is done since, or when there is
+ * nothing left to claim. For the case that a long item comes right after short ones the parent does
+ * not sleep longer than STREAM_NS while a stream is open (shm_doze).
  *
- * With several live jobs a worker goes from one to the next after each claim, so a short one is not stuck behind
- * a long one.
+ * With several live jobs a worker goes from one to the next after each claim, so a short one is not
+ * stuck behind a long one.
  */
 #include "pools/shm_port.h"
 
@@ -57,7 +59,8 @@ void shm_detach(struct pool_port *p)
 
 /* ---- waking the parent ---- */
 
-/* The fence pairs with the one in the parent's doze: either it sees what we did, or we see that it sleeps. */
+/* The fence pairs with the one in the parent's doze: either it sees what we did, or we see that it
+ * sleeps. */
 static void notify(struct pool_port *p)
 {
 	uint32_t *asleep = &p->view->area->parent_asleep;
@@ -93,7 +96,8 @@ static void prepare_call(struct pool_port *p)
 	}
 }
 
-/* Both accesses sequentially consistent, against the parent's "take live away, then look who is in". */
+/* Both accesses sequentially consistent, against the parent's "take live away, then look who is
+ * in". */
 static bool enter(struct pool_port *p, int slot)
 {
 	__atomic_store_n(&p->desk->active, (uint32_t)slot + 1, __ATOMIC_SEQ_CST);
@@ -110,8 +114,8 @@ static bool enter(struct pool_port *p, int slot)
 	return true;
 }
 
-/* Did the whole batch get done while we looked? Our own done is out before the fence in notify; of two workers that finish
- * together at least one sees both. */
+/* Did the whole batch get done while we looked? Our own done is out before the fence in notify; of
+ * two workers that finish together at least one sees both. */
 static bool batch_complete(const struct pool_port *p)
 {
 	uint64_t done = 0;
@@ -264,8 +268,9 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 	return room;
 }
 
-/* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. Without memory for the text
- * the text is left out; without any the parent must still learn of the failure: wait for memory. */
+/* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. Without
+ * memory for the text the text is left out; without any the parent must still learn of the failure:
+ * wait for memory. */
 static struct shm_fault *new_fault(struct arena *arena, const struct pool_fault *fault)
 {
 	uint64_t size = fault->message_size;

@@ -21,7 +21,8 @@ struct pool_port {
 	struct shm_slot *at;
 };
 
-/* In the slot the port is in: claims into span (call.index, count, cookie); false: nothing to be had. */
+/* In the slot the port is in: claims into span (call.index, count, cookie); false: nothing to be
+ * had. */
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
 bool shm_claim_tile(struct pool_port *p, struct pool_span *span);
 uint64_t shm_tile_state(uint64_t position, uint32_t worker, enum tile_phase phase);

@@ -1,8 +1,9 @@
 /*
  * shm_reap.c - what has been done, and what a dead worker left behind.
  *
- * DESIGN. Order in a batch: read the lanes' `done` (acquire), then take the failures pushed before them, then resolve. A job
- * may be gone after the call that resolves its last item, so everything that is to be told of a job is gathered first.
+ * DESIGN. Order in a batch: read the lanes' `done` (acquire), then take the failures pushed before
+ * them, then resolve. A job may be gone after the call that resolves its last item, so everything
+ * that is to be told of a job is gathered first.
  */
 #include "pools/shm_parent.h"
 
@@ -45,8 +46,8 @@ static uint64_t item_at(const struct shm_slot *s, uint64_t position)
 	return item < s->count ? item : s->count;
 }
 
-/* Empties a lane that nobody may take from any more; what was in it. `lo` stays: a claim below it may still run, and
- * recover_take must see that it happened. */
+/* Empties a lane that nobody may take from any more; what was in it. `lo` stays: a claim below it
+ * may still run, and recover_take must see that it happened. */
 static uint64_t drain_lane(struct shm_lane *lane)
 {
 	uint64_t word = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
@@ -122,7 +123,8 @@ static bool stream_over(const struct pool_job *job, uint64_t count)
 	return job->cancelled && job->resolved + count == job->ready;
 }
 
-/* One descriptor: true if its items are final now. A cancelled stream takes back what nobody has claimed. */
+/* One descriptor: true if its items are final now. A cancelled stream takes back what nobody has
+ * claimed. */
 static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm_tile *tile,
 		      bool *over)
 {
@@ -187,7 +189,8 @@ static void clear_thief(struct shm_lane *lane)
 	__atomic_and_fetch(&lane->word, LANE_EMPTY, __ATOMIC_ACQ_REL);
 }
 
-/* The swap happened iff the victim's word names the dead thief; installed iff its own lane begins at `lo`. */
+/* The swap happened iff the victim's word names the dead thief; installed iff its own lane begins
+ * at `lo`. */
 static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worker)
 {
 	const struct shm_desk *desk = &t->view.desk[worker];
@@ -228,8 +231,8 @@ static void give_back(struct shm_lane *lane, uint64_t lo)
 		;
 }
 
-/* Items before the last begun one are done, that one is lost, the others were never begun. With unit > 1 a position may
- * be begun in part: then its items that were not begun are lost with it. */
+/* Items before the last begun one are done, that one is lost, the others were never begun. With
+ * unit > 1 a position may be begun in part: then its items that were not begun are lost with it. */
 static void recover_take(struct pool_transport *t, struct pool_job *job, int worker)
 {
 	struct shm_job *work = job->transport_data;

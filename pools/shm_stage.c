@@ -1,8 +1,9 @@
 /*
  * shm_stage.c - arguments into the arena, results out of it.
  *
- * DESIGN. What lies in the arena already stays where it is. Everything else is copied, without the lock, before a job is
- * published and after it has resolved. A stream's elements of variable size are staged a cell at a time.
+ * DESIGN. What lies in the arena already stays where it is. Everything else is copied, without the
+ * lock, before a job is published and after it has resolved. A stream's elements of variable size
+ * are staged a cell at a time.
  */
 #include "pools/shm_parent.h"
 

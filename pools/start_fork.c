@@ -1,5 +1,6 @@
 /*
- * start_fork.c - a worker is a fork of the host program: it sees the memory as it was, and costs page tables.
+ * start_fork.c - a worker is a fork of the host program: it sees the memory as it was, and costs
+ * page tables.
  *
  * The child leaves by _exit: no exit handler, no flushing of the host's streams.
  */

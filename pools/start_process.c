@@ -1,9 +1,10 @@
 /*
  * start_process.c - watching and signalling a worker process through its pidfd.
  *
- * DESIGN. A pidfd names the process, not the number: a signal cannot hit a stranger that got the number later, and the
- * end of the process is an event that epoll delivers. A host program that reaps all children in its own
- * SIGCHLD handler takes the exit status away from us; the worker is gone all the same, with status unknown (-1).
+ * DESIGN. A pidfd names the process, not the number: a signal cannot hit a stranger that got the
+ * number later, and the end of the process is an event that epoll delivers. A host program that
+ * reaps all children in its own SIGCHLD handler takes the exit status away from us; the worker is
+ * gone all the same, with status unknown (-1).
  */
 #include "pools/start_process.h"
 

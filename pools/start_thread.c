@@ -1,7 +1,8 @@
 /*
  * start_thread.c - a worker is a thread: the yardstick for what isolation costs.
  *
- * A thread cannot be killed and does not survive a crash; rows with it say so in their capabilities.
+ * A thread cannot be killed and does not survive a crash; rows with it say so in their
+ * capabilities.
  */
 #include "pools/pool_ops.h"
 

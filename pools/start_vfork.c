@@ -1,10 +1,12 @@
 /*
- * start_vfork.c - a worker is the program executed anew: nothing of the parent is copied, whatever its size.
+ * start_vfork.c - a worker is the program executed anew: nothing of the parent is copied, whatever
+ * its size.
  *
- * DESIGN. vfork lends the parent's memory to the child until exec, so between the two the child does only this:
- * fcntl to let its own descriptors through the exec, execve, and on failure one store of errno and _exit. Everything
- * it needs (the ticket as text, argv) is made before. The child has its own descriptor table, so the parent's stay
- * close-on-exec. The keeper thread is the one suspended; signals are blocked in it, so no handler runs on lent memory.
+ * DESIGN. vfork lends the parent's memory to the child until exec, so between the two the child
+ * does only this: fcntl to let its own descriptors through the exec, execve, and on failure one
+ * store of errno and _exit. Everything it needs (the ticket as text, argv) is made before. The
+ * child has its own descriptor table, so the parent's stay close-on-exec. The keeper thread is the
+ * one suspended; signals are blocked in it, so no handler runs on lent memory.
  */
 #include "pools/start_process.h"
 

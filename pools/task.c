@@ -1,9 +1,10 @@
 /*
  * task.c - the registry of tasks, and the way into a program that was executed as a worker.
  *
- * DESIGN. A task's id is the FNV-1a hash (Fowler, Noll, Vo 1991) of its file and name: the same in every process of the
- * same program wherever it is loaded. Registration runs before main, single-threaded, and only links the task into a
- * list; two tasks of one id leave both unusable (id 0), which submission reports as POOL_UNKNOWN_TASK.
+ * DESIGN. A task's id is the FNV-1a hash (Fowler, Noll, Vo 1991) of its file and name: the same in
+ * every process of the same program wherever it is loaded. Registration runs before main,
+ * single-threaded, and only links the task into a list; two tasks of one id leave both unusable (id
+ * 0), which submission reports as POOL_UNKNOWN_TASK.
  */
 #include "pools/pool_ops.h"
 
@@ -91,8 +92,9 @@ static int run_as_worker(const char *argument)
 	return pool_worker_main(&launch);
 }
 
-/* The path is read here and not at each start: under valgrind readlink tells the program, exec of /proc/self/exe would
- * run valgrind itself. A program that was replaced on disk meanwhile is still reached through /proc/self/exe. */
+/* The path is read here and not at each start: under valgrind readlink tells the program, exec of
+ * /proc/self/exe would run valgrind itself. A program that was replaced on disk meanwhile is still
+ * reached through /proc/self/exe. */
 void pool_main(int *argc, char ***argv)
 {
 	if (*argc == 2 && strncmp((*argv)[1], WORKER_ARGUMENT, strlen(WORKER_ARGUMENT)) == 0)

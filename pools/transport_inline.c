@@ -1,8 +1,10 @@
 /*
- * transport_inline.c - no workers: reap runs one span in the caller. The baseline, and the pool to debug tasks in.
+ * transport_inline.c - no workers: reap runs one span in the caller. The baseline, and the pool to
+ * debug tasks in.
  *
- * DESIGN. The worker's side takes the pool's lock for each step and lets go of it while the task runs, so tasks and other
- * threads may use the pool meanwhile; `running` keeps it to one task at a time, as a worker would.
+ * DESIGN. The worker's side takes the pool's lock for each step and lets go of it while the task
+ * runs, so tasks and other threads may use the pool meanwhile; `running` keeps it to one task at a
+ * time, as a worker would.
  */
 #include "pools/pool_core.h"
 

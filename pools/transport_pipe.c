@@ -1,10 +1,12 @@
 /*
- * transport_pipe.c - the parent's side of the pipe transport: two pipes a worker, neither of which ever blocks the parent.
+ * transport_pipe.c - the parent's side of the pipe transport: two pipes a worker, neither of which
+ * ever blocks the parent.
  *
- * DESIGN. Sending: arguments go from where they are by writev; what the pipe does not take waits as a list of pieces, and
- * the worker gets no other frame until that is gone. Receiving: a buffer for headers and small results, and for
- * large ones a read straight into their place. A reply must be for the front flight and continue it, anything else is a
- * garbled stream: the worker is killed and its items are lost, with no other harm.
+ * DESIGN. Sending: arguments go from where they are by writev; what the pipe does not take waits as
+ * a list of pieces, and the worker gets no other frame until that is gone. Receiving: a buffer for
+ * headers and small results, and for large ones a read straight into their place. A reply must be
+ * for the front flight and continue it, anything else is a garbled stream: the worker is killed and
+ * its items are lost, with no other harm.
  */
 #include "pools/pipe_parent.h"
 
@@ -150,7 +152,8 @@ static bool pipe_reap(struct pool_transport *t)
 	return deal_out(t->deal) || any;
 }
 
-/* A worker with several items may finish one, keep the reply back and be long in the next: look again after PULL_NS. */
+/* A worker with several items may finish one, keep the reply back and be long in the next: look
+ * again after PULL_NS. */
 static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 {
 	if (!asleep) {

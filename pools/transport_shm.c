@@ -1,9 +1,11 @@
 /*
- * transport_shm.c - the parent's side of the shared-memory transport: publish, reap, recover. See shm.h for the protocol.
+ * transport_shm.c - the parent's side of the shared-memory transport: publish, reap, recover. See
+ * shm.h for the protocol.
  *
- * DESIGN. Arguments that do not lie in the arena are copied into it before the lock is taken, results are copied out after
- * it is let go. The parent looks at a batch through the sums of the lanes' `done`, at a stream through its ring.
- * Work that a dead worker had claimed and not begun goes back to where it came from: its own lane, or a new ring position.
+ * DESIGN. Arguments that do not lie in the arena are copied into it before the lock is taken,
+ * results are copied out after it is let go. The parent looks at a batch through the sums of the
+ * lanes' `done`, at a stream through its ring. Work that a dead worker had claimed and not begun
+ * goes back to where it came from: its own lane, or a new ring position.
  */
 #include "pools/shm_parent.h"
 
@@ -180,7 +182,8 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	s->closed = 0;
 }
 
-/* Who is served first: those who sleep, since they are free. Each flag is read once: it may change at any time. */
+/* Who is served first: those who sleep, since they are free. Each flag is read once: it may change
+ * at any time. */
 static void rank_workers(struct pool_transport *t)
 {
 	unsigned front = 0, back = t->workers;

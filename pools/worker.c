@@ -1,9 +1,10 @@
 /*
  * worker.c - the worker: one loop for every backend, and what a task may call.
  *
- * DESIGN. attach; initialise; while (claim) { run; commit; } finalise; detach. A failing item is told to the transport at
- * once and not at commit: if the worker dies later in the same span, the items before the last begun one count as
- * finished, and a failure kept here would make one of them look fine.
+ * DESIGN. attach; initialise; while (claim) { run; commit; } finalise; detach. A failing item is
+ * told to the transport at once and not at commit: if the worker dies later in the same span, the
+ * items before the last begun one count as finished, and a failure kept here would make one of them
+ * look fine.
  */
 #include "pools/pool_ops.h"
 
@@ -297,7 +298,8 @@ static void pin(unsigned worker)
 	}
 }
 
-/* Signals came in blocked from the keeper: nothing of the host's can run before the dispositions are our own. */
+/* Signals came in blocked from the keeper: nothing of the host's can run before the dispositions
+ * are our own. */
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
