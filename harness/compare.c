@@ -24,7 +24,9 @@ static const char help[] = "Usage: poolbench compare A B [--csv]\n"
 			   "sessions differ, so no\n"
 			   "verdict is given.\n"
 			   "\n"
-			   "  --csv   comma separated values instead of a table\n";
+			   "  --csv   comma separated values instead of a table\n"
+			   "\n"
+			   "Exit status: 0 fine, 2 a run cannot be read, 3 no cell is in both.\n";
 
 struct row {
 	char label[256];

@@ -34,8 +34,9 @@ static void usage(FILE *file)
 		fprintf(file, "  %-9s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
 	      "`poolbench COMMAND --help` tells more; --version prints the version.\n"
-	      "Exit status: 0 fine, 1 regression or failed cell, 2 bad arguments or input,\n"
-	      "3 inconclusive, 4 machine unfit, 5 self-test failed, 130 interrupted.\n",
+	      "Exit status: 0 fine, 1 a cell failed or gave a wrong result, 2 bad arguments or "
+	      "input,\n"
+	      "3 nothing to compare, 4 the machine cannot do it now, 130 interrupted.\n",
 	      file);
 }
 

@@ -66,9 +66,9 @@ static int compare_records(const void *left, const void *right)
 
 static void split(struct groups *groups, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct group *last = groups->count ? &groups->at[groups->count - 1] : NULL;
+	struct group *last = NULL;
 
+	for (size_t i = 0; i < count; i++) {
 		if (!last || compare_cells(last->cell, &groups->order[i]->cell) != 0) {
 			last = &groups->at[groups->count++];
 			*last = (struct group){ &groups->order[i]->cell, &groups->order[i], 0 };

@@ -84,8 +84,19 @@ static void start_succeeded(struct pool *pool, int worker, const struct pool_bod
 	hand->starts++;
 	hand->stop_reason = hand->init_reason = 0;
 	hand->started_ns = pool_now_ns();
-	if (body->pidfd >= 0)
-		pump_watch_body(pool, body->pidfd, worker);
+}
+
+/* A process whose end we would not notice is of no use. */
+static int watch_body(struct pool *pool, int worker, struct pool_body *body)
+{
+	int status, rc = body->pidfd >= 0 ? pump_watch_body(pool, body->pidfd, worker) : 0;
+	if (rc == 0)
+		return 0;
+	pool->backend->start->signal(body, SIGKILL);
+	while (!pool->backend->start->ended(body, &status))
+		sched_yield();
+	close(body->pidfd);
+	return rc;
 }
 
 static void fill_ticket(const struct pool *pool, int worker, struct pool_ticket *ticket)
@@ -120,6 +131,8 @@ static void start_one(struct pool *pool, int worker)
 		pthread_mutex_unlock(&pool->lock);
 		rc = backend->start->start(&launch, &body);
 		pthread_mutex_lock(&pool->lock);
+		if (rc == 0)
+			rc = watch_body(pool, worker, &body);
 		backend->transport->started(pool->transport, worker);
 		if (rc < 0)
 			backend->transport->lost(pool->transport, worker);
@@ -239,10 +252,11 @@ void crew_close(struct pool *pool)
 
 /* ---- deaths ---- */
 
+/* Fit, or still on the way to it. */
 static bool any_fit(const struct pool *pool)
 {
 	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state == HAND_RUNNING && phase_of(pool, i) >= POOL_PHASE_READY)
+		if (pool->hand[i].state == HAND_RUNNING && phase_of(pool, i) != POOL_PHASE_UNFIT)
 			return true;
 	return false;
 }
@@ -299,6 +313,7 @@ static void replace(struct pool *pool, int worker)
 	uint32_t phase = phase_of(pool, worker);
 	if (phase == POOL_PHASE_LEAVING) {
 		hand->recycled++;
+		pool->init_failures = pool->bad_luck = 0;
 		want(pool, worker, 0);
 		return;
 	}

@@ -14,6 +14,7 @@
 #include <string.h>
 
 static const int64_t INIT_TIMEOUT_NS = INT64_C(10000000000);
+static const int64_t HUNT_NS = 10000000;      /* between two looks at who runs a cancelled job */
 static const int64_t STOP_WAIT_NS = 20000000; /* how long a SIGSTOP may take to be seen */
 
 /* ---- stopping ---- */
@@ -54,7 +55,7 @@ static bool is_stopped(pid_t pid)
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	FILE *file = fopen(path, "re");
 	if (!file)
-		return true;
+		return false;
 	size_t size = fread(text, 1, sizeof text - 1, file);
 	fclose(file);
 	text[size] = '\0';
@@ -78,11 +79,9 @@ static void kill_or_continue(struct pool *pool, struct pool_hand *hand, bool gui
 	pool->backend->start->signal(&hand->body, guilty ? SIGKILL : SIGCONT);
 }
 
-void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason)
+static void stop_holders(struct pool *pool, const struct pool_job *job, int reason)
 {
 	const struct pool_transport_ops *ops = pool->backend->transport;
-	if (!(pool->backend->info.can & POOL_CAN_KILL) || !job->published)
-		return;
 	for (int i = 0; i < pool->workers; i++) {
 		struct pool_hand *hand = &pool->hand[i];
 		if (hand->state != HAND_RUNNING || hand->stop_reason ||
@@ -92,6 +91,30 @@ void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason)
 		ops->reap(pool->transport);
 		kill_or_continue(pool, hand, ops->holds(pool->transport, i, job), reason);
 	}
+}
+
+/* A job's items may also begin later, when they were on their way to a worker: crew_timers looks again. */
+void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason)
+{
+	if (!(pool->backend->info.can & POOL_CAN_KILL) || !job->published)
+		return;
+	job->kill_reason = reason;
+	pool->hunting = true;
+	stop_holders(pool, job, reason);
+}
+
+/* A hook may take a job off the list: one job a call. */
+static bool hunt(struct pool *pool)
+{
+	if (!pool->hunting)
+		return false;
+	struct pool_job *job = pool->jobs;
+	while (job && !(job->kill_reason && job->resolved < job->count))
+		job = job->next;
+	pool->hunting = job != NULL;
+	if (job)
+		stop_holders(pool, job, job->kill_reason);
+	return job != NULL;
 }
 
 /* ---- time limits ---- */
@@ -146,6 +169,8 @@ int64_t crew_timers(struct pool *pool, int64_t now_ns)
 		}
 		next = at > now_ns && at < next ? at : next;
 	}
+	if (hunt(pool) && next > now_ns + HUNT_NS)
+		next = now_ns + HUNT_NS;
 	if (pool->limited && next > now_ns + pool->shortest_limit_ns)
 		next = now_ns + pool->shortest_limit_ns;
 	return next;

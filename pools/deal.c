@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLIGHTS = 2, FLIGHT_BYTES = 256 * 1024 };
+enum { FLIGHTS = 2, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10 };
 static const double FLIGHT_NS = 200000;
 
 struct run { /* items given back by a death */
@@ -18,7 +18,8 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 	uint64_t next;		     /* batch */
 	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
 	struct run *back;
-	double item_ns; /* measured, 0: not yet */
+	double item_ns;	 /* measured, 0: not yet */
+	unsigned barren; /* deaths in a row before anything of the flight began */
 	struct deck *after;
 };
 
@@ -31,6 +32,7 @@ struct deal {
 	struct deal_wire wire;
 	int workers;
 	bool once;
+	bool starved; /* something could not be sent for want of memory: try again */
 	struct deck *decks;
 	struct hand hand[];
 };
@@ -230,7 +232,7 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 	return (uint64_t)items / chunk * chunk;
 }
 
-/* A second flight waits behind the first: only where the first is known to be short. */
+/* A second flight waits behind the first: only where items of both are known to be short. */
 static bool may_queue(const struct deal *deal, const struct deck *deck)
 {
 	const uint64_t chunk = deck->job->chunk ? deck->job->chunk : 1;
@@ -239,17 +241,30 @@ static bool may_queue(const struct deal *deal, const struct deck *deck)
 
 /* ---- dealing ---- */
 
+/* The note to put the run back is there before it is taken, so nothing can vanish. */
 static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 {
 	struct hand *hand = &deal->hand[worker];
 	struct deal_flight flight;
+	struct run *note = malloc(sizeof *note);
+	deal->starved = note == NULL;
+	if (!note)
+		return false;
 	take(deck, &flight, flight_size(deal, deck));
 	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
-		put_back(deck, flight.at, flight.count, flight.index);
+		*note = (struct run){ flight.at, flight.count, flight.index, deck->back };
+		deck->back = note;
+		deal->starved = true;
 		return false;
 	}
+	free(note);
 	hand->flight[hand->count++] = flight;
 	return true;
+}
+
+bool deal_starved(const struct deal *deal)
+{
+	return deal->starved;
 }
 
 /* The deck goes to the end of the line: several jobs share the workers. */
@@ -263,9 +278,11 @@ static void rotate(struct deal *deal, struct deck *deck)
 
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
+	if (hand->count && !may_queue(deal, deck_of(hand->flight[0].job)))
+		return NULL;
 	for (struct deck *deck = deal->decks; deck; deck = deck->after)
 		if (!deck->job->cancelled && left_in(deck) &&
-		    (hand->count == 0 || may_queue(deal, deck)))
+		    (!hand->count || may_queue(deal, deck)))
 			return deck;
 	return NULL;
 }
@@ -310,6 +327,7 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
 	struct deck *deck = deck_of(flight.job);
 	double item_ns = (double)run_ns / (double)count;
 	deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
+	deck->barren = 0;
 	hand->flight[0].done += count;
 	if (hand->flight[0].done == flight.count)
 		pop(hand);
@@ -357,7 +375,18 @@ static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_
 			pool_job_lost(job, at + i, worker);
 }
 
-void deal_lost(struct deal *deal, int worker, uint64_t begun)
+/* Receiving an item may itself be what kills: after BARREN_MOST deaths its first one counts as begun. */
+static uint64_t blame(const struct deal_flight *front, const struct deal_end *end)
+{
+	struct deck *deck = deck_of(front->job);
+	if (end->lost || end->peaceful || ++deck->barren < BARREN_MOST)
+		return end->lost;
+	deck->barren = 0;
+	return 1;
+}
+
+/* The last item that becomes final may be the job's last: nothing is told of the job afterwards. */
+void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
 {
 	struct hand *hand = &deal->hand[worker];
 	struct deal_flight flights[FLIGHTS];
@@ -369,16 +398,14 @@ void deal_lost(struct deal *deal, int worker, uint64_t begun)
 			  worker);
 	if (count == 0)
 		return;
-	struct deal_flight *front = &flights[0];
-	uint64_t fine = begun ? begun - 1 : 0;
-	uint64_t at = front->done + fine, rest = front->count - at;
-	if (begun && rest) {
-		give_back(front->job, front->at + at + 1, rest - 1, front->index + at + 1, worker);
-		if (fine)
-			pool_job_resolve(front->job, front->at + front->done, fine);
-		if (pool_job_lost(front->job, front->at + at, worker))
-			give_back(front->job, front->at + at, 1, front->index + at, worker);
-	} else {
-		give_back(front->job, front->at + at, rest, front->index + at, worker);
-	}
+	const struct deal_flight *front = &flights[0];
+	struct pool_job *job = front->job;
+	const uint64_t lost = blame(front, end), first = front->done + end->fine;
+	const uint64_t rest = front->count - first - lost;
+	if (end->fine)
+		pool_job_resolve(job, front->at + front->done, end->fine);
+	give_back(job, front->at + first + lost, rest, front->index + first + lost, worker);
+	for (uint64_t at = first; at < first + lost; at++)
+		if (pool_job_lost(job, front->at + at, worker))
+			give_back(job, front->at + at, 1, front->index + at, worker);
 }

@@ -51,8 +51,15 @@ bool deal_out(struct deal *deal);
 struct deal_flight *deal_front(struct deal *deal, int worker);
 /* The next `count` items of the front flight have their results. The job may be gone afterwards. */
 void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
-/* The worker is dead: of the front flight `begun` more items were begun, the last of them not
- * finished, the others (fine) have their results. Everything behind goes back. */
-void deal_lost(struct deal *deal, int worker, uint64_t begun);
+/* How a worker left its front flight: behind what was answered, `fine` items have their results in place, the next `lost`
+ * were begun and have none; the others were not begun and go back. peaceful: it left because it was to. */
+struct deal_end {
+	uint64_t fine, lost;
+	bool peaceful;
+};
+void deal_lost(struct deal *deal, int worker, const struct deal_end *end);
+
+/* Something could not be sent and nothing will happen by itself: call deal_out again soon. */
+bool deal_starved(const struct deal *deal);
 
 #endif

@@ -204,7 +204,9 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 	job->tile[k] = (struct pool_tile){ .index = first, .count = count, .left = count };
 	job->ready += count;
 	job->pool->stats.submitted += count;
-	if (job->cancelled)
+	if (job->pool->stopping && !job->cancelled)
+		job->stop_status = POOL_CLOSED; /* the crew went while the generator ran */
+	if (job->cancelled || job->pool->stopping)
 		pool_job_drop(job, k * job->chunk, count);
 	else if (job->pool->backend->transport->extend(job->pool->transport, job, k) < 0)
 		job_fail_rest(job, k * job->chunk, count,

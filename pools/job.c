@@ -15,6 +15,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
+/* A claim's items are counted in 32 bits. */
+enum { CHUNK_MOST = 1 << 30 };
+
 struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
 			 const struct pool_policy *policy)
 {
@@ -26,7 +29,7 @@ struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
 	job->stop_status = -ECANCELED;
 	job->limit_ns = pool->options.task_timeout_ns;
 	if (policy) {
-		job->chunk = (uint64_t)policy->chunk;
+		job->chunk = policy->chunk < CHUNK_MOST ? (uint64_t)policy->chunk : CHUNK_MOST;
 		job->retries = policy->retries;
 		job->fail_fast = policy->fail_fast;
 		if (policy->task_timeout_ns)

@@ -58,7 +58,8 @@ bool pipe_receive(struct pool_transport *t,
 bool pipe_has_gathered(const struct pool_transport *t,
 		       int worker);		      /* something stands in its outbox */
 bool pipe_pull(struct pool_transport *t, int worker); /* takes it; true: got something */
-uint64_t pipe_last_words(struct pool_transport *t,
-			 int worker); /* of a dead worker; items begun, not answered */
+/* A dead worker: takes what it had finished, says how it left its front flight. */
+void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end);
+void pipe_give_up(struct pool_transport *t, int worker); /* its stream is broken: kill it */
 
 #endif

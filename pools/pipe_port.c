@@ -20,6 +20,7 @@ static const int64_t FLUSH_NS = 200000;
 struct pool_port {
 	int in, out;
 	struct outbox *outbox;
+	const struct pool_board *board;
 	const struct pool_ledger *ledger;
 	unsigned char *inbox; /* INBOX_BYTES, aligned */
 	uint64_t have, used;  /* bytes in it; of these, already consumed */
@@ -47,6 +48,7 @@ int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct
 	p->in = ticket->fd[0];
 	p->out = ticket->fd[1];
 	p->outbox = outbox_of(board, ticket->worker);
+	p->board = board;
 	p->ledger = &board->ledger[ticket->worker];
 	*out = p;
 	return 0;
@@ -78,7 +80,7 @@ static void outbox_acquire(struct outbox *box)
 	}
 }
 
-/* What is gathered goes out; busy is ours. */
+/* What is gathered goes out; busy is ours. What could not be sent stays for the parent to find. */
 static int write_out(struct pool_port *p)
 {
 	struct outbox *box = p->outbox;
@@ -86,7 +88,8 @@ static int write_out(struct pool_port *p)
 	if (box->taken < box->filled)
 		rc = write_all(p->out, box->bytes + (box->taken - box->base),
 			       box->filled - box->taken);
-	__atomic_store_n(&box->taken, box->filled, __ATOMIC_RELEASE);
+	if (rc == 0)
+		__atomic_store_n(&box->taken, box->filled, __ATOMIC_RELEASE);
 	return rc;
 }
 
@@ -95,7 +98,8 @@ static int flush(struct pool_port *p)
 	struct outbox *box = p->outbox;
 	outbox_acquire(box);
 	int rc = write_out(p);
-	box->base = box->filled;
+	if (rc == 0)
+		box->base = box->filled;
 	__atomic_store_n(&box->busy, OUTBOX_FREE, __ATOMIC_RELEASE);
 	p->gather_ns = 0;
 	return rc;
@@ -137,9 +141,11 @@ static int send_past(struct pool_port *p, const struct frame_reply *reply, const
 	int rc = write_out(p);
 	if (rc == 0)
 		rc = write_frame(p, reply, bytes);
-	box->base += size;
-	__atomic_store_n(&box->taken, box->filled + size, __ATOMIC_RELEASE);
-	__atomic_store_n(&box->filled, box->filled + size, __ATOMIC_RELEASE);
+	if (rc == 0) {
+		box->base += size;
+		__atomic_store_n(&box->taken, box->filled + size, __ATOMIC_RELEASE);
+		__atomic_store_n(&box->filled, box->filled + size, __ATOMIC_RELEASE);
+	}
 	__atomic_store_n(&box->busy, OUTBOX_FREE, __ATOMIC_RELEASE);
 	return rc;
 }
@@ -275,13 +281,14 @@ static int next_frame(struct pool_port *p)
 
 /* ---- pieces ---- */
 
+/* Chunks that came in one flight are short: they run as one piece. Where a worker counts its tasks, chunk by chunk. */
 static uint64_t piece_size(const struct pool_port *p)
 {
 	const struct frame_work *work = &p->work;
 	uint64_t left = work->count - p->done;
 	if (work->variable & POOL_VARIABLE_RESULT)
 		return 1;
-	if (work->chunk) {
+	if (work->chunk && p->board->tasks_per_worker) {
 		uint64_t rest = work->chunk - p->done % work->chunk;
 		left = rest < left ? rest : left;
 	}
@@ -289,6 +296,15 @@ static uint64_t piece_size(const struct pool_port *p)
 		return left;
 	uint64_t fit = (OUTBOX_ROOM - sizeof(struct frame_reply)) / work->result_size;
 	return fit == 0 ? 1 : fit < left ? fit : left;
+}
+
+/* Chunks that begin in the next `count` items. */
+static uint64_t chunks_begun(const struct pool_port *p, uint64_t count)
+{
+	const uint64_t chunk = p->work.chunk;
+	if (chunk == 0)
+		return 1;
+	return (p->done + count + chunk - 1) / chunk - (p->done + chunk - 1) / chunk;
 }
 
 static bool fits_outbox(const struct pool_port *p, uint64_t count)
@@ -364,7 +380,6 @@ int pipe_claim(struct pool_port *p, struct pool_span *span)
 		.task = work->task,
 		.count = piece_size(p),
 		.limit_ns = work->limit_ns,
-		.part = work->chunk && p->done % work->chunk,
 		.call = {
 			.result_size = work->result_size,
 			.index = work->index + p->done,
@@ -372,6 +387,7 @@ int pipe_claim(struct pool_port *p, struct pool_span *span)
 			.variable = work->variable,
 		},
 	};
+	span->claims = chunks_begun(p, span->count);
 	place_arguments(p, span);
 	int rc = place_results(p, span);
 	announce(p, span);
@@ -437,13 +453,15 @@ static bool flush_due(struct pool_port *p)
 int pipe_commit(struct pool_port *p, struct pool_span *span)
 {
 	int rc = send_piece(p, span);
+	if (rc < 0)
+		return rc; /* the piece stays open: begun and not answered */
 	__atomic_store_n(&p->outbox->piece.open, 0, __ATOMIC_RELEASE);
 	p->done += span->count;
 	free((void *)(uintptr_t)p->variable.at);
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);
 	p->result = NULL;
-	return rc == 0 && flush_due(p) ? flush(p) : rc;
+	return flush_due(p) ? flush(p) : 0;
 }
 
 void pipe_detach(struct pool_port *p)

@@ -13,7 +13,7 @@
 
 /* ---- receiving ---- */
 
-static void garbled(struct pool_transport *t, int worker)
+void pipe_give_up(struct pool_transport *t, int worker)
 {
 	struct channel *c = &t->channel[worker];
 	struct pool_hand *hand = &t->pool->hand[worker];
@@ -128,7 +128,7 @@ static void consume(struct pool_transport *t, int worker, const unsigned char *b
 			memcpy(&in->reply, bytes + used, sizeof in->reply);
 			used += sizeof in->reply;
 			if (!plausible(t, worker)) {
-				garbled(t, worker);
+				pipe_give_up(t, worker);
 				return;
 			}
 			direct_payload(t, worker);
@@ -229,45 +229,62 @@ bool pipe_pull(struct pool_transport *t, int worker)
 
 /* ---- deaths ---- */
 
-/* Results of the open piece that were finished stand behind what is gathered. */
-static uint64_t finished_in_piece(struct pool_transport *t, int worker, uint64_t begun)
+/* Results of the open piece that were finished stand behind what is gathered: true if they could be taken. */
+static bool take_finished(struct pool_transport *t, int worker, uint64_t fine)
 {
 	const struct outbox *box = outbox_of(t->board, worker);
 	const struct outbox_piece *piece = &box->piece;
-	struct pool_job *job = deal_front(t->deal, worker)->job;
-	uint64_t fine = begun - 1, size = fine * job->result_size;
+	const struct pool_job *job = deal_front(t->deal, worker)->job;
+	const uint64_t size = fine * job->result_size;
 	if (fine == 0)
-		return begun;
+		return true;
 	if (piece->results_at > OUTBOX_ROOM || size > OUTBOX_ROOM - piece->results_at ||
 	    job->variable & POOL_VARIABLE_RESULT)
-		return 1;
-	memcpy((unsigned char *)job->results + piece->at * job->result_size,
-	       box->bytes + piece->results_at, size);
-	return begun;
+		return false;
+	if (size)
+		memcpy((unsigned char *)job->results + piece->at * job->result_size,
+		       box->bytes + piece->results_at, size);
+	return true;
 }
 
-static uint64_t begun_in_piece(struct pool_transport *t, int worker)
+/* Items of the piece that were begun, 0 .. its count. */
+static uint64_t begun_in_piece(const struct pool_transport *t, int worker)
 {
 	const struct outbox_piece *piece = &outbox_of(t->board, worker)->piece;
-	const struct pool_ledger *ledger = &t->board->ledger[worker];
+	uint64_t progress = t->board->ledger[worker].progress;
+	if (!piece->open)
+		return piece->count;
+	if (progress >> 32 == piece->progress_before >> 32)
+		return 0;
+	uint64_t begun = progress & UINT32_MAX;
+	return begun < piece->count ? begun : piece->count;
+}
+
+static void judge_piece(struct pool_transport *t, int worker, struct deal_end *end)
+{
+	const struct outbox_piece *piece = &outbox_of(t->board, worker)->piece;
 	const struct deal_flight *flight = deal_front(t->deal, worker);
-	if (!flight || !piece->open || piece->job != flight->job->serial ||
-	    piece->at != flight->at + flight->done)
-		return 0;
-	if (ledger->progress >> 32 == piece->progress_before >> 32)
-		return 0;
-	uint64_t begun = ledger->progress & UINT32_MAX;
-	if (begun == 0 || begun > flight->count - flight->done)
-		return 0;
-	return finished_in_piece(t, worker, begun);
+	if (!flight || piece->job != flight->job->serial)
+		return;
+	uint64_t next = flight->at + flight->done, begun = begun_in_piece(t, worker);
+	if (begun == 0 || piece->at < next || piece->at + begun > flight->at + flight->count)
+		return;
+	end->lost = piece->at - next + begun; /* answers before it were lost on the way, too */
+	if (!piece->open || piece->at != next || !take_finished(t, worker, begun - 1))
+		return;
+	end->fine = begun - 1;
+	end->lost = 1;
 }
 
 /* What is still in the pipe, then what is in the outbox, then the open piece. */
-uint64_t pipe_last_words(struct pool_transport *t, int worker)
+void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 {
 	const struct incoming *in = &t->channel[worker].in;
 	pipe_receive(t, worker);
 	if (!in->in_payload || in->to)
 		take_outbox(t, worker);
-	return begun_in_piece(t, worker);
+	uint32_t phase = t->board->ledger[worker].phase;
+	*end = (struct deal_end){ .peaceful =
+					  phase == POOL_PHASE_LEAVING || phase == POOL_PHASE_DONE };
+	judge_piece(t, worker, end);
 }

@@ -160,10 +160,8 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 		return 0;
 	}
 	rc = pool_watch(t->pool, c->request[1], EPOLLOUT, worker);
-	if (rc < 0 && c->out.at == 0 && c->out.iov[0].iov_len == sizeof(struct frame_work)) {
-		pipe_drop_outgoing(&c->out);
-		return rc;
-	}
+	if (rc < 0)
+		pipe_give_up(t, worker); /* half a frame that nobody would complete */
 	return 0;
 }
 

@@ -66,6 +66,8 @@ int pool_accepts(struct pool *pool)
 {
 	if (pool->state != POOL_IS_OPEN)
 		return POOL_CLOSED;
+	if (pool_is_running_for(pool->board))
+		return -EDEADLK;
 	return pool->broken;
 }
 

@@ -71,7 +71,8 @@
  * of globals are not seen, and a replacement worker sees a later state. A vfork row executes the
  * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is
  * ignored and every other signal has its default action. A task must not call exit() (use a return
- * code); if it does, or crashes, that item alone is POOL_WORKER_LOST.
+ * code); if it does, or crashes, that item alone is POOL_WORKER_LOST. A task must not use the pool that runs it:
+ * in a forked worker that is -EPERM, in a thread -EDEADLK; a pool of its own is fine.
  */
 #ifndef POOLS_POOL_H
 #define POOLS_POOL_H
@@ -533,9 +534,9 @@ static inline __attribute__((always_inline)) void pool_run_span(struct pool_call
 {
 	struct pool_call call = *span;
 	for (uint64_t i = 0; i < count; i++) {
-		__atomic_store_n(call.progress, call.claim + i + 1, __ATOMIC_RELEASE);
 		if (call.watched)
 			pool_item_begin(span, i);
+		__atomic_store_n(call.progress, call.claim + i + 1, __ATOMIC_RELEASE);
 		int code = fn(&call);
 		if (__builtin_expect(code != 0, 0))
 			pool_item_failed(span, i, code);

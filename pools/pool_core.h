@@ -68,6 +68,7 @@ struct pool {
 
 	bool leading, news;
 	bool halting; /* some job is */
+	bool hunting; /* some job has a kill_reason */
 	int waiters;
 	pthread_t keeper;
 	bool keeper_runs, keeper_quits;

@@ -45,7 +45,7 @@ struct pool_ledger {
 	uint64_t limit_ns; /* its time limit; written before begun_ns */
 	uint64_t
 		tasks; /* items run so far under this worker number; only the worker's own counter */
-	uint64_t claims;		/* spans claimed so far, likewise */
+	uint64_t claims;		/* chunks this span counts for: those that begin in it */
 	int32_t code;			/* what the initializer returned */
 	uint32_t phase;			/* enum pool_phase; release store, acquire load */
 	_Alignas(64) char message[256]; /* why the initializer failed, NUL-terminated */
@@ -93,7 +93,7 @@ struct pool_span {
 	uint64_t task;	       /* id */
 	uint64_t count;	       /* 1 .. 2^32-1 */
 	int64_t limit_ns;      /* time limit of one item, 0: none */
-	bool part; /* goes on with a chunk that an earlier span began: no claim of its own */
+	uint64_t claims; /* goes on with a chunk that an earlier span began: no claim of its own */
 	uint64_t cookie[2]; /* the transport's own */
 };
 
@@ -138,9 +138,10 @@ struct pool_job {
 	bool published;	  /* the transport has it */
 	int retries;
 	int64_t limit_ns;
-	uint32_t serial;   /* unique within the pool for a long time */
-	int stop_status;   /* what items get that are dropped: -ECANCELED, POOL_TERMINATED, ... */
-	uint64_t ready;	   /* stream: items published so far */
+	uint32_t serial; /* unique within the pool for a long time */
+	int kill_reason; /* stopped by force: its running items are to be killed; 0: left to end */
+	int stop_status; /* what items get that are dropped: -ECANCELED, POOL_TERMINATED, ... */
+	uint64_t ready;	 /* stream: items published so far */
 	uint64_t resolved; /* items with a final outcome */
 	uint64_t failed;   /* of these, not fine */
 
@@ -300,6 +301,9 @@ const char *pool_main_path(void);		     /* NULL: pool_main was not called */
 void pool_ticket_format(const struct pool_ticket *ticket, char text[256]);
 int pool_ticket_parse(struct pool_ticket *ticket, const char *text); /* 0 or -EINVAL */
 struct pool_board *pool_board_map(int fd);			     /* NULL with errno */
+
+bool pool_is_running_for(
+	const struct pool_board *board); /* is this thread inside a task of that pool? */
 
 /* Helpers for transports. */
 int64_t pool_now_ns(void);

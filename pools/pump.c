@@ -192,11 +192,14 @@ int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_n
 	int rc = 0;
 	if (!done(what) && pump_progress(pool) && pool->waiters)
 		pthread_cond_broadcast(&pool->changed);
+	bool looked = false; /* whoever only polls still takes the lead for one turn */
 	while (!done(what)) {
-		if (deadline_ns != INT64_MAX && pool_now_ns() >= deadline_ns) {
+		bool late = deadline_ns != INT64_MAX && pool_now_ns() >= deadline_ns;
+		if (late && (looked || pool->leading)) {
 			rc = -ETIMEDOUT;
 			break;
 		}
+		looked = looked || late;
 		if (pool->leading) {
 			follow(pool, deadline_ns);
 			continue;

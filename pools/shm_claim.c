@@ -2,26 +2,28 @@
  * shm_claim.c - how a worker claims in a slot: from its lane, from others', from a stream's ring.
  * See shm.h.
  *
- * auto chunk. A claim starts at one item and doubles while claims take less than half of CLAIM_NS,
- * so that the cost of claiming vanishes, and halves when they take more than twice that. It never
- * takes more than half of what is left in the lane, so that near the end there is something to
- * steal (guided self-scheduling: Polychronopoulos and Kuck 1987).
+ * How much a claim takes. One chunk at first, twice as many while claims take less than half of
+ * CHUNKS_NS (auto chunk: items, CLAIM_NS), so that the cost of claiming vanishes where chunks are tiny;
+ * half as many when they take more than twice that. Never more than half of what is left in the lane,
+ * so that near the end there is something to steal (guided self-scheduling: Polychronopoulos and
+ * Kuck 1987). Work is divided and stolen where chunks meet.
  */
 #include "pools/shm_port.h"
 
-static const int64_t CLAIM_NS = 50000;
+static const int64_t CLAIM_NS = 50000, CHUNKS_NS = 10000;
 enum { GRAIN_MAX = 1 << 22 };
 
 /* ---- batches ---- */
 
-static uint64_t take_size(struct pool_port *p, uint64_t left)
+/* So many positions, in whole chunks; not more than half of what is left, so that there is something to steal. */
+static uint64_t take_size(const struct pool_port *p, uint64_t left)
 {
-	uint64_t size = p->at->chunk;
-	if (size == 0) {
-		uint64_t half = left / 2 ? left / 2 : 1;
-		size = p->grain < half ? p->grain : half;
-	}
-	return size < left ? size : left;
+	const uint64_t chunk = p->at->chunk ? p->at->chunk : 1;
+	const uint64_t half = left / chunk / 2;
+	uint64_t chunks = p->grain < half ? p->grain : half;
+	if (chunks <= 1 || p->board->tasks_per_worker)
+		return chunk < left ? chunk : left;
+	return chunks * chunk;
 }
 
 /* Announce, then swap: see shm.h. The release of the swap orders the announcement before it. */
@@ -119,13 +121,12 @@ static bool steal(struct pool_port *p)
 /* How long did the last claim take? The first time there was none. */
 static void adapt_grain(struct pool_port *p)
 {
-	if (p->at->chunk)
-		return;
+	const int64_t aim = p->at->chunk ? CHUNKS_NS : CLAIM_NS;
 	int64_t now = pool_now_ns();
 	int64_t took = now - p->claimed_ns;
-	if (p->claimed_ns && took < CLAIM_NS / 2 && p->grain < GRAIN_MAX)
+	if (p->claimed_ns && took < aim / 2 && p->grain < GRAIN_MAX)
 		p->grain *= 2;
-	else if (p->claimed_ns && took > CLAIM_NS * 2 && p->grain > 1)
+	else if (p->claimed_ns && took > aim * 2 && p->grain > 1)
 		p->grain /= 2;
 	p->claimed_ns = now;
 }
@@ -143,6 +144,7 @@ bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 	span->call.index = first;
 	span->count = end - first;
 	span->cookie[0] = first;
+	span->claims = p->at->chunk ? (hi - lo + p->at->chunk - 1) / p->at->chunk : 1;
 	return true;
 }
 
@@ -187,6 +189,7 @@ bool shm_claim_tile(struct pool_port *p, struct pool_span *span)
 		if (ours) {
 			span->call.index = tile->index;
 			span->count = tile->count;
+			span->claims = 1;
 			span->cookie[0] = tile->cell;
 			span->cookie[1] = position;
 			return true;

@@ -101,8 +101,8 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 	work->seen = done;
 	if (fresh)
 		pool_job_resolve(job, 0, fresh);
-	if (last)
-		return true;
+	if (last) /* resolved earlier and not yet retired by its own thread: nothing new */
+		return fresh != 0;
 	bool dropped = s->closed && job->cancelled && drop_lanes(t, job);
 	return fresh || dropped;
 }

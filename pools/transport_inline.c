@@ -243,7 +243,7 @@ static int inline_claim(struct pool_port *port, struct pool_span *span)
 	pthread_mutex_lock(&t->pool->lock);
 	for (struct entry *e = t->entries; e && rc; e = e->after) {
 		uint64_t at;
-		*span = (struct pool_span){ .task = e->job->task->id };
+		*span = (struct pool_span){ .task = e->job->task->id, .claims = 1 };
 		if (!(e->job->stream ? claim_tile(e, span, &at) : claim_batch(e, span, &at)))
 			continue;
 		fill_call(e->job, &span->call, at);

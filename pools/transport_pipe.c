@@ -17,7 +17,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-static const int64_t PULL_NS = 2000000; /* how long gathered replies may wait to be sent */
+enum { PIPE_BYTES = 256 * 1024 };
+static const int64_t STARVED_NS = 10000000; /* between attempts to send without memory */
+static const int64_t PULL_NS = 2000000;	    /* how long gathered replies may wait to be sent */
 
 /* ---- life ---- */
 
@@ -81,6 +83,8 @@ static int channel_open(struct pool_transport *t, int worker)
 	*c = (struct channel){ .open = true, .request = { -1, -1 }, .reply = { -1, -1 } };
 	if (pipe2(c->request, O_CLOEXEC) < 0 || pipe2(c->reply, O_CLOEXEC) < 0)
 		return -errno;
+	fcntl(c->request[1], F_SETPIPE_SZ, PIPE_BYTES);
+	fcntl(c->reply[0], F_SETPIPE_SZ, PIPE_BYTES);
 	if (fcntl(c->request[1], F_SETFL, O_NONBLOCK) < 0 ||
 	    fcntl(c->reply[0], F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
@@ -164,6 +168,8 @@ static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 	for (int i = 0; i < t->workers && !t->dozed_ns; i++)
 		if (deal_outstanding(t->deal, i) > 1 || pipe_has_gathered(t, i))
 			t->dozed_ns = pool_now_ns();
+	if (deal_starved(t->deal))
+		return STARVED_NS;
 	return t->dozed_ns ? PULL_NS : INT64_MAX;
 }
 
@@ -171,9 +177,10 @@ static void pipe_lost(struct pool_transport *t, int worker)
 {
 	if (!t->channel[worker].open)
 		return;
-	uint64_t begun = pipe_last_words(t, worker);
+	struct deal_end end;
+	pipe_last_words(t, worker, &end);
 	channel_close(t, worker);
-	deal_lost(t->deal, worker, begun);
+	deal_lost(t->deal, worker, &end);
 	deal_out(t->deal);
 }
 
@@ -217,6 +224,8 @@ static void pipe_collect(struct pool_transport *t, struct pool_job *job)
 
 static bool pipe_holds(struct pool_transport *t, int worker, const struct pool_job *job)
 {
+	pipe_receive(t, worker); /* what it has answered it does not hold any more */
+	pipe_pull(t, worker);
 	return deal_holds(t->deal, worker, job);
 }
 

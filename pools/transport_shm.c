@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 static const int64_t STREAM_NS = 1000000; /* see shm_port.c: streams wake the parent late */
+static const int64_t LOOK_NS =
+	100000000; /* a task may have closed the descriptor that wakes the parent */
 
 void shm_futex_wake(uint32_t *word)
 {
@@ -330,7 +332,7 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 		if (t->job[slot] && t->job[slot]->stream &&
 		    t->job[slot]->resolved < t->job[slot]->ready)
 			return STREAM_NS;
-	return INT64_MAX;
+	return LOOK_NS;
 }
 
 const struct pool_transport_ops pool_transport_shm = {

@@ -36,6 +36,14 @@ struct pool_worker_state {
 	uint64_t done_before; /* ledger->tasks when this process started */
 };
 
+/* Whose task this thread runs: it must not wait for the pool that waits for it. */
+static _Thread_local const struct pool_board *running_for;
+
+bool pool_is_running_for(const struct pool_board *board)
+{
+	return running_for == board;
+}
+
 int64_t pool_now_ns(void)
 {
 	struct timespec now;
@@ -65,7 +73,7 @@ void *pool_result_alloc(struct pool_call *call, uint64_t size)
 	struct pool_worker_state *w = call->worker;
 	struct pool_ref *ref = (struct pool_ref *)(void *)call->result;
 	void *room = NULL;
-	if (call->variable & POOL_VARIABLE_RESULT && w->span)
+	if (call->variable & POOL_VARIABLE_RESULT && w->span && size <= INT64_MAX)
 		room = w->ops->result_alloc(w->port, ref, size);
 	w->encode_failed = room == NULL;
 	return room;
@@ -215,9 +223,12 @@ int pool_worker_step(struct pool_worker_state *w)
 	int rc = w->ops->claim(w->port, span);
 	if (rc)
 		return rc;
+	const struct pool_board *outer = running_for;
+	running_for = w->board;
 	run_span(w, span);
+	running_for = outer;
 	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span->count, __ATOMIC_RELAXED);
-	__atomic_store_n(&w->ledger->claims, w->ledger->claims + !span->part, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
 	if (worn_out(w))
 		__atomic_store_n(&w->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
 	return w->ops->commit(w->port, span);

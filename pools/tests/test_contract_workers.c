@@ -68,7 +68,7 @@ static void pool_in_a_worker_dies_with_it(const struct pool_backend_info *row)
 	CHECK(inner == 0 || suite_is_gone(inner));
 	pool_async_release(async);
 	pool_destroy(pool);
-	while (waitpid(-1, NULL, 0) > 0) /* this process is a subreaper: all that is left must end */
+	while (waitpid(-1, NULL, 0) > 0) /* this process is a subreaper: all that is left ends */
 		;
 }
 
