@@ -166,6 +166,9 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	int rc = back(arena, at, bytes);
 	if (rc < 0) {
+		uint64_t end = at + size; /* given back unless somebody was handed what follows */
+		__atomic_compare_exchange_n(&arena->head->bump, &end, at, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
 		errno = -rc;
 		return NULL;
 	}

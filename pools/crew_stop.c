@@ -63,13 +63,16 @@ static bool is_stopped(pid_t pid)
 	return !end || strchr("TtZX", end[1] == ' ' ? end[2] : 'Z');
 }
 
-static void hold_still(struct pool *pool, const struct pool_hand *hand)
+/* False: it could not be seen to stand still in time; nothing may be concluded. */
+static bool hold_still(struct pool *pool, const struct pool_hand *hand)
 {
 	struct pool_body body = hand->body;
 	pool->backend->start->signal(&body, SIGSTOP);
 	int64_t until = pool_now_ns() + STOP_WAIT_NS;
-	while (!is_stopped(hand->pid) && pool_now_ns() < until)
+	bool still;
+	while (!(still = is_stopped(hand->pid)) && pool_now_ns() < until)
 		sched_yield();
+	return still;
 }
 
 static void kill_or_continue(struct pool *pool, struct pool_hand *hand, bool guilty, int reason)
@@ -87,9 +90,8 @@ static void stop_holders(struct pool *pool, const struct pool_job *job, int reas
 		if (hand->state != HAND_RUNNING || hand->stop_reason ||
 		    !ops->holds(pool->transport, i, job))
 			continue;
-		hold_still(pool, hand);
-		ops->reap(pool->transport);
-		kill_or_continue(pool, hand, ops->holds(pool->transport, i, job), reason);
+		bool guilty = hold_still(pool, hand) && ops->holds(pool->transport, i, job);
+		kill_or_continue(pool, hand, guilty, reason);
 	}
 }
 
@@ -138,8 +140,7 @@ static int64_t item_deadline(const struct pool *pool, int worker)
 static void stop_if_over(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
-	hold_still(pool, hand);
-	bool over = item_deadline(pool, worker) <= pool_now_ns();
+	bool over = hold_still(pool, hand) && item_deadline(pool, worker) <= pool_now_ns();
 	kill_or_continue(pool, hand, over, POOL_TASK_TIMEOUT);
 }
 

@@ -77,8 +77,12 @@ static int iter_start(struct pool_iter *it)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
 	rc = pool_accepts(pool);
-	if (rc == 0)
+	if (rc == 0 && pool->streams >= POOL_ITERATORS_MAX)
+		rc = -EMFILE;
+	if (rc == 0) {
 		job_submit(it->job);
+		pool->streams++;
+	}
 	pthread_mutex_unlock(&pool->lock);
 	if (rc < 0)
 		pool->backend->transport->collect(pool->transport, it->job);
@@ -300,6 +304,7 @@ void imap_detach(struct pool_job *job)
 	struct pool_iter *it = job->owner;
 	struct pool *pool = job->pool;
 	job_unlist(job);
+	pool->streams--;
 	pool->backend->transport->collect(pool->transport, job);
 	ring_close(it);
 	it->attached = false;

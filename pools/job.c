@@ -203,7 +203,7 @@ static void death_text(const struct pool_failure *failure, char *text, size_t si
 
 static bool may_retry(struct pool_job *job, uint64_t index)
 {
-	if (job->retries <= 0 || job->cancelled)
+	if (job->retries <= 0 || job->cancelled || job_status_at(job, index))
 		return false;
 	if (!job->attempts)
 		job->attempts = calloc(job->count, 1);

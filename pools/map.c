@@ -10,8 +10,12 @@
 
 /* ---- arguments ---- */
 
+static const uint64_t ITEMS_MOST = UINT64_C(1) << 48;
+
 static bool overflows(uint64_t n, uint64_t size)
 {
+	if (n > ITEMS_MOST)
+		return true;
 	return size && size != POOL_VARIABLE && n > (UINT64_MAX >> 1) / size;
 }
 

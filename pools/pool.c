@@ -75,6 +75,8 @@ int pool_accepts(struct pool *pool)
 
 static int check_options(const struct pool_options *o, const struct pool_backend *backend)
 {
+	if (backend->start && backend->transport->needs & ~backend->start->can)
+		return -ENOTSUP; /* a row of parts that do not go together */
 	if (o->workers < 0 || o->workers > POOL_WORKERS_MAX || o->tasks_per_worker < 0 ||
 	    o->task_timeout_ns < 0)
 		return -EINVAL;

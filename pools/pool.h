@@ -88,6 +88,7 @@ extern "C" {
 
 #define POOL_FOREVER INT64_C(-1) /* a timeout that never comes */
 #define POOL_COLUMNS_MAX 8	 /* arguments a task can take */
+#define POOL_ITERATORS_MAX 48	 /* iterations open at one time in one pool */
 #define POOL_WORKERS_MAX 254	 /* workers in one pool */
 
 /* What became of a task or a call, beside 0 (fine) and -errno (the system said no).
@@ -447,7 +448,8 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 
 /* Starts an iteration. The input is read lazily, never more than the window ahead of what was
  * returned; an array's elements are read then too, so it must stay until the end. *iter is the
- * caller's until pool_iter_release(). */
+ * caller's until pool_iter_release(). -EMFILE:
+ * POOL_ITERATORS_MAX are open already. */
 int pool_imap(struct pool *pool, const struct pool_task *task, struct pool_source source,
 	      uint64_t result_size, const struct pool_policy *policy, struct pool_iter **iter);
 int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct pool_source source,
@@ -498,8 +500,9 @@ struct pool_call {
 };
 #define POOL_VARIABLE_RESULT (1u << 31)
 
-/* Slow paths, in the library: item i of the span is about to run; returned `code`. */
+/* Slow paths, in the library: item i of the span is about to run; returned 0; returned `code`. */
 void pool_item_begin(struct pool_call *span, uint64_t i);
+void pool_item_end(struct pool_call *span, uint64_t i);
 void pool_item_failed(struct pool_call *span, uint64_t i, int code);
 
 static inline const void *pool_arg(const struct pool_call *call, unsigned k)
@@ -540,6 +543,8 @@ static inline __attribute__((always_inline)) void pool_run_span(struct pool_call
 		int code = fn(&call);
 		if (__builtin_expect(code != 0, 0))
 			pool_item_failed(span, i, code);
+		else if (call.watched)
+			pool_item_end(span, i);
 		for (unsigned k = 0; k < call.columns; k++)
 			call.arg[k] += call.arg_size[k];
 		call.result += call.result_size;

@@ -61,6 +61,7 @@ struct pool {
 
 	struct pool_job *jobs;		      /* published */
 	struct pool_job *queue, **queue_tail; /* waiting for the transport */
+	int streams;			      /* iterators that are open */
 	uint64_t background;		      /* jobs that need the parent also when nobody waits */
 	uint64_t limited;		      /* jobs with a time limit */
 	int64_t shortest_limit_ns;	      /* of these */

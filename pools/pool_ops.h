@@ -185,6 +185,7 @@ struct pool_transport_setup {
 
 struct pool_transport_ops {
 	const char *name;
+	unsigned needs;	 /* enum pool_can bits that the start method must have */
 	unsigned cannot; /* enum pool_can bits that no row with this transport has */
 	bool autonomous; /* published work goes on without the parent */
 

@@ -149,6 +149,8 @@ static void lead(struct pool *pool, int64_t deadline_ns)
 	if (pool->news || spin(pool))
 		return;
 	int64_t most_ns = ops->doze(pool->transport, true);
+	job_publish_queued(
+		pool); /* a slot may have become free since: whoever frees one wakes us only now */
 	deadline_ns = timer_ns < deadline_ns ? timer_ns : deadline_ns;
 	if (most_ns != INT64_MAX && pool_now_ns() + most_ns < deadline_ns)
 		deadline_ns = pool_now_ns() + most_ns;

@@ -11,7 +11,7 @@
 #include "pools/shm_port.h"
 
 static const int64_t CLAIM_NS = 50000, CHUNKS_NS = 10000;
-enum { GRAIN_MAX = 1 << 22 };
+enum { GRAIN_MAX = 1 << 22, SPAN_MOST = 1 << 30 }; /* items: a claim counts them in 32 bits */
 
 /* ---- batches ---- */
 
@@ -21,6 +21,9 @@ static uint64_t take_size(const struct pool_port *p, uint64_t left)
 	const uint64_t chunk = p->at->chunk ? p->at->chunk : 1;
 	const uint64_t half = left / chunk / 2;
 	uint64_t chunks = p->grain < half ? p->grain : half;
+	uint64_t most = SPAN_MOST / p->at->unit / chunk;
+	if (chunks > most)
+		chunks = most;
 	if (chunks <= 1 || p->board->tasks_per_worker)
 		return chunk < left ? chunk : left;
 	return chunks * chunk;
@@ -113,6 +116,8 @@ static bool steal(struct pool_port *p)
 					__ATOMIC_ACQUIRE)) {
 		set_lane(own, mid, hi);
 		clear_thief(lane);
+		if (hi - mid > 1)
+			shm_wake_one(p); /* whoever looked meanwhile saw neither lane */
 	}
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	return true;

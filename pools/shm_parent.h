@@ -21,6 +21,8 @@ struct pool_transport {
 	struct pool_board *board;
 	unsigned workers;
 	struct pool_job *job[SHM_SLOTS];
+	struct shm_tile
+		*ring[SHM_SLOTS]; /* of the slot's last stream, until the slot is used again */
 	uint32_t rank[POOL_WORKERS_MAX]; /* of the batch being published */
 };
 

@@ -73,6 +73,20 @@ static void notify(struct pool_port *p)
 	(void)written; /* a full counter wakes too */
 }
 
+/* One worker that sleeps, if any: there is something for it. The fence pairs with the one in doze. */
+void shm_wake_one(struct pool_port *p)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < p->view->area->workers; i++) {
+		uint32_t *asleep = &p->view->desk[i].asleep;
+		if (i != p->worker && __atomic_load_n(asleep, __ATOMIC_RELAXED) &&
+		    __atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL)) {
+			shm_futex_wake(asleep);
+			return;
+		}
+	}
+}
+
 /* ---- slots ---- */
 
 static bool is_live(const struct pool_port *p, int slot)
@@ -125,14 +139,16 @@ static bool batch_complete(const struct pool_port *p)
 	return done >= p->at->count;
 }
 
+/* The parent may wait for the slot itself: it is told when we were the last to look at a dead one. */
 static void leave(struct pool_port *p)
 {
 	if (p->slot < 0)
 		return;
-	if (p->at->tiles ? p->untold : p->at->closed || batch_complete(p))
+	bool tell = p->at->tiles ? p->untold != 0 : p->at->closed || batch_complete(p);
+	__atomic_store_n(&p->desk->active, 0, __ATOMIC_SEQ_CST);
+	if (tell || !is_live(p, p->slot))
 		notify(p);
 	p->untold = 0;
-	__atomic_store_n(&p->desk->active, 0, __ATOMIC_RELEASE);
 	p->slot = -1;
 }
 
@@ -148,6 +164,18 @@ static void fill_span(struct pool_port *p, struct pool_span *span)
 	p->entered = false;
 }
 
+/* What an earlier run of these items or cells left behind. */
+static void clear_results(struct pool_port *p, struct pool_span *span)
+{
+	struct arena *arena = &p->view->arena;
+	struct pool_ref *refs = (struct pool_ref *)(void *)span->call.result;
+	for (uint64_t i = 0; i < span->count; i++) {
+		if (refs[i].at)
+			arena_free(arena, arena_at(arena, refs[i].at));
+		refs[i] = (struct pool_ref){ 0, 0 };
+	}
+}
+
 static void place_call(struct pool_port *p, struct pool_span *span)
 {
 	const uint64_t at = span->cookie[0];
@@ -157,7 +185,7 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 		span->call.arg[k] = p->call.arg[k] + at * p->call.arg_size[k];
 	span->call.result = p->call.result + at * p->call.result_size;
 	if (p->call.variable & POOL_VARIABLE_RESULT)
-		memset(span->call.result, 0, span->count * sizeof(struct pool_ref));
+		clear_results(p, span);
 }
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
@@ -237,7 +265,9 @@ static bool doze(struct pool_port *p, struct pool_span *span)
 	bool got = try_claim(p, span);
 	if (!got && !stopping(p))
 		syscall(SYS_futex, asleep, FUTEX_WAIT, 1, NULL, NULL, 0);
-	__atomic_store_n(asleep, 0, __ATOMIC_RELEASE);
+	bool woken = !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL);
+	if (got && woken) /* the wake-up was meant for somebody who is free */
+		shm_wake_one(p);
 	return got;
 }
 

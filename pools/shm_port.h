@@ -25,6 +25,7 @@ struct pool_port {
  * had. */
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
 bool shm_claim_tile(struct pool_port *p, struct pool_span *span);
+void shm_wake_one(struct pool_port *p);
 uint64_t shm_tile_state(uint64_t position, uint32_t worker, enum tile_phase phase);
 
 #endif

@@ -146,6 +146,14 @@ static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm
 	return true;
 }
 
+/* There are only tile_count descriptors; the head may stand at a slow one. */
+static uint64_t first_tile(const struct shm_job *work)
+{
+	return work->tail > work->tile_count && work->head < work->tail - work->tile_count
+		       ? work->tail - work->tile_count
+		       : work->head;
+}
+
 static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
@@ -158,7 +166,7 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 		return false;
 	work->seen = done;
 	take_faults(t, job);
-	for (uint64_t at = work->head; at < work->tail && !over; at++) {
+	for (uint64_t at = first_tile(work); !over && at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
 		if ((tile->state & 0xff) != TILE_FREE)
 			any = reap_tile(t, job, tile, &over) || any;
@@ -199,9 +207,11 @@ static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worke
 	if (lane_thief(word) != (uint64_t)worker + 1)
 		return;
 	uint64_t mine = __atomic_load_n(&own->word, __ATOMIC_ACQUIRE);
-	if (lane_lo(mine) == LANE_MASK)
-		__atomic_store_n(&own->word, lane_word(desk->lo, desk->hi, lane_thief(mine)),
-				 __ATOMIC_RELEASE);
+	while (lane_lo(mine) == LANE_MASK &&
+	       !__atomic_compare_exchange_n(&own->word, &mine,
+					    lane_word(desk->lo, desk->hi, lane_thief(mine)), false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		;
 	clear_thief(victim);
 }
 
@@ -293,7 +303,7 @@ static void recover_tile(struct pool_transport *t, struct pool_job *job, int wor
 static void recover_tiles(struct pool_transport *t, struct pool_job *job, int worker)
 {
 	struct shm_job *work = job->transport_data;
-	for (uint64_t at = work->head; at < work->tail; at++) {
+	for (uint64_t at = first_tile(work); at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
 		if ((tile->state & 0xff) == TILE_CLAIMED &&
 		    (tile->state >> 8 & 0xff) == (uint64_t)worker + 1) {
@@ -318,6 +328,8 @@ void shm_lost(struct pool_transport *t, int worker)
 {
 	struct shm_desk *desk = &t->view.desk[worker];
 	struct pool_job *job = desk->active ? t->job[desk->active - 1] : NULL;
+	if (job && job->stream) /* it may have died between DONE and the count: look at all tiles */
+		((struct shm_job *)job->transport_data)->seen = UINT64_MAX;
 	if (job)
 		shm_reap_job(t, job);
 	job = desk->active ? t->job[desk->active - 1] : NULL;

@@ -231,6 +231,7 @@ static bool pipe_holds(struct pool_transport *t, int worker, const struct pool_j
 
 const struct pool_transport_ops pool_transport_pipe = {
 	.name = "pipe",
+	.needs = POOL_CAN_ISOLATE, /* both sides close their own ends */
 	.open = pipe_open,
 	.close = pipe_close,
 	.ticket = pipe_ticket,

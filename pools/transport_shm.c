@@ -205,7 +205,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* Chunks evenly over the lanes; when there are fewer than workers, one each to the first in rank. */
 static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 {
-	const uint64_t positions = (s->count + s->unit - 1) / s->unit,
+	const uint64_t positions = s->count / s->unit + (s->count % s->unit != 0),
 		       chunk = s->chunk ? s->chunk : 1;
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
 	const uint64_t shares = least(chunks, t->workers);
@@ -238,6 +238,9 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	uint64_t chunks = set_lanes(t, s);
 	if (s->unit > 1)
 		job->retries = 0; /* a lane's word names runs of items then, not single ones */
+	s->ready = work->tail;
+	arena_free(&t->view.arena, t->ring[slot]);
+	t->ring[slot] = NULL;
 	work->slot = slot;
 	work->ran = true;
 	t->job[slot] = job;
@@ -249,7 +252,6 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
 void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
 {
-	struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
 	while ((work->tiles[work->tail % work->tile_count].state & 0xff) != TILE_FREE)
 		work->tail++;
 	tile.state = work->tail << 16 | TILE_READY;
@@ -259,6 +261,9 @@ void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_ti
 	place->count = tile.count;
 	__atomic_store_n(&place->state, tile.state, __ATOMIC_RELEASE);
 	work->tail++;
+	if (work->slot < 0)
+		return; /* not published yet: publish tells how many there are */
+	struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
 	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
 }
 
@@ -297,6 +302,8 @@ static void shm_retire(struct pool_transport *t, struct pool_job *job)
 	struct shm_job *work = job->transport_data;
 	__atomic_and_fetch(&t->view.area->live, ~(UINT64_C(1) << work->slot), __ATOMIC_SEQ_CST);
 	t->job[work->slot] = NULL;
+	t->ring[work->slot] = work->tiles; /* somebody may still be looking at it */
+	work->tiles = NULL;
 	work->slot = -1;
 }
 

@@ -130,19 +130,20 @@ void pool_item_failed(struct pool_call *span, uint64_t i, int code)
 		tell_fault(w, i, POOL_TASK_ERROR, code);
 }
 
-/* The item before i returned 0; was its result delivered? */
-static void check_encoded(struct pool_worker_state *w, uint64_t i)
+/* Told before the next item begins: were the worker to die in between, this item would look fine. */
+void pool_item_end(struct pool_call *span, uint64_t i)
 {
-	if (!w->encode_failed)
+	struct pool_worker_state *w = span->worker;
+	if (!w->encode_failed || !w->span)
 		return;
 	w->encode_failed = false;
-	tell_fault(w, i - 1, POOL_ENCODE_ERROR, 0);
+	tell_fault(w, i, POOL_ENCODE_ERROR, 0);
 }
 
 void pool_item_begin(struct pool_call *span, uint64_t i)
 {
 	struct pool_worker_state *w = span->worker;
-	check_encoded(w, i);
+	(void)i;
 	if (w->span && w->span->limit_ns)
 		__atomic_store_n(&w->ledger->begun_ns, (uint64_t)pool_now_ns(), __ATOMIC_RELEASE);
 }
@@ -168,7 +169,6 @@ static void run_span(struct pool_worker_state *w, struct pool_span *span)
 		w->task->run_span(&span->call, span->count);
 	else
 		run_unknown(w, span->count);
-	check_encoded(w, span->count);
 	if (span->limit_ns)
 		__atomic_store_n(&w->ledger->begun_ns, 0, __ATOMIC_RELEASE);
 }
