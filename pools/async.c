@@ -291,7 +291,7 @@ static int copy_bytes(const struct pool_bytes *from, uint64_t n, struct pool_byt
 			pool_bytes_free(to, i);
 			return -ENOMEM;
 		}
-		if (from[i].size)
+		if (to[i].data && from[i].size)
 			memcpy(to[i].data, from[i].data, from[i].size);
 	}
 	return 0;

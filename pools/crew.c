@@ -166,19 +166,26 @@ static int next_wanted(const struct pool *pool, int64_t *when_ns)
 	return -1;
 }
 
+struct rest {
+	const struct pool *pool;
+	int64_t when_ns; /* the first start that was wanted when the rest began */
+};
+
+/* A worker that died while the keeper leads is wanted earlier than the rest was meant to last. */
 static bool keeper_is_relieved(void *what)
 {
-	const struct pool *pool = what;
-	int64_t when;
+	const struct rest *rest = what;
+	const struct pool *pool = rest->pool;
+	int64_t when_ns;
 	return pool->keeper_quits || !pool->background || pool->waiters ||
-	       next_wanted(pool, &when) >= 0;
+	       next_wanted(pool, &when_ns) >= 0 || when_ns < rest->when_ns;
 }
 
 static void keeper_rest(struct pool *pool, int64_t when_ns)
 {
 	struct timespec until = { when_ns / 1000000000, when_ns % 1000000000 };
 	if (pool->background && !pool->leading && !pool->waiters)
-		pump_wait(pool, keeper_is_relieved, pool, when_ns);
+		pump_wait(pool, keeper_is_relieved, &(struct rest){ pool, when_ns }, when_ns);
 	else if (when_ns == INT64_MAX)
 		pthread_cond_wait(&pool->keeper_wake, &pool->lock);
 	else

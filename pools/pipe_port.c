@@ -6,35 +6,15 @@
  * finished items always stand in shared memory, where the parent finds them if the worker dies.
  * Results that alone are larger than the outbox, and those of variable size, go one item a piece.
  */
-#include "pools/frame.h"
+#include "pools/pipe_port.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { INBOX_BYTES = 64 * 1024, KEEP_BYTES = 1 << 20 };
 static const int64_t FLUSH_NS = 200000;
-
-struct pool_port {
-	int in, out;
-	struct outbox *outbox;
-	const struct pool_board *board;
-	const struct pool_ledger *ledger;
-	unsigned char *inbox; /* INBOX_BYTES, aligned */
-	uint64_t have, used;  /* bytes in it; of these, already consumed */
-	unsigned char *large; /* a payload that does not fit the inbox */
-	uint64_t large_room;
-	struct frame_work work; /* being run */
-	unsigned char *payload;
-	struct pool_ref *refs[POOL_COLUMNS_MAX]; /* of its columns of variable size */
-	uint64_t done;				 /* items of it */
-	unsigned char *result;			 /* a large result */
-	struct pool_ref variable;		 /* a result of variable size */
-	int64_t piece_ns;			 /* when the piece began */
-	int64_t gather_ns;			 /* when the outbox was last empty */
-};
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
 {
@@ -52,113 +32,6 @@ int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct
 	p->ledger = &board->ledger[ticket->worker];
 	*out = p;
 	return 0;
-}
-
-/* ---- sending ---- */
-
-static int write_all(int fd, const unsigned char *bytes, uint64_t size)
-{
-	while (size) {
-		ssize_t written = write(fd, bytes, size);
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0) {
-			bytes += written;
-			size -= (uint64_t)written;
-		}
-	}
-	return 0;
-}
-
-static void outbox_acquire(struct outbox *box)
-{
-	uint32_t nobody = OUTBOX_FREE;
-	while (!__atomic_compare_exchange_n(&box->busy, &nobody, OUTBOX_WORKER, false,
-					    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		nobody = OUTBOX_FREE;
-		sched_yield();
-	}
-}
-
-/* What is gathered goes out; busy is ours. What could not be sent stays for the parent to find. */
-static int write_out(struct pool_port *p)
-{
-	struct outbox *box = p->outbox;
-	int rc = 0;
-	if (box->taken < box->filled)
-		rc = write_all(p->out, box->bytes + (box->taken - box->base),
-			       box->filled - box->taken);
-	if (rc == 0)
-		__atomic_store_n(&box->taken, box->filled, __ATOMIC_RELEASE);
-	return rc;
-}
-
-static int flush(struct pool_port *p)
-{
-	struct outbox *box = p->outbox;
-	outbox_acquire(box);
-	int rc = write_out(p);
-	if (rc == 0)
-		box->base = box->filled;
-	__atomic_store_n(&box->busy, OUTBOX_FREE, __ATOMIC_RELEASE);
-	p->gather_ns = 0;
-	return rc;
-}
-
-static uint64_t room(const struct pool_port *p)
-{
-	return OUTBOX_ROOM - (p->outbox->filled - p->outbox->base);
-}
-
-static void append(struct pool_port *p, const struct frame_reply *reply, const void *bytes)
-{
-	struct outbox *box = p->outbox;
-	unsigned char *at = box->bytes + (box->filled - box->base);
-	memcpy(at, reply, sizeof *reply);
-	if (bytes && reply->bytes)
-		memcpy(at + sizeof *reply, bytes, reply->bytes);
-	__atomic_store_n(&box->filled, box->filled + sizeof *reply + frame_padded(reply->bytes),
-			 __ATOMIC_RELEASE);
-}
-
-static int write_frame(struct pool_port *p, const struct frame_reply *reply, const void *bytes)
-{
-	static const unsigned char zeros[FRAME_ALIGN];
-	int rc = write_all(p->out, (const unsigned char *)reply, sizeof *reply);
-	if (rc == 0)
-		rc = write_all(p->out, bytes, reply->bytes);
-	return rc ? rc : write_all(p->out, zeros, frame_padded(reply->bytes) - reply->bytes);
-}
-
-/* Past the outbox: what is large is not copied, and a fault must not go where the results of the
- * open piece are being built. The positions go on as if the frame had been in there; `filled -
- * base`, where the piece stands, stays. */
-static int send_past(struct pool_port *p, const struct frame_reply *reply, const void *bytes)
-{
-	const uint64_t size = sizeof *reply + frame_padded(reply->bytes);
-	struct outbox *box = p->outbox;
-	outbox_acquire(box);
-	int rc = write_out(p);
-	if (rc == 0)
-		rc = write_frame(p, reply, bytes);
-	if (rc == 0) {
-		box->base += size;
-		__atomic_store_n(&box->taken, box->filled + size, __ATOMIC_RELEASE);
-		__atomic_store_n(&box->filled, box->filled + size, __ATOMIC_RELEASE);
-	}
-	__atomic_store_n(&box->busy, OUTBOX_FREE, __ATOMIC_RELEASE);
-	return rc;
-}
-
-static int send_reply(struct pool_port *p, const struct frame_reply *reply, const void *bytes)
-{
-	uint64_t size = sizeof *reply + frame_padded(reply->bytes);
-	if (size > OUTBOX_ROOM)
-		return send_past(p, reply, bytes);
-	int rc = size > room(p) ? flush(p) : 0;
-	if (rc == 0)
-		append(p, reply, bytes);
-	return rc;
 }
 
 /* ---- receiving ---- */
@@ -185,7 +58,7 @@ static int need(struct pool_port *p, uint64_t bytes)
 		p->used = 0;
 	}
 	while (p->have - p->used < bytes) {
-		int rc = p->outbox->filled > p->outbox->base ? flush(p) : 0;
+		int rc = p->outbox->filled > p->outbox->base ? outbox_flush(p) : 0;
 		if (rc == 0)
 			rc = read_some(p, p->inbox + p->have, INBOX_BYTES - p->have);
 		if (rc <= 0)
@@ -211,7 +84,7 @@ static int read_large(struct pool_port *p)
 		have = size;
 	memcpy(p->large, p->inbox + p->used, have);
 	p->used += have;
-	int rc = p->outbox->filled > p->outbox->base ? flush(p) : 0;
+	int rc = p->outbox->filled > p->outbox->base ? outbox_flush(p) : 0;
 	while (rc >= 0 && have < size) {
 		rc = read_some(p, p->large + have, size - have < 1u << 30 ? size - have : 1u << 30);
 		if (rc == 0)
@@ -331,7 +204,7 @@ static int place_results(struct pool_port *p, struct pool_span *span)
 		span->call.result = p->result;
 		return p->result ? 0 : -ENOMEM;
 	}
-	int rc = size > room(p) ? flush(p) : 0;
+	int rc = size > outbox_room(p) ? outbox_flush(p) : 0;
 	box->piece.results_at = box->filled - box->base + sizeof(struct frame_reply);
 	span->call.result = box->bytes + box->piece.results_at;
 	return rc;
@@ -415,7 +288,7 @@ int pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fa
 		.count = 1,
 		.bytes = fault->message_size,
 	};
-	return send_past(p, &reply, fault->message);
+	return outbox_send_past(p, &reply, fault->message);
 }
 
 static int send_piece(struct pool_port *p, const struct pool_span *span)
@@ -435,10 +308,10 @@ static int send_piece(struct pool_port *p, const struct pool_span *span)
 	} else if (p->outbox->piece.results_at == UINT64_MAX) {
 		bytes = p->result;
 	} else {
-		append(p, &reply, NULL);
+		outbox_append(p, &reply, NULL);
 		return 0;
 	}
-	return send_reply(p, &reply, bytes);
+	return outbox_send(p, &reply, bytes);
 }
 
 static bool flush_due(struct pool_port *p)
@@ -461,12 +334,12 @@ int pipe_commit(struct pool_port *p, struct pool_span *span)
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);
 	p->result = NULL;
-	return flush_due(p) ? flush(p) : 0;
+	return flush_due(p) ? outbox_flush(p) : 0;
 }
 
 void pipe_detach(struct pool_port *p)
 {
-	flush(p);
+	outbox_flush(p);
 	drop_frame(p);
 	free(p->large);
 	free(p->result);

@@ -144,7 +144,9 @@ static void leave(struct pool_port *p)
 {
 	if (p->slot < 0)
 		return;
-	bool tell = p->at->tiles ? p->untold != 0 : p->at->closed || batch_complete(p);
+	bool tell = p->at->tiles ? p->untold != 0
+				 : __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED) ||
+					   batch_complete(p);
 	__atomic_store_n(&p->desk->active, 0, __ATOMIC_SEQ_CST);
 	if (tell || !is_live(p, p->slot))
 		notify(p);

@@ -109,6 +109,11 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 
 /* ---- streams ---- */
 
+static uint64_t tile_word(const struct shm_tile *tile)
+{
+	return __atomic_load_n(&tile->state, __ATOMIC_RELAXED);
+}
+
 static void finish_cells(struct pool_transport *t, struct pool_job *job, uint64_t cell,
 			 uint64_t count)
 {
@@ -137,12 +142,14 @@ static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm
 	if (drop && !__atomic_compare_exchange_n(&tile->state, &state, TILE_FREE, false,
 						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
-	tile->state = TILE_FREE;
+	__atomic_store_n(&tile->state, TILE_FREE, __ATOMIC_RELAXED);
 	*over = stream_over(job, count);
-	if (drop)
+	if (drop) {
 		pool_job_drop(job, cell, count);
-	else
-		finish_cells(t, job, cell, count);
+		return true;
+	}
+	take_faults(t, job); /* again: this tile may have become DONE after the first time */
+	finish_cells(t, job, cell, count);
 	return true;
 }
 
@@ -168,9 +175,9 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 	take_faults(t, job);
 	for (uint64_t at = first_tile(work); !over && at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
-		if ((tile->state & 0xff) != TILE_FREE)
+		if ((tile_word(tile) & 0xff) != TILE_FREE)
 			any = reap_tile(t, job, tile, &over) || any;
-		if (!over && at == work->head && (tile->state & 0xff) == TILE_FREE)
+		if (!over && at == work->head && (tile_word(tile) & 0xff) == TILE_FREE)
 			work->head++;
 	}
 	return any;
@@ -279,7 +286,7 @@ static void recover_tile(struct pool_transport *t, struct pool_job *job, int wor
 	struct shm_job *work = job->transport_data;
 	struct shm_tile rest = { .index = tile->index, .cell = tile->cell, .count = tile->count };
 	uint64_t begun = begun_of(t, worker), fine = begun ? begun - 1 : 0;
-	tile->state = TILE_FREE;
+	__atomic_store_n(&tile->state, TILE_FREE, __ATOMIC_RELAXED);
 	take_faults(t, job);
 	if (fine)
 		finish_cells(t, job, rest.cell, fine);
@@ -305,8 +312,8 @@ static void recover_tiles(struct pool_transport *t, struct pool_job *job, int wo
 	struct shm_job *work = job->transport_data;
 	for (uint64_t at = first_tile(work); at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
-		if ((tile->state & 0xff) == TILE_CLAIMED &&
-		    (tile->state >> 8 & 0xff) == (uint64_t)worker + 1) {
+		if ((tile_word(tile) & 0xff) == TILE_CLAIMED &&
+		    (tile_word(tile) >> 8 & 0xff) == (uint64_t)worker + 1) {
 			recover_tile(t, job, worker, tile);
 			return;
 		}

@@ -9,6 +9,7 @@
  */
 #include "pools/shm_parent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -209,6 +210,7 @@ static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 		       chunk = s->chunk ? s->chunk : 1;
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
 	const uint64_t shares = least(chunks, t->workers);
+	assert(shares > 0); /* an empty batch is never published */
 	rank_workers(t);
 	for (uint64_t i = 0; i < t->workers; i++) {
 		uint64_t lo = chunks * least(i, shares) / shares,
@@ -252,7 +254,9 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
 void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
 {
-	while ((work->tiles[work->tail % work->tile_count].state & 0xff) != TILE_FREE)
+	while ((__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
+				__ATOMIC_RELAXED) &
+		0xff) != TILE_FREE)
 		work->tail++;
 	tile.state = work->tail << 16 | TILE_READY;
 	struct shm_tile *place = &work->tiles[work->tail % work->tile_count];

@@ -14,7 +14,7 @@ POOL_TASK(square)
 int main(int argc, char **argv)
 {
 	pool_main(&argc, &argv);
-	int64_t x[4] = { 1, 2, 3, 4 }, y[4];
+	int64_t x[4] = { 1, 2, 3, 4 }, y[4] = { 0 };
 	struct pool *pool;
 	int rc = pool_open(&pool, &(struct pool_options){ .backend = "shm" });
 	if (rc == 0)

@@ -107,7 +107,7 @@ static void show_lazy(struct pool *pool, bool ordered, int64_t nap_ms)
 		naps[i] = nap_ms;
 	struct pool_column columns[2] = { { x, sizeof *x }, { naps, sizeof *naps } };
 	struct pool_policy one_by_one = { .chunk = 1 };
-	struct pool_iter *iter;
+	struct pool_iter *iter = NULL;
 	start_s = now_s();
 	must((ordered ? pool_imap : pool_imap_unordered)(pool, POOL(slow_square),
 							 pool_columns(columns, 2, 5), sizeof y,

@@ -5,9 +5,9 @@ levels = "break-even METG90 METG75 METG50"
 list = ""
 stats table using (list = note(list, strcol(1)), column("ns")) nooutput
 least = STATS_records > 0 ? STATS_min : 1; most = STATS_records > 0 ? STATS_max : 1e6
-stats table using (strcol(5) eq "?" ? column("ns") : column("low")) nooutput
+stats table using (valid(5) ? column("low") : column("ns")) nooutput
 if (STATS_records > 0) { least = STATS_min }
-stats table using (strcol(6) eq "?" ? column("ns") : column("high")) nooutput
+stats table using (valid(6) ? column("high") : column("ns")) nooutput
 if (STATS_records > 0) { most = STATS_max }
 stats table using (column("chunk") == 1 ? 1 : 0) nooutput
 panels = STATS_max > 0 ? 2 : 1

@@ -5,7 +5,7 @@ stats table using (list = strcol(1) eq "forked" ? list : note(list, strcol(1)), 
 least = STATS_min; most = STATS_max
 stats table using (strcol(1) ne "forked" && column("chunk") == 1 ? 1 : 0) nooutput
 panels = STATS_max > 0 ? 2 : 1
-stats table using (strcol(8) eq "?" ? column("efficiency") : column("high")) nooutput
+stats table using (valid(8) ? column("high") : column("efficiency")) nooutput
 top = STATS_max > 1.06 ? 1.06*STATS_max : 1.12
 eval canvas(1100, 600)
 set multiplot layout 1,panels margins 0.105,0.97,0.265,0.91 spacing 0.03,0
