@@ -202,10 +202,25 @@ static const char *watch_child(pid_t child)
 	return gone ? NULL : "processes are left behind";
 }
 
+/* The sanitizer's allocator does not survive a fork while another thread is inside it: the child waits for a lock whose
+ * owner it does not have. A row that forks for each chunk meets that all the time as soon as there is a second thread;
+ * glibc's own allocator is made for it. */
+static bool sanitizer_cannot(const struct entry *entry)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return !(entry->row->can & POOL_CAN_REUSE) && entry->row->can & POOL_CAN_OVERLAP &&
+	       (strstr(entry->what->name, "two_pools") || strstr(entry->what->name, "threads") ||
+		strstr(entry->what->name, "callback"));
+#else
+	(void)entry;
+	return false;
+#endif
+}
+
 static void run_entry(void **state)
 {
 	const struct entry *entry = *state;
-	if ((entry->row->can & entry->what->needs) != entry->what->needs)
+	if ((entry->row->can & entry->what->needs) != entry->what->needs || sanitizer_cannot(entry))
 		skip();
 	fflush(NULL);
 	pid_t child = fork();
