@@ -19,23 +19,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_DEFAULT = 64, WINDOW_AUTO = 1024 };
+enum {
+	WINDOW_BYTES = 4 << 20,
+	WINDOW_MOST = 4096,
+	CLAIMS_AHEAD = 4,
+	CELL_BYTES = 64,       /* what the ring itself takes for a cell */
+	VARIABLE_BYTES = 4096, /* a guess */
+	CELLS_MOST = 1 << 30,  /* a cell's number has 32 bits */
+};
 
 /* ---- opening ---- */
 
-static void default_window(struct pool_job *job, const struct pool_policy *policy)
+static uint64_t item_bytes(const struct pool_job *job)
+{
+	uint64_t bytes = CELL_BYTES;
+	for (unsigned k = 0; k < job->columns; k++)
+		bytes +=
+			job->column[k].size == POOL_VARIABLE ? VARIABLE_BYTES : job->column[k].size;
+	return bytes + (job->variable & POOL_VARIABLE_RESULT ? VARIABLE_BYTES : job->result_size);
+}
+
+/* As large as WINDOW_BYTES allow, since each refill costs wake-ups; but work for all workers, and not without end. */
+static uint64_t default_window(const struct pool_job *job)
+{
+	const uint64_t least = CLAIMS_AHEAD * (uint64_t)job->pool->workers * job->chunk;
+	uint64_t window = WINDOW_BYTES / item_bytes(job);
+	if (window > WINDOW_MOST)
+		window = WINDOW_MOST;
+	return window < least ? least : window;
+}
+
+static void set_window(struct pool_job *job, const struct pool_policy *policy)
 {
 	uint64_t window = policy ? (uint64_t)policy->window : 0;
-	uint64_t claims = 4 * (uint64_t)job->pool->workers;
-	bool fixed = job->chunk != 0;
-	if (!fixed)
+	if (job->chunk == 0)
 		job->chunk = 1;
-	if (!window)
-		window = fixed ? claims * job->chunk : WINDOW_AUTO;
-	if (window < WINDOW_DEFAULT && !(policy && policy->window))
-		window = WINDOW_DEFAULT;
+	if (window == 0)
+		window = default_window(job);
 	if (window < job->chunk)
 		window = job->chunk;
+	if (window > CELLS_MOST)
+		window = CELLS_MOST;
 	job->count = window / job->chunk * job->chunk;
 }
 
@@ -53,7 +77,7 @@ static struct pool_iter *iter_new(struct pool *pool, const struct map_call *call
 	if (it->job) {
 		it->job->stream = true;
 		it->job->owner = it;
-		default_window(it->job, call->policy);
+		set_window(it->job, call->policy);
 		it->tiles = it->job->count / it->job->chunk;
 	}
 	return it;

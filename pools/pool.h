@@ -336,10 +336,12 @@ struct pool_iter;
 
 /* How work is handed out. NULL, or a field left 0, is the default. */
 struct pool_policy {
-	int64_t chunk;	/* items a claim: > 0; 0: auto (the pool measures and adapts). <0 is -EINVAL
-			 */
-	int64_t window; /* imap: most items read from the input and not yet returned; 0: 4 chunks a
-			   worker, at least 64 (auto chunk: 1024). Rounded up to one chunk. */
+	int64_t chunk; /* items a claim; 0: auto (maps: the pool measures and adapts; imap: 1). The unit
+			  in which work is divided: while chunks take only microseconds a worker
+			  may take several at once. */
+	int64_t window; /* imap: most items read from the input and not yet returned; 0: as many as
+			   take 4 MiB (arguments and results; a variable one counts 4 KiB), at most
+			   4096, at least 4 chunks a worker. Rounded to whole chunks, at least one. */
 	int64_t timeout_ns;	 /* blocking calls: give up (-ETIMEDOUT, the rest is cancelled); 0:
 				    POOL_FOREVER */
 	int64_t task_timeout_ns; /* run time of one item; 0: the pool's */
