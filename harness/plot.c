@@ -152,7 +152,7 @@ static int draw_all(const char *command, const char *run, const struct experimen
 {
 	char scripts[PATH_MAX], plots[PATH_MAX];
 	glob_t found;
-	int rc = 0;
+	int rc = 0, worst = 0;
 
 	if (find_scripts(scripts) < 0)
 		return complain(command, "scripts/plots", "not found above the program");
@@ -161,10 +161,12 @@ static int draw_all(const char *command, const char *run, const struct experimen
 		return complain(command, plots, strerror(errno));
 	if (find_figures(experiment, scripts, &found) < 0)
 		rc = complain(command, experiment->name, "no figure is named like it");
-	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++)
-		rc = draw(command, run, scripts, found.gl_pathv[i]);
+	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++) {
+		int drawn = draw(command, run, scripts, found.gl_pathv[i]);
+		worst = drawn ? drawn : worst; /* one bad figure does not keep the others away */
+	}
 	globfree(&found);
-	return rc;
+	return rc ? rc : worst;
 }
 
 int plot_experiment(const char *command, const char *run, const struct rows *all,

@@ -68,10 +68,12 @@ static int read_option(struct wish *wish, int id, const char *text)
 	wish->planned |= id != 'R' && id != 'h';
 	switch (id) {
 	case 'q':
-		wish->level = 0;
-		return 0;
 	case 'f':
-		wish->level = 2;
+		if (wish->level != 1) {
+			fprintf(stderr, "poolbench: give --quick or --full, not both, and once\n");
+			return -EINVAL;
+		}
+		wish->level = id == 'q' ? 0 : 2;
 		return 0;
 	case 'o':
 		wish->out = text;

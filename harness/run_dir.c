@@ -130,7 +130,9 @@ static int read_plan(const char *directory, struct plan *plan)
 	snprintf(path, sizeof path, "%s/run.json", directory);
 	object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
 	schema = json_object_get(object, "schema");
-	if (object == NULL)
+	if (object == NULL && error.line < 0)
+		snprintf(why, sizeof why, "cannot be read: not a run's directory?");
+	else if (object == NULL)
 		snprintf(why, sizeof why, "line %d: %s", error.line, error.text);
 	else if (!json_is_integer(schema) || json_integer_value(schema) != SCHEMA)
 		snprintf(why, sizeof why, "not a run of this version of poolbench");

@@ -32,9 +32,11 @@ static int compare_numbers(uint64_t a, uint64_t b)
 static int compare_sizes(const struct cell *a, const struct cell *b)
 {
 	const uint64_t left[] = { a->payload_bytes,	a->parent_bytes,   (uint64_t)a->chunk,
-				  (uint64_t)a->workers, (uint64_t)a->work, a->tasks };
+				  (uint64_t)a->workers, (uint64_t)a->work, a->tasks,
+				  (uint64_t)a->window,	a->pool_memory };
 	const uint64_t right[] = { b->payload_bytes,	 b->parent_bytes,   (uint64_t)b->chunk,
-				   (uint64_t)b->workers, (uint64_t)b->work, b->tasks };
+				   (uint64_t)b->workers, (uint64_t)b->work, b->tasks,
+				   (uint64_t)b->window,	 b->pool_memory };
 	int order = 0;
 
 	for (size_t i = 0; order == 0 && i < sizeof left / sizeof *left; i++)

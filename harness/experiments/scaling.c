@@ -149,6 +149,13 @@ static void find(struct derivation *d, const struct groups *groups, const struct
 		return;
 	}
 	struct interval speedup = group_speedup(best, loop);
+	if (speedup.level <= 0) {
+		snprintf(d->finding, sizeof d->finding,
+			 "Too few rounds for an interval: the median speedup of %d workers is %.2f "
+			 "(%s).",
+			 cpus, speedup.mid, best->cell->backend);
+		return;
+	}
 	amdahl_text(groups, loop, best, amdahl, sizeof amdahl);
 	snprintf(d->finding, sizeof d->finding,
 		 "On this machine, %d workers make CPU-bound work %.2f times as fast as the serial "
