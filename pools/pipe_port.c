@@ -116,6 +116,7 @@ static int map_columns(struct pool_port *p)
 	unsigned char *at = p->payload;
 	for (unsigned k = 0; k < p->work.columns; k++) {
 		if (!(p->work.variable >> k & 1u)) {
+			p->column[k] = at;
 			at += frame_padded(p->work.count * p->work.arg_size[k]);
 			continue;
 		}
@@ -124,6 +125,7 @@ static int map_columns(struct pool_port *p)
 		p->refs[k] = malloc(p->work.count * sizeof(struct pool_ref));
 		if (!p->refs[k])
 			return -ENOMEM;
+		p->column[k] = (const unsigned char *)p->refs[k];
 		for (uint64_t i = 0; i < p->work.count; i++) {
 			p->refs[k][i] = (struct pool_ref){ (uint64_t)(uintptr_t)at, sizes[i] };
 			at += frame_padded(sizes[i]);
@@ -213,20 +215,11 @@ static int place_results(struct pool_port *p, struct pool_span *span)
 static void place_arguments(const struct pool_port *p, struct pool_span *span)
 {
 	const struct frame_work *work = &p->work;
-	const unsigned char *at = p->payload;
 	for (unsigned k = 0; k < work->columns; k++) {
-		if (work->variable >> k & 1u) {
-			const struct pool_ref *refs = p->refs[k];
-			span->call.arg[k] = (const unsigned char *)(refs + p->done);
-			span->call.arg_size[k] = sizeof(struct pool_ref);
-			const struct pool_ref *last = &refs[work->count - 1];
-			at = (const unsigned char *)(uintptr_t)(last->at +
-								frame_padded(last->size));
-			continue;
-		}
-		span->call.arg[k] = at + p->done * work->arg_size[k];
-		span->call.arg_size[k] = work->arg_size[k];
-		at += frame_padded(work->count * work->arg_size[k]);
+		bool variable = work->variable >> k & 1u;
+		uint64_t size = variable ? sizeof(struct pool_ref) : work->arg_size[k];
+		span->call.arg[k] = p->column[k] + p->done * size;
+		span->call.arg_size[k] = size;
 	}
 }
 

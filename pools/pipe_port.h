@@ -15,12 +15,13 @@ struct pool_port {
 	uint64_t large_room;
 	struct frame_work work; /* being run */
 	unsigned char *payload;
-	struct pool_ref *refs[POOL_COLUMNS_MAX]; /* of its columns of variable size */
-	uint64_t done;				 /* items of it */
-	unsigned char *result;			 /* a large result */
-	struct pool_ref variable;		 /* a result of variable size */
-	int64_t piece_ns;			 /* when the piece began */
-	int64_t gather_ns;			 /* when the outbox was last empty */
+	const unsigned char *column[POOL_COLUMNS_MAX]; /* its elements, or refs */
+	struct pool_ref *refs[POOL_COLUMNS_MAX];       /* of its columns of variable size */
+	uint64_t done;				       /* items of it */
+	unsigned char *result;			       /* a large result */
+	struct pool_ref variable;		       /* a result of variable size */
+	int64_t piece_ns;			       /* when the piece began */
+	int64_t gather_ns;			       /* when the outbox was last empty */
 };
 
 /* All: 0 or -errno of a failed write. */
