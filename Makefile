@@ -32,7 +32,9 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 lib     := $(B)/libprocpool.a
 bench   := $(B)/poolbench
 tests   := $(patsubst %.c,$(B)/%,$(test_src))
-examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src))
+# Twice: executed workers must find their tasks in position-dependent programs, too.
+examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
+	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
 .PHONY: all lib test bench compare plots peers check install clean help test-programs
 .SECONDARY:
@@ -68,6 +70,11 @@ $(B)/examples/%: $(B)/pools/examples/%.o $(lib)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+$(B)/examples/%-nopie: $(B)/pools/examples/%.o $(lib)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -no-pie -o $@ $^
 
 $(B)/%: $(B)/%.o $(call objects,$(bench_src) $(work_src)) $(lib)
 	$(call say,LD,$@)

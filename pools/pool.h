@@ -43,6 +43,21 @@
  *		return 0;
  *	}
  *
+ * The other calls, from pools/examples/tutorial.c:
+ *
+ *	struct pool_column arg = { &x, sizeof x };
+ *	pool_apply_async(pool, POOL(cube), &arg, 1, sizeof y, NULL, &async);
+ *	pool_async_get(async, &y, POOL_FOREVER);
+ *	pool_async_release(async);
+ *
+ *	struct pool_column pairs[2] = { { a, sizeof *a }, { b, sizeof *b } };
+ *	pool_starmap(pool, POOL(add), pairs, 2, 3, sums, sizeof *sums, NULL);
+ *
+ *	pool_imap(pool, POOL(slow_square), pool_columns(columns, 2, 5), sizeof y, NULL, &iter);
+ *	while ((rc = pool_iter_next(iter, &y, POOL_FOREVER)) == 0)
+ *		show("imap", y);
+ *	pool_iter_release(iter);
+ *
  * CONVENTIONS
  *
  * Errors. Functions return 0 (or what they say) on success and a negative number on failure:
@@ -71,8 +86,8 @@
  * of globals are not seen, and a replacement worker sees a later state. A vfork row executes the
  * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is
  * ignored and every other signal has its default action. A task must not call exit() (use a return
- * code); if it does, or crashes, that item alone is POOL_WORKER_LOST. A task must not use the pool that runs it:
- * in a forked worker that is -EPERM, in a thread -EDEADLK; a pool of its own is fine.
+ * code); if it does, or crashes, that item alone is POOL_WORKER_LOST. A task must not use the pool
+ * that runs it: in a forked worker that is -EPERM, in a thread -EDEADLK; a pool of its own is fine.
  */
 #ifndef POOLS_POOL_H
 #define POOLS_POOL_H

@@ -48,12 +48,12 @@ static void expect_values(FILE *output, const char *call, const int64_t *wanted,
 	}
 }
 
-static void tutorial_prints_what_python_s_does(const struct pool_backend_info *row)
+static void run_tutorial(const char *name, const struct pool_backend_info *row)
 {
 	char arguments[200];
 	int64_t value, squares = 0;
 	snprintf(arguments, sizeof arguments, "'%s' %d", row->name, NAP_MS);
-	FILE *output = run_example("tutorial", arguments);
+	FILE *output = run_example(name, arguments);
 	expect_values(output, "map", (int64_t[]){ 1, 4, 9, 16 }, 4);
 	expect_values(output, "apply_async", (int64_t[]){ 27 }, 1);
 	expect_values(output, "starmap", (int64_t[]){ 3, 7, 11 }, 3);
@@ -68,6 +68,16 @@ static void tutorial_prints_what_python_s_does(const struct pool_backend_info *r
 	CHECK_EQ(squares, 1 << 1 | 1 << 4 | 1 << 9 | 1 << 16 | 1 << 25);
 	CHECK_EQ(fscanf(output, " %*c"), EOF);
 	CHECK_EQ(pclose(output), 0);
+}
+
+static void tutorial_prints_what_python_s_does(const struct pool_backend_info *row)
+{
+	run_tutorial("tutorial", row);
+}
+
+static void tutorial_runs_in_a_position_dependent_program(const struct pool_backend_info *row)
+{
+	run_tutorial("tutorial-nopie", row);
 }
 
 static void tutorial_unknown_backend_is_an_error(const struct pool_backend_info *row)
@@ -157,8 +167,11 @@ static void readme_shows_the_minimal_program(const struct pool_backend_info *row
 }
 
 static const struct suite_case cases[] = {
-	CASE(tutorial_prints_what_python_s_does, 0), CASE(tutorial_unknown_backend_is_an_error, 0),
-	CASE(minimal_prints_the_squares, 0),	     CASE(header_shows_the_minimal_program, 0),
+	CASE(tutorial_prints_what_python_s_does, 0),
+	CASE(tutorial_runs_in_a_position_dependent_program, 0),
+	CASE(tutorial_unknown_backend_is_an_error, 0),
+	CASE(minimal_prints_the_squares, 0),
+	CASE(header_shows_the_minimal_program, 0),
 	CASE(readme_shows_the_minimal_program, 0),
 };
 
