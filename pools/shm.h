@@ -61,6 +61,11 @@ struct shm_lane {
 		done; /* items of committed claims (stream: tiles); one writer: the owner; release/acquire */
 };
 
+static inline void lane_clear_thief(struct shm_lane *lane)
+{
+	__atomic_and_fetch(&lane->word, LANE_EMPTY, __ATOMIC_ACQ_REL);
+}
+
 enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
 
 /* What a worker is about to do or doing. Written by the worker, read by the parent when the worker

@@ -91,11 +91,6 @@ static void set_lane(struct shm_lane *lane, uint64_t lo, uint64_t hi)
 		;
 }
 
-static void clear_thief(struct shm_lane *lane)
-{
-	__atomic_and_fetch(&lane->word, LANE_EMPTY, __ATOMIC_ACQ_REL);
-}
-
 /* Moves work into our own lane; false: there is none to be had. */
 static bool steal(struct pool_port *p)
 {
@@ -115,7 +110,7 @@ static bool steal(struct pool_port *p)
 	if (__atomic_compare_exchange_n(&lane->word, &word, after, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE)) {
 		set_lane(own, mid, hi);
-		clear_thief(lane);
+		lane_clear_thief(lane);
 		if (hi - mid > 1)
 			shm_wake_one(p); /* whoever looked meanwhile saw neither lane */
 	}

@@ -199,11 +199,6 @@ static uint64_t begun_of(const struct pool_transport *t, int worker)
 	return ledger->progress & UINT32_MAX;
 }
 
-static void clear_thief(struct shm_lane *lane)
-{
-	__atomic_and_fetch(&lane->word, LANE_EMPTY, __ATOMIC_ACQ_REL);
-}
-
 /* The swap happened iff the victim's word names the dead thief; installed iff its own lane begins
  * at `lo`. */
 static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worker)
@@ -219,7 +214,7 @@ static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worke
 					    lane_word(desk->lo, desk->hi, lane_thief(mine)), false,
 					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;
-	clear_thief(victim);
+	lane_clear_thief(victim);
 }
 
 /* Whether item `at` is run again; otherwise it is final. */
