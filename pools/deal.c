@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLIGHTS = 2, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10 };
+enum { FLIGHTS = DEAL_FLIGHTS, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10 };
 static const double FLIGHT_NS = 200000;
+static const int64_t STUCK_NS = 1000000; /* a front flight out for longer has a long item in it */
 
 struct run { /* items given back by a death */
 	uint64_t at, count, index;
@@ -258,6 +259,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 		return false;
 	}
 	free(note);
+	flight.since_ns = pool_now_ns();
 	hand->flight[hand->count++] = flight;
 	return true;
 }
@@ -278,7 +280,8 @@ static void rotate(struct deal *deal, struct deck *deck)
 
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
-	if (hand->count && !may_queue(deal, deck_of(hand->flight[0].job)))
+	if (hand->count && (!may_queue(deal, deck_of(hand->flight[0].job)) ||
+			    pool_now_ns() - hand->flight[0].since_ns > STUCK_NS))
 		return NULL;
 	for (struct deck *deck = deal->decks; deck; deck = deck->after)
 		if (!deck->job->cancelled && left_in(deck) &&
@@ -314,9 +317,17 @@ struct deal_flight *deal_front(struct deal *deal, int worker)
 	return hand->count ? &hand->flight[0] : NULL;
 }
 
+const struct deal_flight *deal_flight(const struct deal *deal, int worker, int i)
+{
+	const struct hand *hand = &deal->hand[worker];
+	return (unsigned)i < hand->count ? &hand->flight[i] : NULL;
+}
+
+/* The next in line has the worker from now on. */
 static void pop(struct hand *hand)
 {
 	hand->count--;
+	hand->flight[1].since_ns = hand->flight[0].since_ns;
 	memmove(&hand->flight[0], &hand->flight[1], hand->count * sizeof hand->flight[0]);
 }
 
@@ -329,6 +340,7 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
 	deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
 	deck->barren = 0;
 	hand->flight[0].done += count;
+	hand->flight[0].since_ns = pool_now_ns();
 	if (hand->flight[0].done == flight.count)
 		pop(hand);
 	pool_job_resolve(flight.job, flight.at + flight.done, count);
@@ -385,7 +397,18 @@ static uint64_t blame(const struct deal_flight *front, const struct deal_end *en
 	return 1;
 }
 
-/* The last item that becomes final may be the job's last: nothing is told of the job afterwards. */
+/* The last item that becomes final may be the job's last: nothing is told of the job afterwards, so what goes back goes
+ * first. `first` counts from the flight's beginning. */
+static void settle(const struct deal_flight *flight, uint64_t first, uint64_t lost, int worker)
+{
+	struct pool_job *job = flight->job;
+	const uint64_t rest = flight->count - first - lost;
+	give_back(job, flight->at + first + lost, rest, flight->index + first + lost, worker);
+	for (uint64_t at = first; at < first + lost; at++)
+		if (pool_job_lost(job, flight->at + at, worker))
+			give_back(job, flight->at + at, 1, flight->index + at, worker);
+}
+
 void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
 {
 	struct hand *hand = &deal->hand[worker];
@@ -394,18 +417,12 @@ void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
 	memcpy(flights, hand->flight, sizeof flights);
 	hand->count = 0;
 	for (unsigned i = count; i-- > 1;)
-		give_back(flights[i].job, flights[i].at, flights[i].count, flights[i].index,
-			  worker);
+		settle(&flights[i], 0, end->lost_behind, worker);
 	if (count == 0)
 		return;
 	const struct deal_flight *front = &flights[0];
-	struct pool_job *job = front->job;
-	const uint64_t lost = blame(front, end), first = front->done + end->fine;
-	const uint64_t rest = front->count - first - lost;
+	const uint64_t lost = blame(front, end);
 	if (end->fine)
-		pool_job_resolve(job, front->at + front->done, end->fine);
-	give_back(job, front->at + first + lost, rest, front->index + first + lost, worker);
-	for (uint64_t at = first; at < first + lost; at++)
-		if (pool_job_lost(job, front->at + at, worker))
-			give_back(job, front->at + at, 1, front->index + at, worker);
+		pool_job_resolve(front->job, front->at + front->done, end->fine);
+	settle(front, front->done + end->fine, lost, worker);
 }

@@ -19,6 +19,7 @@ struct deal_flight {
 	struct pool_job *job;
 	uint64_t at, count, index; /* items or cells; position of the first in the input */
 	uint64_t done;		   /* of count */
+	int64_t since_ns;	   /* when it was sent, or last answered in part */
 };
 
 struct deal_wire {
@@ -47,6 +48,10 @@ uint64_t deal_outstanding(const struct deal *deal, int worker);
 /* Sends what can be sent; true: something was. */
 bool deal_out(struct deal *deal);
 
+enum { DEAL_FLIGHTS = 2 };
+const struct deal_flight *deal_flight(const struct deal *deal, int worker,
+				      int i); /* i-th in line; NULL: none */
+
 /* The flight that a reply must belong to; NULL: none. */
 struct deal_flight *deal_front(struct deal *deal, int worker);
 /* The next `count` items of the front flight have their results. The job may be gone afterwards. */
@@ -55,6 +60,8 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
  * were begun and have none; the others were not begun and go back. peaceful: it left because it was to. */
 struct deal_end {
 	uint64_t fine, lost;
+	uint64_t
+		lost_behind; /* items of the second flight that were begun, after all of the front one's */
 	bool peaceful;
 };
 void deal_lost(struct deal *deal, int worker, const struct deal_end *end);

@@ -32,6 +32,7 @@ struct channel {
 	struct outgoing out;
 	struct incoming in;
 	bool watched; /* the reply end */
+	bool garbled; /* what it sent made no sense: nothing more is read */
 };
 
 struct pool_transport {

@@ -17,6 +17,7 @@ void pipe_give_up(struct pool_transport *t, int worker)
 {
 	struct channel *c = &t->channel[worker];
 	struct pool_hand *hand = &t->pool->hand[worker];
+	c->garbled = true;
 	c->in.have = 0;
 	c->in.left = UINT64_MAX;
 	c->in.to = NULL;
@@ -260,17 +261,42 @@ static uint64_t begun_in_piece(const struct pool_transport *t, int worker)
 	return begun < piece->count ? begun : piece->count;
 }
 
+/* Which of the worker's flights the piece is of; -1: none. A piece that was answered tells nothing, and its cells may have
+ * been used again since, unless the answer was among what could not be read. */
+static int flight_of_piece(const struct pool_transport *t, int worker)
+{
+	const struct outbox_piece *piece = &outbox_of(t->board, worker)->piece;
+	if (!piece->open && !t->channel[worker].garbled)
+		return -1;
+	for (int i = 0; i < DEAL_FLIGHTS; i++) {
+		const struct deal_flight *flight = deal_flight(t->deal, worker, i);
+		if (flight && piece->job == flight->job->serial &&
+		    piece->at >= flight->at + flight->done &&
+		    piece->at < flight->at + flight->count)
+			return i;
+	}
+	return -1;
+}
+
+/* What lies before the piece was begun too, and its answers were lost on the way. */
 static void judge_piece(struct pool_transport *t, int worker, struct deal_end *end)
 {
 	const struct outbox_piece *piece = &outbox_of(t->board, worker)->piece;
-	const struct deal_flight *flight = deal_front(t->deal, worker);
-	if (!flight || piece->job != flight->job->serial)
+	int of = flight_of_piece(t, worker);
+	if (of < 0)
 		return;
+	const struct deal_flight *front = deal_front(t->deal, worker),
+				 *flight = deal_flight(t->deal, worker, of);
 	uint64_t next = flight->at + flight->done, begun = begun_in_piece(t, worker);
-	if (begun == 0 || piece->at < next || piece->at + begun > flight->at + flight->count)
+	if (begun > flight->at + flight->count - piece->at)
+		begun = flight->at + flight->count - piece->at;
+	if (of > 0) {
+		end->lost = front->count - front->done;
+		end->lost_behind = piece->at - next + begun;
 		return;
-	end->lost = piece->at - next + begun; /* answers before it were lost on the way, too */
-	if (!piece->open || piece->at != next || !take_finished(t, worker, begun - 1))
+	}
+	end->lost = piece->at - next + begun;
+	if (begun == 0 || !piece->open || piece->at != next || !take_finished(t, worker, begun - 1))
 		return;
 	end->fine = begun - 1;
 	end->lost = 1;

@@ -158,8 +158,8 @@ void shm_collect(struct pool_transport *t, struct pool_job *job)
 	for (uint64_t i = 0; work->ran && variable && !job->stream && i < job->count; i++)
 		if (!job->status || !job->status[i])
 			shm_take_variable(t, job, i);
-	if (work->ran && !variable && !job->stream && work->staged_results &&
-	    job->failed < job->count)
+	bool copy = work->ran && !variable && !job->stream && work->staged_results;
+	if (copy && job->result_size && job->failed < job->count)
 		memcpy(job->results, work->staged_results, job->count * job->result_size);
 	shm_unstage(t, job);
 }
