@@ -6,8 +6,10 @@
 #include <string.h>
 
 enum { FLIGHTS = DEAL_FLIGHTS, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10 };
-static const double FLIGHT_NS = 200000;
-static const int64_t STUCK_NS = 1000000; /* a front flight out for longer has a long item in it */
+static const double FLIGHT_NS = 1000000;
+static const double QUEUE_NS = 5000000;	 /* items shorter than this may wait behind others */
+static const int64_t STUCK_NS = 1000000; /* a front flight out for longer than four times its
+					    estimate and this has a long item in it */
 
 struct run { /* items given back by a death */
 	uint64_t at, count, index;
@@ -237,7 +239,7 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 static bool may_queue(const struct deal *deal, const struct deck *deck)
 {
 	const uint64_t chunk = deck->job->chunk ? deck->job->chunk : 1;
-	return !deal->once && deck->item_ns > 0 && deck->item_ns * (double)chunk < FLIGHT_NS / 2;
+	return !deal->once && deck->item_ns > 0 && deck->item_ns * (double)chunk < QUEUE_NS;
 }
 
 /* ---- dealing ---- */
@@ -278,14 +280,27 @@ static void rotate(struct deal *deal, struct deck *deck)
 	*last_deck(deal) = deck;
 }
 
+static bool is_stuck(const struct deal_flight *flight)
+{
+	double due_ns = deck_of(flight->job)->item_ns * (double)(flight->count - flight->done);
+	return (double)(pool_now_ns() - flight->since_ns) > 4 * due_ns + (double)STUCK_NS;
+}
+
+/* The last items of a job go to who is free, not behind others. */
+static bool enough_left(const struct deal *deal, const struct deck *deck)
+{
+	const uint64_t chunk = deck->job->chunk ? deck->job->chunk : 1;
+	return left_in(deck) > (uint64_t)deal->workers * chunk;
+}
+
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
-	if (hand->count && (!may_queue(deal, deck_of(hand->flight[0].job)) ||
-			    pool_now_ns() - hand->flight[0].since_ns > STUCK_NS))
+	if (hand->count &&
+	    (!may_queue(deal, deck_of(hand->flight[0].job)) || is_stuck(&hand->flight[0])))
 		return NULL;
 	for (struct deck *deck = deal->decks; deck; deck = deck->after)
 		if (!deck->job->cancelled && left_in(deck) &&
-		    (!hand->count || may_queue(deal, deck)))
+		    (!hand->count || (may_queue(deal, deck) && enough_left(deal, deck))))
 			return deck;
 	return NULL;
 }

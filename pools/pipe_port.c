@@ -327,7 +327,8 @@ int pipe_commit(struct pool_port *p, struct pool_span *span)
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);
 	p->result = NULL;
-	return flush_due(p) ? outbox_flush(p) : 0;
+	bool last = p->done == p->work.count; /* the parent has the next flight to send */
+	return last || flush_due(p) ? outbox_flush(p) : 0;
 }
 
 void pipe_detach(struct pool_port *p)

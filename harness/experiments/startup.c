@@ -60,7 +60,7 @@ static void add_tasks(struct grid *grid, unsigned pick, uint64_t tasks, uint64_t
 
 static int startup_grid(struct plan *plan, const struct scale *scale)
 {
-	static const uint64_t most[] = { 256 * MIB, 1024 * MIB, 8192 * MIB };
+	static const uint64_t most[] = { 256 * MIB, 256 * MIB, 8192 * MIB };
 	static const int shift[] = { 4, 2, 1 };
 	struct grid grid = { plan, scale, 0 };
 	uint64_t third = memory_available() / 3;
