@@ -103,7 +103,8 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 		pool_job_resolve(job, 0, fresh);
 	if (last) /* resolved earlier and not yet retired by its own thread: nothing new */
 		return fresh != 0;
-	bool dropped = s->closed && job->cancelled && drop_lanes(t, job);
+	bool dropped = __atomic_load_n(&s->closed, __ATOMIC_RELAXED) && job->cancelled &&
+		       drop_lanes(t, job);
 	return fresh || dropped;
 }
 

@@ -285,6 +285,8 @@ static void signals_of_host_and_workers_are_apart(const struct pool_backend_info
 	for (size_t i = 0; i < COUNT(watched); i++)
 		install(watched[i], i % 2 ? SIG_IGN : catch_signal);
 	install(SIGCHLD, SIG_DFL);
+	memset(&before, 0, sizeof before); /* the kernel fills in less than a sigset_t */
+	memset(&after, 0, sizeof after);
 	sigemptyset(&some);
 	sigaddset(&some, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &some, NULL);
