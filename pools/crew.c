@@ -139,6 +139,9 @@ static void start_one(struct pool *pool, int worker)
 	}
 	if (rc == 0)
 		start_succeeded(pool, worker, &body);
+	if (rc == 0)
+		crew_sweep(
+			pool); /* a thread may have ended before it counted as running: its wake-up is past */
 	else
 		start_failed(pool, worker, rc);
 	if (rc == 0 && pool->state == POOL_IS_TERMINATED)

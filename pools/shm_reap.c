@@ -338,8 +338,8 @@ void shm_lost(struct pool_transport *t, int worker)
 	job = desk->active ? t->job[desk->active - 1] : NULL;
 	if (job)
 		recover(t, job, worker);
-	desk->kind = DESK_FREE;
-	desk->asleep = 0;
+	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
+	__atomic_store_n(&desk->asleep, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);
 	job = NULL;
 	shm_wake(t, UINT64_MAX);

@@ -203,14 +203,12 @@ static const char *watch_child(pid_t child)
 }
 
 /* The sanitizer's allocator does not survive a fork while another thread is inside it: the child waits for a lock whose
- * owner it does not have. A row that forks for each chunk meets that all the time as soon as there is a second thread;
- * glibc's own allocator is made for it. */
+ * owner it does not have. A row that forks for each chunk, in its keeper beside the host's own thread, meets that all the
+ * time; glibc's own allocator is made for it. */
 static bool sanitizer_cannot(const struct entry *entry)
 {
 #if defined(__SANITIZE_ADDRESS__)
-	return !(entry->row->can & POOL_CAN_REUSE) && entry->row->can & POOL_CAN_OVERLAP &&
-	       (strstr(entry->what->name, "two_pools") || strstr(entry->what->name, "threads") ||
-		strstr(entry->what->name, "callback"));
+	return !(entry->row->can & POOL_CAN_REUSE) && entry->row->can & POOL_CAN_OVERLAP;
 #else
 	(void)entry;
 	return false;
