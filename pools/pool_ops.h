@@ -311,6 +311,5 @@ int64_t pool_now_ns(void);
 int pool_watch(struct pool *pool, int fd, unsigned events, int worker); /* epoll; 0 or -errno */
 int pool_watch_change(struct pool *pool, int fd, unsigned events, int worker);
 void pool_unwatch(struct pool *pool, int fd);
-pid_t pool_ledger_pid(struct pool *pool, int worker);
 
 #endif
