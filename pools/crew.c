@@ -292,7 +292,8 @@ static void note_init_failure(struct pool *pool, int worker)
 		snprintf(text, sizeof text, "the initializer failed with code %d: %s", ledger->code,
 			 ledger->message);
 	} else if (hand->init_reason) {
-		snprintf(text, sizeof text, "the initializer took too long");
+		snprintf(text, sizeof text, "the %s took too long",
+			 pool->options.initializer ? "initializer" : "start of the worker");
 	} else if (hand->wait_status >= 0 && WIFSIGNALED(hand->wait_status)) {
 		failure->signal = WTERMSIG(hand->wait_status);
 		snprintf(text, sizeof text,
@@ -310,7 +311,8 @@ static void init_failed(struct pool *pool, int worker)
 	struct pool_hand *hand = &pool->hand[worker];
 	note_init_failure(pool, worker);
 	pool->init_failures++;
-	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || hand->init_reason)) {
+	bool blocked = hand->init_reason && pool->options.initializer;
+	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || blocked)) {
 		pool->broken = POOL_INIT_FAILED;
 		job_stop_all(pool, POOL_INIT_FAILED);
 	}

@@ -121,10 +121,11 @@ static bool hunt(struct pool *pool)
 
 /* ---- time limits ---- */
 
+/* Without an initializer, too: a process forked while another thread held a lock may wait for it for ever. */
 static int64_t init_deadline(const struct pool *pool, int worker)
 {
 	int64_t limit = pool->options.initializer_timeout_ns;
-	if (!pool->options.initializer || limit < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
+	if (limit < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
 		return INT64_MAX;
 	return pool->hand[worker].started_ns + (limit ? limit : INIT_TIMEOUT_NS);
 }

@@ -233,7 +233,8 @@ struct pool_options {
 	uint64_t initializer_arg_size; /* bytes; 0: the initializer has no argument */
 	const struct pool_task
 		*finalizer; /* run once when a worker leaves in peace (not when killed) */
-	int64_t initializer_timeout_ns; /* 0: 10 s; POOL_FOREVER: no limit */
+	int64_t initializer_timeout_ns; /* from a worker's start until it is ready, with or without
+					   an initializer; 0: 10 s; POOL_FOREVER: no limit */
 	int64_t tasks_per_worker; /* a worker is replaced after the chunk in which it reaches this
 				     many tasks; 0: never */
 	int64_t task_timeout_ns;  /* run time a task may take (not queueing); 0: no limit */
