@@ -126,6 +126,7 @@ static void start_one(struct pool *pool, int worker)
 	fill_ticket(pool, worker, &launch.ticket);
 	ledger_of(pool, worker)->phase = POOL_PHASE_NEW;
 	ledger_of(pool, worker)->begun_ns = 0;
+	ledger_of(pool, worker)->idle_since_ns = 0;
 	int rc = backend->transport->ticket(pool->transport, worker, &launch.ticket);
 	if (rc == 0) {
 		pthread_mutex_unlock(&pool->lock);
@@ -334,6 +335,9 @@ static void replace(struct pool *pool, int worker)
 		return;
 	}
 	hand->deaths++;
+	hand->last_death = hand->wait_status < 0 ? 0 : hand->wait_status;
+	hand->stopped += hand->stop_reason != 0;
+	hand->unfit += phase == POOL_PHASE_UNFIT || hand->init_reason;
 	pool->stats.restarts += pool->stopping ? 0 : 1;
 	if (phase >= POOL_PHASE_READY && phase != POOL_PHASE_UNFIT) {
 		pool->init_failures = pool->bad_luck = 0;
@@ -356,6 +360,9 @@ static void ended(struct pool *pool, int worker)
 		close(hand->body.pidfd);
 	}
 	hand->state = HAND_GONE;
+	hand->lived_ns += (uint64_t)(pool_now_ns() - hand->started_ns);
+	if (ledger_of(pool, worker)->idle_since_ns)
+		pool_ledger_wait(ledger_of(pool, worker), false);
 	hand->body = (struct pool_body){ .pidfd = -1 };
 	pool->backend->transport->lost(pool->transport, worker);
 	replace(pool, worker);

@@ -103,6 +103,23 @@ static void keep_failure(struct pool_job *job, uint64_t at, const struct pool_fa
 	place->message[message_size] = '\0';
 }
 
+/* An item is in one of these, or done. */
+static uint64_t *counter_of(struct pool_stats *stats, int status)
+{
+	switch (status) {
+	case POOL_WORKER_LOST:
+		return &stats->lost;
+	case POOL_TASK_TIMEOUT:
+		return &stats->timed_out;
+	case -ECANCELED:
+	case -ETIMEDOUT:
+	case POOL_TERMINATED:
+		return &stats->cancelled;
+	default:
+		return &stats->failed;
+	}
+}
+
 static void mark(struct pool_job *job, const struct pool_failure *failure, const char *message,
 		 uint64_t size)
 {
@@ -115,7 +132,7 @@ static void mark(struct pool_job *job, const struct pool_failure *failure, const
 	}
 	keep_failure(job, at, failure, message, size);
 	job->failed++;
-	job->pool->stats.failed++;
+	++*counter_of(&job->pool->stats, failure->status);
 	if (job->fail_fast && !job->cancelled)
 		job->halting = job->pool->halting = true;
 }
@@ -167,7 +184,6 @@ void pool_job_drop(struct pool_job *job, uint64_t begin, uint64_t count)
 	struct pool_failure why = { .status = job->stop_status, .message = (char *)"not started" };
 	if (job->stop_status == POOL_INIT_FAILED)
 		why = job->pool->init_failure;
-	job->pool->stats.cancelled += count;
 	job_fail_rest(job, begin, count, &why);
 }
 
@@ -224,10 +240,6 @@ bool pool_job_lost(struct pool_job *job, uint64_t index, int worker)
 	}
 	char text[128];
 	death_text(&failure, text, sizeof text);
-	if (failure.status == POOL_WORKER_LOST)
-		pool->stats.lost++;
-	else if (failure.status == POOL_TASK_TIMEOUT)
-		pool->stats.timed_out++;
 	failure.message = text;
 	job_fail_rest(job, index, 1, &failure);
 	return false;

@@ -136,7 +136,9 @@ static int map_columns(struct pool_port *p)
 
 static int next_frame(struct pool_port *p)
 {
+	pool_ledger_wait(p->ledger, true);
 	int rc = need(p, sizeof p->work);
+	pool_ledger_wait(p->ledger, false);
 	if (rc)
 		return rc;
 	memcpy(&p->work, p->inbox + p->used, sizeof p->work);

@@ -8,7 +8,7 @@ struct pool_port {
 	int in, out;
 	struct outbox *outbox;
 	const struct pool_board *board;
-	const struct pool_ledger *ledger;
+	struct pool_ledger *ledger;
 	unsigned char *inbox; /* INBOX_BYTES, aligned */
 	uint64_t have, used;  /* bytes in it; of these, already consumed */
 	unsigned char *large; /* a payload that does not fit the inbox */

@@ -308,14 +308,27 @@ struct pool_worker_stats {
 	pid_t pid;
 	uint64_t tasks;	   /* items run, by all processes that had this number */
 	uint64_t claims;   /* chunks taken */
+	uint64_t busy_ns;  /* time its processes lived, start and end included, less idle_ns */
+	uint64_t idle_ns;  /* time they waited for work; both approximate, and 0 on serial */
 	uint64_t starts;   /* processes started under this number; 1 in a quiet life */
-	uint64_t deaths;   /* of these, how many ended by a signal or an unexpected exit */
-	uint64_t recycled; /* how many ended by tasks_per_worker */
+	uint64_t recycled; /* of these, how many ended by tasks_per_worker */
+	uint64_t deaths;   /* how many ended by a signal or an unexpected exit */
+	uint64_t stopped;  /* of the deaths: killed by the pool (time limit, cancel, terminate) */
+	uint64_t unfit;	   /* of the deaths: the initializer failed or took too long */
+	int last_signal;   /* the last death's signal, 0: it exited, or nobody died */
+	int last_code;	   /* the last death's exit code */
 };
 
 struct pool_stats {
-	uint64_t submitted, done, failed, lost, retried, cancelled, timed_out; /* items */
-	uint64_t restarts; /* workers replaced after a death */
+	uint64_t submitted; /* items; once nothing is under way, the sum of the next five */
+	uint64_t done;	    /* fine */
+	uint64_t failed;    /* the task's error, or an argument or result that did not arrive */
+	uint64_t lost;	    /* POOL_WORKER_LOST */
+	uint64_t
+		cancelled; /* dropped or killed by cancel, fail_fast, a call's timeout, terminate */
+	uint64_t timed_out; /* POOL_TASK_TIMEOUT */
+	uint64_t retried;   /* executions repeated because the worker died; not part of the sum */
+	uint64_t restarts;  /* workers replaced after a death */
 };
 
 int pool_stats(struct pool *pool, struct pool_stats *stats);

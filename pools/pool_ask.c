@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 int pool_workers(const struct pool *pool)
 {
@@ -88,9 +89,27 @@ int pool_stats(struct pool *pool, struct pool_stats *stats)
 	if (rc < 0 || !stats)
 		return rc < 0 ? rc : -EINVAL;
 	pthread_mutex_lock(&pool->lock);
-	*stats = pool->stats;
+	*stats =
+		pool->stats; /* whose `done` are all resolved ones; a failure is told before its item is resolved */
+	const uint64_t bad = stats->failed + stats->lost + stats->cancelled + stats->timed_out;
+	stats->done = stats->done > bad ? stats->done - bad : 0;
 	pthread_mutex_unlock(&pool->lock);
 	return 0;
+}
+
+/* Up to now. The worker may be about to end its wait: then a moment is missing. */
+static uint64_t idle_time_ns(const struct pool_ledger *ledger)
+{
+	uint64_t since_ns = __atomic_load_n(&ledger->idle_since_ns, __ATOMIC_RELAXED);
+	uint64_t idle_ns = __atomic_load_n(&ledger->idle_ns, __ATOMIC_RELAXED);
+	uint64_t now_ns = (uint64_t)pool_now_ns();
+	return idle_ns + (since_ns && since_ns < now_ns ? now_ns - since_ns : 0);
+}
+
+static uint64_t life_time_ns(const struct pool_hand *hand)
+{
+	bool lives = hand->state == HAND_RUNNING;
+	return hand->lived_ns + (lives ? (uint64_t)(pool_now_ns() - hand->started_ns) : 0);
 }
 
 int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *stats)
@@ -102,14 +121,21 @@ int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *s
 		return -EINVAL;
 	pthread_mutex_lock(&pool->lock);
 	const struct pool_hand *hand = &pool->hand[worker];
-	const struct pool_ledger *ledger = pool->board ? &pool->board->ledger[worker] : NULL;
+	const struct pool_ledger *ledger = ledger_of(pool, worker);
+	const uint64_t idle_ns = idle_time_ns(ledger), lived_ns = life_time_ns(hand);
 	*stats = (struct pool_worker_stats){
 		.pid = hand->state == HAND_RUNNING ? hand->body.pid : 0,
-		.tasks = ledger ? __atomic_load_n(&ledger->tasks, __ATOMIC_RELAXED) : 0,
-		.claims = ledger ? __atomic_load_n(&ledger->claims, __ATOMIC_RELAXED) : 0,
+		.tasks = __atomic_load_n(&ledger->tasks, __ATOMIC_RELAXED),
+		.claims = __atomic_load_n(&ledger->claims, __ATOMIC_RELAXED),
+		.idle_ns = idle_ns,
+		.busy_ns = lived_ns > idle_ns ? lived_ns - idle_ns : 0,
 		.starts = hand->starts,
-		.deaths = hand->deaths,
 		.recycled = hand->recycled,
+		.deaths = hand->deaths,
+		.stopped = hand->stopped,
+		.unfit = hand->unfit,
+		.last_signal = WIFSIGNALED(hand->last_death) ? WTERMSIG(hand->last_death) : 0,
+		.last_code = WIFEXITED(hand->last_death) ? WEXITSTATUS(hand->last_death) : 0,
 	};
 	pthread_mutex_unlock(&pool->lock);
 	return 0;

@@ -37,8 +37,10 @@ struct pool_hand {
 	int stop_reason; /* why we killed it: POOL_TASK_TIMEOUT, -ECANCELED, POOL_TERMINATED; 0: we did not */
 	int init_reason; /* -ETIMEDOUT: its initializer took too long */
 	pid_t pid;	 /* also after its death */
-	int wait_status; /* of the last death */
-	uint64_t starts, deaths, recycled;
+	int wait_status; /* of the last end; -1: unknown */
+	int last_death;	 /* the same, of the last that counts as a death */
+	uint64_t starts, deaths, recycled, stopped, unfit;
+	uint64_t lived_ns; /* all that have ended */
 };
 
 enum pool_state { POOL_IS_OPEN, POOL_IS_CLOSED, POOL_IS_TERMINATED };

@@ -45,10 +45,12 @@ struct pool_ledger {
 	uint64_t limit_ns; /* its time limit; written before begun_ns */
 	uint64_t
 		tasks; /* items run so far under this worker number; only the worker's own counter */
-	uint64_t claims;		/* chunks this span counts for: those that begin in it */
-	int32_t code;			/* what the initializer returned */
-	uint32_t phase;			/* enum pool_phase; release store, acquire load */
-	_Alignas(64) char message[256]; /* why the initializer failed, NUL-terminated */
+	uint64_t claims;		 /* chunks this span counts for: those that begin in it */
+	int32_t code;			 /* what the initializer returned */
+	uint32_t phase;			 /* enum pool_phase; release store, acquire load */
+	uint64_t idle_ns, idle_since_ns; /* spent waiting for work; since: 0 while it does not wait.
+					    Relaxed; the parent adds the end of a dead worker's wait */
+	_Alignas(64) char message[256];	 /* why the initializer failed, NUL-terminated */
 };
 
 enum pool_phase {
@@ -308,6 +310,8 @@ bool pool_is_running_for(
 
 /* Helpers for transports. */
 int64_t pool_now_ns(void);
+void pool_ledger_wait(struct pool_ledger *ledger,
+		      bool waits); /* claim() is about to wait for work; has waited */
 int pool_watch(struct pool *pool, int fd, unsigned events, int worker); /* epoll; 0 or -errno */
 int pool_watch_change(struct pool *pool, int fd, unsigned events, int worker);
 void pool_unwatch(struct pool *pool, int fd);

@@ -273,17 +273,26 @@ static bool doze(struct pool_port *p, struct pool_span *span)
 	return got;
 }
 
-int shm_claim(struct pool_port *p, struct pool_span *span)
+static int wait_for_claim(struct pool_port *p, struct pool_span *span)
 {
 	for (;;) {
-		if (try_claim(p, span) || spin(p, span) || doze(p, span))
+		if (spin(p, span) || doze(p, span))
 			return 0;
-		if (stopping(p)) {
-			if (try_claim(p, span))
-				return 0;
-			return POOL_END;
-		}
+		if (stopping(p))
+			return try_claim(p, span) ? 0 : POOL_END;
+		if (try_claim(p, span))
+			return 0;
 	}
+}
+
+int shm_claim(struct pool_port *p, struct pool_span *span)
+{
+	if (try_claim(p, span))
+		return 0;
+	pool_ledger_wait(&p->board->ledger[p->worker], true);
+	int rc = wait_for_claim(p, span);
+	pool_ledger_wait(&p->board->ledger[p->worker], false);
+	return rc;
 }
 
 /* ---- results ---- */

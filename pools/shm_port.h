@@ -12,7 +12,6 @@ struct pool_port {
 	int wake_fd;
 	int slot;	/* we are in; -1: none */
 	int last;	/* slot looked at last: the search goes on behind it */
-	bool rotate;	/* leave the slot after this claim */
 	uint64_t grain; /* auto chunk: positions to take */
 	int64_t claimed_ns; /* auto chunk: when the last claim was made; stream: when the last one ended */
 	uint64_t untold;       /* stream: tiles done since the parent was told */

@@ -51,6 +51,15 @@ int64_t pool_now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+void pool_ledger_wait(struct pool_ledger *ledger, bool waits)
+{
+	uint64_t now_ns = (uint64_t)pool_now_ns(), since_ns = ledger->idle_since_ns;
+	if (!waits)
+		__atomic_store_n(&ledger->idle_ns, ledger->idle_ns + (now_ns - since_ns),
+				 __ATOMIC_RELAXED);
+	__atomic_store_n(&ledger->idle_since_ns, waits ? now_ns : 0, __ATOMIC_RELAXED);
+}
+
 /* ---- what a task may call ---- */
 
 void *pool_local(const struct pool_call *call)
