@@ -293,15 +293,18 @@ static bool enough_left(const struct deal *deal, const struct deck *deck)
 	return left_in(deck) > (uint64_t)deal->workers * chunk;
 }
 
+/* The first in line that has something. If it may not wait behind others, nobody may: a worker that always had a second
+ * flight of another job would never be free for it. */
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
+	struct deck *deck = deal->decks;
 	if (hand->count &&
 	    (!may_queue(deal, deck_of(hand->flight[0].job)) || is_stuck(&hand->flight[0])))
 		return NULL;
-	for (struct deck *deck = deal->decks; deck; deck = deck->after)
-		if (!deck->job->cancelled && left_in(deck) &&
-		    (!hand->count || (may_queue(deal, deck) && enough_left(deal, deck))))
-			return deck;
+	while (deck && (deck->job->cancelled || !left_in(deck)))
+		deck = deck->after;
+	if (!deck || !hand->count || (may_queue(deal, deck) && enough_left(deal, deck)))
+		return deck;
 	return NULL;
 }
 
