@@ -22,6 +22,11 @@
  * looks who is in. This is a hazard pointer (Michael, "Hazard pointers", 2004) and stands in for a
  * generation in the lane's word, which has no bits to spare. A worker that is stopped inside a slot
  * keeps that one slot from reuse, nothing else.
+ *
+ * What is proved. pools/tests/shm_lane.pml is a model of lanes, claims, steals, commits, sleep and wake-up, and of a
+ * death at any instruction with its recovery; spin searches all of it for two workers, three items and one death: no
+ * item is lost, run twice or resolved twice, and nobody waits for ever. Not in the model: streams, the reuse of slots,
+ * retries, cancellation, weak memory order (the model's memory is sequentially consistent).
  */
 #ifndef POOLS_SHM_H
 #define POOLS_SHM_H
