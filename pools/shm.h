@@ -14,7 +14,8 @@
  *   steal: the swap leaves the thief's number in the victim's word, which keeps other thieves out
  *     until the thief has installed what it took and cleared it. Before a steal the thief's own
  *     (empty) lane is set to LANE_EMPTY, so "installed" is: its lo is the announced one.
- *   tile: the descriptor itself names the claimer. A claim is over when `done` of the lane (or the
+ *   tiles: the descriptor of the first names the claimer and how many; `next` is moved past them by
+ *     whoever sees that, so it never stands inside a claim. A claim is over when `done` of the lane (or the
  *     descriptor's DONE) says so; the desk remembers what done was before.
  *
  * A slot is reused only when no worker is in it: a worker says which slot it is in (full fence),
@@ -23,10 +24,11 @@
  * generation in the lane's word, which has no bits to spare. A worker that is stopped inside a slot
  * keeps that one slot from reuse, nothing else.
  *
- * What is proved. pools/tests/shm_lane.pml is a model of lanes, claims, steals, commits, sleep and wake-up, and of a
- * death at any instruction with its recovery; spin searches all of it for two workers, three items and one death: no
- * item is lost, run twice or resolved twice, and nobody waits for ever. Not in the model: streams, the reuse of slots,
- * retries, cancellation, weak memory order (the model's memory is sequentially consistent).
+ * What is proved. pools/tests/shm_lane.pml is a model of lanes: claims, steals, commits, sleep and wake-up, a death at any
+ * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
+ * descriptors, cancellation, a death and its recovery. spin searches all of them for two workers, three or four items and
+ * one death: no item is lost, run twice or resolved twice, and nobody waits for ever. In neither: the reuse of slots,
+ * retries, weak memory order (the models' memory is sequentially consistent).
  */
 #ifndef POOLS_SHM_H
 #define POOLS_SHM_H
@@ -85,8 +87,36 @@ struct shm_desk {
 		progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
 };
 
-/* A stream's descriptor of one claim. state: position << 16 | (worker + 1) << 8 | phase. */
+/* A stream's descriptor of one tile. state: position << 24 | (tiles - 1) << 16 | (worker + 1) << 8 | phase. A claim takes
+ * `tiles` positions by the word of the first; the words of the others stay as they were until the claim is over. */
 enum tile_phase { TILE_FREE, TILE_READY, TILE_CLAIMED, TILE_DONE };
+enum { TILES_MOST = 16 }; /* a claim: an item that takes long keeps the others of its claim */
+static inline uint64_t tile_word(uint64_t position, uint64_t tiles, uint32_t worker,
+				 enum tile_phase phase)
+{
+	return position << 24 | (tiles - 1) << 16 | (uint64_t)(worker + 1) << 8 | phase;
+}
+static inline uint64_t tile_ready(uint64_t position)
+{
+	return position << 24 | TILE_READY;
+}
+static inline bool tile_is_at(uint64_t word, uint64_t position)
+{
+	return (word ^ position << 24) >> 24 == 0;
+}
+static inline enum tile_phase tile_phase(uint64_t word)
+{
+	return (enum tile_phase)(word & 0xff);
+}
+static inline uint64_t tile_owner(uint64_t word) /* worker + 1 */
+{
+	return word >> 8 & 0xff;
+}
+static inline uint64_t tile_tiles(uint64_t word)
+{
+	return (word >> 16 & 0xff) + 1;
+}
+
 struct shm_tile {
 	uint64_t state;
 	uint64_t index; /* in the input, of the first item */
@@ -140,6 +170,9 @@ static inline struct shm_slot *shm_slot(const struct shm_view *view, unsigned sl
 {
 	return (struct shm_slot *)(void *)(view->slots + slot * view->area->slot_size);
 }
+
+/* shm_claim.c: moves `next` past what stands at `position`, if nobody has. */
+void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tiles, uint64_t position);
 
 void shm_view_of(struct shm_view *view, struct shm_area *area);
 void shm_futex_wake(uint32_t *word);

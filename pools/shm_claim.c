@@ -119,22 +119,24 @@ static bool steal(struct pool_port *p)
 }
 
 /* How long did the last claim take? The first time there was none. */
-static void adapt_grain(struct pool_port *p)
+int64_t shm_measure_claim(struct pool_port *p)
 {
-	const int64_t aim = p->at->chunk ? CHUNKS_NS : CLAIM_NS;
+	const int64_t aim = p->at->chunk || p->at->tiles ? CHUNKS_NS : CLAIM_NS;
+	const uint64_t most = p->at->tiles ? TILES_MOST : GRAIN_MAX;
 	int64_t now = pool_now_ns();
 	int64_t took = now - p->claimed_ns;
-	if (p->claimed_ns && took < aim / 2 && p->grain < GRAIN_MAX)
+	if (p->claimed_ns && took < aim / 2 && p->grain < most)
 		p->grain *= 2;
 	else if (p->claimed_ns && took > aim * 2 && p->grain > 1)
 		p->grain /= 2;
 	p->claimed_ns = now;
+	return took;
 }
 
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 {
 	uint64_t lo, hi;
-	adapt_grain(p);
+	shm_measure_claim(p);
 	while (!take_own(p, &lo, &hi))
 		if (!steal(p))
 			return false;
@@ -150,51 +152,72 @@ bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 
 /* ---- streams ---- */
 
-uint64_t shm_tile_state(uint64_t position, uint32_t worker, enum tile_phase phase)
+/* How many tiles from `position` on may go together: published, beside each other, and a small part of what there is. Those
+ * behind the first stay as they are until the first is claimed: `next` reaches them only over it. */
+static uint64_t tiles_together(const struct pool_port *p, const struct shm_tile *tiles,
+			       uint64_t position, uint64_t ready, uint64_t *items)
 {
-	return position << 16 | (uint64_t)(worker + 1) << 8 | phase;
+	const uint64_t ring = p->at->tiles;
+	const struct shm_tile *first = &tiles[position % ring];
+	uint64_t most = (ready - position) / (4 * (uint64_t)p->view->area->workers), n = 1;
+	if (most > p->grain)
+		most = p->grain;
+	for (*items = first->count; n < most && !p->board->tasks_per_worker; n++) {
+		const struct shm_tile *tile = &tiles[(position + n) % ring];
+		if (__atomic_load_n(&tile->state, __ATOMIC_ACQUIRE) != tile_ready(position + n) ||
+		    tile->cell != first->cell + *items || tile->index != first->index + *items)
+			break;
+		*items += tile->count;
+	}
+	return n;
 }
 
-static uint64_t tile_ready(uint64_t position)
+/* Announce, then swap: see shm.h. What was read of the tiles holds if the swap succeeds. */
+static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, uint64_t position,
+		       uint64_t ready, struct pool_span *span)
 {
-	return position << 16 | TILE_READY;
+	struct shm_tile *first = &tiles[position % p->at->tiles];
+	uint64_t word = tile_ready(position);
+	if (__atomic_load_n(&first->state, __ATOMIC_ACQUIRE) != word)
+		return false;
+	span->claims = tiles_together(p, tiles, position, ready, &span->count);
+	span->call.index = first->index;
+	span->cookie[0] = first->cell;
+	span->cookie[1] = position;
+	p->desk->lo = position;
+	p->desk->progress_before = p->board->ledger[p->worker].progress;
+	__atomic_store_n(&p->desk->kind, DESK_TILE, __ATOMIC_RELEASE);
+	uint64_t claimed = tile_word(position, span->claims, p->worker, TILE_CLAIMED);
+	if (__atomic_compare_exchange_n(&first->state, &word, claimed, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return true;
+	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
+	return false;
 }
 
 /* Whoever sees a position that is taken moves `next` past it, so a claimer that dies in between
- * stops nobody (the helping of Michael and Scott's queue, 1996). */
-bool shm_claim_tile(struct pool_port *p, struct pool_span *span)
+ * stops nobody (the helping of Michael and Scott's queue, 1996). A position that is free was taken back, or never used. */
+void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tiles, uint64_t position)
+{
+	uint64_t word = __atomic_load_n(&tiles[position % s->tiles].state, __ATOMIC_ACQUIRE);
+	bool taken = tile_is_at(word, position) && tile_phase(word) >= TILE_CLAIMED;
+	uint64_t behind = position + (taken ? tile_tiles(word) : 1);
+	__atomic_compare_exchange_n(&s->next, &position, behind, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+}
+
+bool shm_claim_tiles(struct pool_port *p, struct pool_span *span)
 {
 	struct shm_slot *s = p->at;
 	struct shm_tile *tiles = arena_at(&p->view->arena, s->tiles_at);
-	uint64_t position = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE);
-	while (position < __atomic_load_n(&s->ready, __ATOMIC_ACQUIRE) &&
+	uint64_t position, ready;
+	while ((position = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE)) <
+		       (ready = __atomic_load_n(&s->ready, __ATOMIC_ACQUIRE)) &&
 	       !__atomic_load_n(&s->closed, __ATOMIC_RELAXED)) {
-		struct shm_tile *tile = &tiles[position % s->tiles];
-		uint64_t ready = tile_ready(position), next = position;
-		bool ours = false;
-		if (__atomic_load_n(&tile->state, __ATOMIC_ACQUIRE) == ready) {
-			p->desk->lo = position;
-			p->desk->progress_before = p->board->ledger[p->worker].progress;
-			__atomic_store_n(&p->desk->kind, DESK_TILE, __ATOMIC_RELEASE);
-			ours = __atomic_compare_exchange_n(&tile->state, &ready,
-							   shm_tile_state(position, p->worker,
-									  TILE_CLAIMED),
-							   false, __ATOMIC_ACQ_REL,
-							   __ATOMIC_ACQUIRE);
-			if (!ours)
-				__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
-		}
-		__atomic_compare_exchange_n(&s->next, &next, position + 1, false, __ATOMIC_ACQ_REL,
-					    __ATOMIC_RELAXED);
-		if (ours) {
-			span->call.index = tile->index;
-			span->count = tile->count;
-			span->claims = 1;
-			span->cookie[0] = tile->cell;
-			span->cookie[1] = position;
+		bool ours = take_tiles(p, tiles, position, ready, span);
+		shm_pass_tiles(s, tiles, position);
+		if (ours)
 			return true;
-		}
-		position = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE);
 	}
 	return false;
 }

@@ -192,7 +192,7 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
 {
-	bool got = p->at->tiles ? shm_claim_tile(p, span) : shm_claim_batch(p, span);
+	bool got = p->at->tiles ? shm_claim_tiles(p, span) : shm_claim_batch(p, span);
 	if (got)
 		place_call(p, span);
 	return got;
@@ -345,30 +345,30 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 	return 0;
 }
 
-static void tell_late(struct pool_port *p)
+static void tell_late(struct pool_port *p, uint64_t tiles)
 {
-	int64_t now = pool_now_ns();
-	if (++p->untold > p->at->tiles / 8 || now - p->claimed_ns > SLOW_NS) {
+	p->untold += tiles;
+	if (shm_measure_claim(p) > SLOW_NS || p->untold > p->at->tiles / 8) {
 		notify(p);
 		p->untold = 0;
 	}
-	p->claimed_ns = now;
 }
 
 int shm_commit(struct pool_port *p, struct pool_span *span)
 {
 	struct shm_lane *lane = &p->at->lane[p->worker];
-	uint64_t amount = p->at->tiles ? 1 : span->count;
+	uint64_t amount = p->at->tiles ? span->claims : span->count;
 	if (p->at->tiles) {
 		struct shm_tile *tiles = arena_at(&p->view->arena, p->at->tiles_at);
 		uint64_t position = span->cookie[1];
 		__atomic_store_n(&tiles[position % p->at->tiles].state,
-				 shm_tile_state(position, p->worker, TILE_DONE), __ATOMIC_RELEASE);
+				 tile_word(position, amount, p->worker, TILE_DONE),
+				 __ATOMIC_RELEASE);
 	}
 	__atomic_store_n(&lane->done, lane->done + amount, __ATOMIC_RELEASE);
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	if (p->at->tiles)
-		tell_late(p);
+		tell_late(p, amount);
 	if (p->board->tasks_per_worker && p->board->ledger[p->worker].phase == POOL_PHASE_LEAVING)
 		leave(p);
 	return 0;

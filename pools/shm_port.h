@@ -10,10 +10,10 @@ struct pool_port {
 	struct pool_board *board;
 	uint32_t worker;
 	int wake_fd;
-	int slot;	/* we are in; -1: none */
-	int last;	/* slot looked at last: the search goes on behind it */
-	uint64_t grain; /* auto chunk: positions to take */
-	int64_t claimed_ns; /* auto chunk: when the last claim was made; stream: when the last one ended */
+	int slot;	       /* we are in; -1: none */
+	int last;	       /* slot looked at last: the search goes on behind it */
+	uint64_t grain;	       /* chunks (auto: positions, stream: tiles) to take */
+	int64_t claimed_ns;    /* when the last claim was made; stream: when the last one ended */
 	uint64_t untold;       /* stream: tiles done since the parent was told */
 	bool entered;	       /* the span is not yet filled in for this slot */
 	struct pool_call call; /* of the slot we are in, from item 0 */
@@ -23,8 +23,8 @@ struct pool_port {
 /* In the slot the port is in: claims into span (call.index, count, cookie); false: nothing to be
  * had. */
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
-bool shm_claim_tile(struct pool_port *p, struct pool_span *span);
+bool shm_claim_tiles(struct pool_port *p, struct pool_span *span);
+int64_t shm_measure_claim(struct pool_port *p); /* ns since the last time; adapts the grain */
 void shm_wake_one(struct pool_port *p);
-uint64_t shm_tile_state(uint64_t position, uint32_t worker, enum tile_phase phase);
 
 #endif

@@ -110,9 +110,23 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 
 /* ---- streams ---- */
 
-static uint64_t tile_word(const struct shm_tile *tile)
+static uint64_t word_of(const struct shm_tile *tile)
 {
-	return __atomic_load_n(&tile->state, __ATOMIC_RELAXED);
+	return __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE);
+}
+
+/* The items of a claim that begins at `tile`, whose descriptors are free again. The first is freed last: `next` may still
+ * stand at it, and whoever finds it free goes on to the second. */
+static uint64_t free_tiles(const struct shm_job *work, struct shm_tile *tile)
+{
+	const uint64_t first = (uint64_t)(tile - work->tiles), tiles = tile_tiles(word_of(tile));
+	uint64_t items = 0;
+	for (uint64_t i = tiles; i-- > 0;) {
+		struct shm_tile *one = &work->tiles[(first + i) % work->tile_count];
+		items += one->count;
+		__atomic_store_n(&one->state, TILE_FREE, __ATOMIC_RELEASE);
+	}
+	return items;
 }
 
 static void finish_cells(struct pool_transport *t, struct pool_job *job, uint64_t cell,
@@ -129,29 +143,41 @@ static bool stream_over(const struct pool_job *job, uint64_t count)
 	return job->cancelled && job->resolved + count == job->ready;
 }
 
-/* One descriptor: true if its items are final now. A cancelled stream takes back what nobody has
- * claimed. */
+/* One descriptor: true if it begins a claim that is over. */
 static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm_tile *tile,
 		      bool *over)
 {
-	uint64_t state = __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE);
-	uint32_t cell = tile->cell, count = tile->count;
-	enum tile_phase phase = (enum tile_phase)(state & 0xff);
-	bool drop = phase == TILE_READY && job->cancelled;
-	if (phase != TILE_DONE && !drop)
+	if (tile_phase(word_of(tile)) != TILE_DONE)
 		return false;
-	if (drop && !__atomic_compare_exchange_n(&tile->state, &state, TILE_FREE, false,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return false;
-	__atomic_store_n(&tile->state, TILE_FREE, __ATOMIC_RELAXED);
-	*over = stream_over(job, count);
-	if (drop) {
-		pool_job_drop(job, cell, count);
-		return true;
-	}
+	const uint64_t cell = tile->cell, items = free_tiles(job->transport_data, tile);
+	*over = stream_over(job, items);
 	take_faults(t, job); /* again: this tile may have become DONE after the first time */
-	finish_cells(t, job, cell, count);
+	finish_cells(t, job, cell, items);
 	return true;
+}
+
+/* What nobody has claimed of a cancelled stream. In the way of a worker, from `next` on: a claim of several tiles that is
+ * being made would not notice that one behind its first is gone. */
+static bool drop_tiles(struct pool_transport *t, struct pool_job *job)
+{
+	struct shm_job *work = job->transport_data;
+	struct shm_slot *s = slot_of(t, job);
+	bool any = false, over = false;
+	for (uint64_t at;
+	     !over && (at = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE)) < work->tail;) {
+		struct shm_tile *tile = &work->tiles[at % work->tile_count];
+		const uint64_t cell = tile->cell, items = tile->count;
+		uint64_t word = tile_ready(at);
+		bool ours = __atomic_compare_exchange_n(&tile->state, &word, TILE_FREE, false,
+							__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+		shm_pass_tiles(s, work->tiles, at);
+		if (!ours)
+			continue;
+		any = true;
+		over = stream_over(job, items);
+		pool_job_drop(job, cell, items);
+	}
+	return any;
 }
 
 /* There are only tile_count descriptors; the head may stand at a slow one. */
@@ -176,12 +202,12 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 	take_faults(t, job);
 	for (uint64_t at = first_tile(work); !over && at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
-		if ((tile_word(tile) & 0xff) != TILE_FREE)
-			any = reap_tile(t, job, tile, &over) || any;
-		if (!over && at == work->head && (tile_word(tile) & 0xff) == TILE_FREE)
+		any = reap_tile(t, job, tile, &over) || any;
+		if (!over && at == work->head && tile_phase(word_of(tile)) == TILE_FREE)
 			work->head++;
 	}
-	return any;
+	bool dropped = !over && job->cancelled && drop_tiles(t, job);
+	return any || dropped;
 }
 
 bool shm_reap_job(struct pool_transport *t, struct pool_job *job)
@@ -280,9 +306,9 @@ static void recover_tile(struct pool_transport *t, struct pool_job *job, int wor
 			 struct shm_tile *tile)
 {
 	struct shm_job *work = job->transport_data;
-	struct shm_tile rest = { .index = tile->index, .cell = tile->cell, .count = tile->count };
+	struct shm_tile rest = { .index = tile->index, .cell = tile->cell };
 	uint64_t begun = begun_of(t, worker), fine = begun ? begun - 1 : 0;
-	__atomic_store_n(&tile->state, TILE_FREE, __ATOMIC_RELAXED);
+	rest.count = (uint32_t)free_tiles(work, tile);
 	take_faults(t, job);
 	if (fine)
 		finish_cells(t, job, rest.cell, fine);
@@ -308,8 +334,8 @@ static void recover_tiles(struct pool_transport *t, struct pool_job *job, int wo
 	struct shm_job *work = job->transport_data;
 	for (uint64_t at = first_tile(work); at < work->tail; at++) {
 		struct shm_tile *tile = &work->tiles[at % work->tile_count];
-		if ((tile_word(tile) & 0xff) == TILE_CLAIMED &&
-		    (tile_word(tile) >> 8 & 0xff) == (uint64_t)worker + 1) {
+		uint64_t word = word_of(tile);
+		if (tile_phase(word) == TILE_CLAIMED && tile_owner(word) == (uint64_t)worker + 1) {
 			recover_tile(t, job, worker, tile);
 			return;
 		}

@@ -254,11 +254,10 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
 void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
 {
-	while ((__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
-				__ATOMIC_RELAXED) &
-		0xff) != TILE_FREE)
+	while (tile_phase(__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
+					  __ATOMIC_RELAXED)) != TILE_FREE)
 		work->tail++;
-	tile.state = work->tail << 16 | TILE_READY;
+	tile.state = tile_ready(work->tail);
 	struct shm_tile *place = &work->tiles[work->tail % work->tile_count];
 	place->index = tile.index;
 	place->cell = tile.cell;
