@@ -365,6 +365,16 @@ void crew_event(struct pool *pool, int worker)
 	ended(pool, worker);
 }
 
+/* Nobody leads while a pool is idle: whoever asks for a worker notices its death. */
+void crew_look(struct pool *pool, int worker)
+{
+	if (pool->hand[worker].state != HAND_RUNNING || pool->hand[worker].body.pidfd < 0)
+		return;
+	ended(pool, worker);
+	if (pool->hand[worker].state != HAND_RUNNING)
+		pump_tell(pool);
+}
+
 void crew_sweep(struct pool *pool)
 {
 	for (int i = 0; i < pool->workers && pool->backend->start; i++)
