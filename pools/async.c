@@ -227,7 +227,7 @@ int pool_apply_async(struct pool *pool, const struct pool_task *task,
 
 static int usable(const struct pool_async *a)
 {
-	return a ? pool_usable(a->pool) : -EINVAL;
+	return a ? pool_usable_here(a->pool) : -EINVAL;
 }
 
 static bool is_ready(void *what)
@@ -241,11 +241,12 @@ static bool is_ready_or_callback(void *what)
 	return is_ready(what) || ((const struct pool_async *)what)->pool->callbacks;
 }
 
-/* Under the lock. */
+/* Under the lock. A callback that waits for a handle whose own callback is still to run does that
+ * and those queued before it. */
 static int wait_ready(struct pool_async *a, int64_t deadline_ns)
 {
 	struct pool *pool = a->pool;
-	if (!is_callback_thread(pool))
+	if (!is_callback_thread(pool) || !has_callback(a))
 		return is_ready(a) ? 0 : pump_wait(pool, is_ready, a, deadline_ns);
 	while (!is_ready(a)) {
 		int rc = pump_wait(pool, is_ready_or_callback, a, deadline_ns);
@@ -359,7 +360,7 @@ int pool_async_callback_result(struct pool_async *a)
 
 void pool_async_release(struct pool_async *a)
 {
-	if (usable(a) < 0)
+	if (!a || pool_usable(a->pool) < 0)
 		return;
 	struct pool *pool = a->pool;
 	pool_ref(pool);

@@ -140,10 +140,9 @@ static void start_one(struct pool *pool, int worker)
 	}
 	if (rc == 0)
 		start_succeeded(pool, worker, &body);
-	if (rc == 0)
-		crew_sweep(
-			pool); /* a thread may have ended before it counted as running: its wake-up is past */
-	else
+	if (rc == 0 && pool->opened)
+		crew_sweep(pool); /* a thread may have ended before it counted as running */
+	if (rc < 0)
 		start_failed(pool, worker, rc);
 	if (rc == 0 && pool->state == POOL_IS_TERMINATED)
 		backend->start->signal(&pool->hand[worker].body, SIGKILL);
@@ -244,6 +243,8 @@ int crew_open(struct pool *pool)
 	while (rc == 0 && !all_started(pool) && !pool->start_error)
 		pthread_cond_wait(&pool->changed, &pool->lock);
 	pool->opened = true;
+	if (rc == 0 && !pool->start_error)
+		crew_sweep(pool); /* not before: one that is wanted again would keep us waiting */
 	pthread_mutex_unlock(&pool->lock);
 	return rc < 0 ? rc : pool->start_error;
 }
@@ -372,6 +373,16 @@ static void ended(struct pool *pool, int worker)
 void crew_event(struct pool *pool, int worker)
 {
 	ended(pool, worker);
+}
+
+/* Nobody leads while a pool is idle: whoever asks for a worker notices its death. */
+void crew_look(struct pool *pool, int worker)
+{
+	if (pool->hand[worker].state != HAND_RUNNING || pool->hand[worker].body.pidfd < 0)
+		return;
+	ended(pool, worker);
+	if (pool->hand[worker].state != HAND_RUNNING)
+		pump_tell(pool);
 }
 
 void crew_sweep(struct pool *pool)

@@ -49,18 +49,25 @@ static uint64_t default_window(const struct pool_job *job)
 	return window < least ? least : window;
 }
 
-static void set_window(struct pool_job *job, const struct pool_policy *policy)
+/* An array takes no more than its length, however large a chunk is asked for. */
+static void set_window(struct pool_job *job, const struct pool_policy *policy,
+		       const struct pool_source *source)
 {
 	uint64_t window = policy ? (uint64_t)policy->window : 0;
-	if (job->chunk == 0)
-		job->chunk = 1;
+	const uint64_t most = source->next ? CELLS_MOST : source->count;
+	uint64_t chunk = job->chunk < most ? job->chunk : most;
+	if (chunk == 0)
+		chunk = 1;
+	job->chunk = chunk;
 	if (window == 0)
 		window = default_window(job);
-	if (window < job->chunk)
-		window = job->chunk;
+	if (window < chunk)
+		window = chunk;
+	if (window > most && window > WINDOW_MOST)
+		window = (most / chunk + 1) * chunk;
 	if (window > CELLS_MOST)
 		window = CELLS_MOST;
-	job->count = window / job->chunk * job->chunk;
+	job->count = window / chunk * chunk;
 }
 
 static struct pool_iter *iter_new(struct pool *pool, const struct map_call *call,
@@ -77,7 +84,7 @@ static struct pool_iter *iter_new(struct pool *pool, const struct map_call *call
 	if (it->job) {
 		it->job->stream = true;
 		it->job->owner = it;
-		set_window(it->job, call->policy);
+		set_window(it->job, call->policy, source);
 		it->tiles = it->job->count / it->job->chunk;
 	}
 	return it;
@@ -241,6 +248,14 @@ static int end_of(struct pool_iter *it)
 	return rc;
 }
 
+/* Said once, as any error of the whole iteration: who reads on until POOL_END comes to an end. */
+static int terminated(struct pool_iter *it)
+{
+	bool told = it->told || (it->ended && it->read == it->returned && !it->input_error);
+	it->told = true;
+	return told ? POOL_END : POOL_TERMINATED;
+}
+
 /* How many results stand ready from here on; few enough that refilling does not fall behind. */
 static uint64_t count_ready(const struct pool_iter *it)
 {
@@ -273,8 +288,7 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 	struct pool *pool = it->pool;
 	uint64_t cell;
 	if (pool->state == POOL_IS_TERMINATED || !it->attached)
-		return it->ended && it->read == it->returned && !it->input_error ? POOL_END
-										 : POOL_TERMINATED;
+		return terminated(it);
 	refill(it);
 	if (it->read == it->returned)
 		return end_of(it);
@@ -283,7 +297,7 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 		if (rc < 0)
 			return rc;
 		if (pool->state == POOL_IS_TERMINATED || !next_cell(it, &cell))
-			return POOL_TERMINATED;
+			return terminated(it);
 	}
 	uint64_t ready = it->job->status || it->job->retries ? 1 : count_ready(it);
 	int status = take_cell(it, cell, result);
@@ -305,7 +319,7 @@ int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 			   : timeout_ns < 0 ? INT64_MAX
 					    : 0;
 	pthread_mutex_lock(&it->pool->lock);
-	rc = next_locked(it, result, deadline);
+	rc = pool_is_running_for(it->pool->board) ? -EDEADLK : next_locked(it, result, deadline);
 	pthread_mutex_unlock(&it->pool->lock);
 	return rc;
 }

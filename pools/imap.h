@@ -13,6 +13,7 @@ struct pool_iter {
 		attached; /* attached: the ring may be in the transport's memory, which still exists */
 	bool ended;	  /* the input gives no more */
 	int input_error;      /* told once after everything before it */
+	bool told;	      /* that the pool was terminated */
 	uint64_t tiles, fill; /* fill: the next tile to look at for room */
 	uint64_t read, returned;
 	uint64_t granted; /* results that may be taken without the lock */

@@ -28,7 +28,7 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 				  uint64_t size)
 {
 	return (struct pool_source){
-		.column = { { NULL, size } }, .columns = 1, .next = next, .state = state
+		.column = { { NULL, size } }, .columns = next ? 1 : 0, .next = next, .state = state
 	};
 }
 

@@ -95,26 +95,41 @@ void failure_copy(struct pool_failure *to, const struct pool_failure *from)
 	to->message = strdup(from->message ? from->message : "");
 }
 
-int map_refused(struct pool *pool, int rc, struct pool_failure *failure)
+/* A blocking call that runs nothing. Where its arguments are wrong the statuses may be no array. */
+static int refuse(struct pool *pool, const struct map_call *call, int rc, bool statuses)
 {
-	if (!failure || rc == 0)
+	const struct pool_policy *policy = call->policy;
+	if (!policy || rc == 0)
 		return rc;
-	if (rc == POOL_INIT_FAILED)
-		failure_copy(failure, &pool->init_failure);
-	else
-		failure_copy(failure, &(struct pool_failure){
-					      .status = rc, .message = (char *)pool_strerror(rc) });
+	for (uint64_t i = 0; statuses && policy->statuses && i < call->n; i++)
+		policy->statuses[i] = rc;
+	if (!policy->failure)
+		return rc;
+	const struct pool_failure why = { .status = rc, .message = (char *)pool_strerror(rc) };
+	if (rc != POOL_INIT_FAILED) {
+		failure_copy(policy->failure, &why);
+		return rc;
+	}
+	pthread_mutex_lock(&pool->lock); /* another worker's end may write it again */
+	failure_copy(policy->failure, &pool->init_failure);
+	pthread_mutex_unlock(&pool->lock);
 	return rc;
 }
 
-static int outcome(const struct pool_job *job, const struct pool_policy *policy)
+/* rc: -ETIMEDOUT, where the caller gave up. */
+static int outcome(const struct pool_job *job, const struct pool_policy *policy, int rc)
 {
 	if (policy && policy->statuses)
 		for (uint64_t i = 0; i < job->count; i++)
 			policy->statuses[i] = job_status_at(job, i);
+	struct pool_failure failure = job->first;
+	if (rc < 0) {
+		failure.status = rc;
+		failure.message = (char *)pool_strerror(rc);
+	}
 	if (policy && policy->failure && job->failed)
-		failure_copy(policy->failure, &job->first);
-	return job->failed ? job->first.status : 0;
+		failure_copy(policy->failure, &failure);
+	return job->failed ? failure.status : 0;
 }
 
 /* ---- waiting ---- */
@@ -133,15 +148,16 @@ static int wait_for(struct pool_job *job, int64_t deadline_ns)
 	return job->failed ? rc : 0;
 }
 
-static int run_batch(struct pool_job *job, const struct pool_policy *policy)
+static int run_batch(struct pool_job *job, const struct map_call *call)
 {
 	struct pool *pool = job->pool;
+	const struct pool_policy *policy = call->policy;
 	const struct pool_transport_ops *ops = pool->backend->transport;
 	int64_t deadline =
 		pump_deadline(policy && policy->timeout_ns ? policy->timeout_ns : POOL_FOREVER);
 	int rc = ops->prepare(pool->transport, job);
 	if (rc < 0)
-		return map_refused(pool, rc, policy ? policy->failure : NULL);
+		return refuse(pool, call, rc, true);
 	pthread_mutex_lock(&pool->lock);
 	int refused = pool_accepts(pool);
 	if (refused == 0) {
@@ -151,10 +167,7 @@ static int run_batch(struct pool_job *job, const struct pool_policy *policy)
 	}
 	pthread_mutex_unlock(&pool->lock);
 	ops->collect(pool->transport, job);
-	if (refused)
-		return map_refused(pool, refused, policy ? policy->failure : NULL);
-	int status = outcome(job, policy);
-	return rc < 0 ? rc : status;
+	return refused ? refuse(pool, call, refused, true) : outcome(job, policy, rc);
 }
 
 /* Under the lock for a moment: is the pool open at all? For calls that have nothing to run. */
@@ -169,20 +182,20 @@ static int accepts_now(struct pool *pool)
 static int run(struct pool *pool, const struct map_call *call, void *results)
 {
 	int rc = map_check(pool, call);
+	if (rc == 0 && call->n && call->result_size && !results)
+		rc = -EINVAL;
 	if (rc < 0)
-		return rc;
-	if (call->n && call->result_size && !results)
-		return -EINVAL;
+		return refuse(pool, call, rc, false);
 	rc = accepts_now(pool);
 	if (rc < 0 || call->n == 0)
-		return map_refused(pool, rc, call->policy ? call->policy->failure : NULL);
+		return refuse(pool, call, rc, true);
 	struct pool_job *job = map_job(pool, call);
 	if (!job)
-		return -ENOMEM;
+		return refuse(pool, call, -ENOMEM, true);
 	job->results = results;
 	if (job->variable & POOL_VARIABLE_RESULT)
 		memset(results, 0, call->n * sizeof(struct pool_bytes));
-	rc = run_batch(job, call->policy);
+	rc = run_batch(job, call);
 	job_free(job);
 	return rc;
 }

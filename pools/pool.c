@@ -62,6 +62,12 @@ int pool_usable(const struct pool *pool)
 	return pool->generation == generation ? 0 : -EPERM;
 }
 
+int pool_usable_here(const struct pool *pool)
+{
+	int rc = pool_usable(pool);
+	return rc == 0 && pool_is_running_for(pool->board) ? -EDEADLK : rc;
+}
+
 int pool_accepts(struct pool *pool)
 {
 	if (pool->state != POOL_IS_OPEN)
@@ -261,7 +267,7 @@ int pool_open(struct pool **out, const struct pool_options *options)
 
 int pool_close(struct pool *pool)
 {
-	int rc = pool_usable(pool);
+	int rc = pool_usable_here(pool);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
@@ -305,7 +311,7 @@ static bool all_resolved(void *what)
 
 int pool_terminate(struct pool *pool)
 {
-	int rc = pool_usable(pool);
+	int rc = pool_usable_here(pool);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
@@ -328,7 +334,7 @@ static bool work_done(void *what)
  * POOL_CLOSED. */
 int pool_join(struct pool *pool, int64_t timeout_ns)
 {
-	int rc = pool_usable(pool);
+	int rc = pool_usable_here(pool);
 	if (rc < 0)
 		return rc;
 	if (timeout_ns < POOL_FOREVER)
@@ -349,7 +355,7 @@ int pool_join(struct pool *pool, int64_t timeout_ns)
 
 void pool_destroy(struct pool *pool)
 {
-	if (pool_usable(pool) < 0)
+	if (pool_usable_here(pool) < 0)
 		return;
 	pool_terminate(pool);
 	async_stop_callbacks(pool);

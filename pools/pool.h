@@ -63,7 +63,7 @@
  * Errors. Functions return 0 (or what they say) on success and a negative number on failure:
  * -errno, or one of enum pool_status; pool_strerror() names both. Output arguments are written on
  * success only, unless said otherwise. -EINVAL: an argument is not acceptable, nothing was
- * executed.
+ * executed. -ENOTSUP: a time limit for tasks where the row cannot stop one (POOL_CAN_KILL).
  *
  * Time. Everything is in nanoseconds (`_ns`) on CLOCK_MONOTONIC. A timeout of 0 does not wait;
  * POOL_FOREVER waits without end. Structure fields left 0 mean "not set": the default named beside
@@ -78,16 +78,20 @@
  *
  * Manners. The library never prints, never exits, never installs a signal handler, never changes
  * the signal mask or the children of the host program. It starts one or two threads of its own with
- * all signals blocked.
+ * all signals blocked. Workers are children of the host program, too: their ends raise SIGCHLD, and
+ * a waitpid(-1) may meet them. A host that reaps everything, or ignores SIGCHLD, does the pool no
+ * harm, but takes what is known of a lost worker's end: signal 0 and code -1 then.
  *
  * WORKERS
  *
  * A forked worker sees the memory of the process as it was when the worker started; later changes
  * of globals are not seen, and a replacement worker sees a later state. A vfork row executes the
  * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is
- * ignored and every other signal has its default action. A task must not call exit() (use a return
- * code); if it does, or crashes, that item alone is POOL_WORKER_LOST. A task must not use the pool
- * that runs it: in a forked worker that is -EPERM, in a thread -EDEADLK; a pool of its own is fine.
+ * ignored and every other signal has its default action; none is blocked. A task must not call
+ * exit() (use a return code); if it does, or crashes, that item alone is POOL_WORKER_LOST. A task
+ * must not use the pool that runs it, nor handles and iterators of that: in a forked worker that is
+ * -EPERM, in a thread (and in serial) submitting, waiting, cancelling and ending are -EDEADLK; a
+ * pool of its own is fine. A worker that dies idle is replaced when the pool is used or asked next.
  */
 #ifndef POOLS_POOL_H
 #define POOLS_POOL_H
@@ -191,9 +195,9 @@ static inline uint64_t pool_arg_size(const struct pool_call *call, unsigned k);
 static inline void *pool_result(const struct pool_call *call);
 
 /* Gives a variable-size result: room for `size` bytes to write into until the task returns. A
- * second call replaces the first. NULL: no memory, or the caller asked for a fixed size (return an
- * error then; the item is POOL_ENCODE_ERROR if the task returns 0 regardless). A task of
- * variable-size result that never calls this delivers size 0. */
+ * second call replaces the first. NULL: no memory, or the caller asked for a fixed size. Return an
+ * error then: a task that returns 0 although its last such call, or pool_return, failed makes its
+ * item POOL_ENCODE_ERROR. A task of variable-size result that calls neither delivers size 0. */
 void *pool_result_alloc(struct pool_call *call, uint64_t size);
 
 /* The same, copying `data`: 0, -ENOMEM or -EINVAL. */
@@ -228,7 +232,8 @@ struct pool_options {
 	const char *backend; /* a name or alias of pool_backend_info(); NULL: "shm" */
 	int workers;	     /* 1..POOL_WORKERS_MAX; 0: pool_cpus() */
 	const struct pool_task
-		*initializer; /* run once in each new worker before its first task; NULL: none */
+		*initializer; /* run once in each new worker before its first task, without a result
+				 (pool_result is NULL); NULL: none */
 	const void *initializer_arg;   /* its argument 0: copied by pool_open */
 	uint64_t initializer_arg_size; /* bytes; 0: the initializer has no argument */
 	const struct pool_task
@@ -253,13 +258,16 @@ int pool_open(struct pool **pool, const struct pool_options *options);
  * it is fine. */
 int pool_close(struct pool *pool);
 
-/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns; workers are
+/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns (pool_iter_next
+ * says it once, then POOL_END; results that were not returned yet are dropped); workers are
  * asked, given the grace, killed and reaped, all at the same time. Blocks for the grace at most,
  * plus a little. Thread rows cannot kill: there it waits for the running items. Repeating it is
  * fine. */
 int pool_terminate(struct pool *pool);
 
-/* After close: waits until all work is done, all callbacks have run and all workers are gone.
+/* After close: waits until all work is done, all callbacks have run and all workers are gone. Of an
+ * iteration that means what was read from its input: that can still be taken afterwards, then comes
+ * POOL_CLOSED, then POOL_END (take all results before joining to have the whole input done).
  * -ETIMEDOUT: not yet, try again. POOL_BUSY: the pool is not closed. Repeating it is fine. */
 int pool_join(struct pool *pool, int64_t timeout_ns);
 
@@ -279,8 +287,9 @@ const char *pool_backend(const struct pool *pool); /* the row's name; static */
 int pool_cpus(void);
 
 /* Memory that workers reach in place: arguments and results of the shm rows that lie in it are not
- * copied. Other rows: plain memory. 64-byte aligned, zeroed on first use only. NULL: no memory
- * (errno). Freed by pool_free or with the pool. */
+ * copied. Other rows: plain memory. 64-byte aligned; zero, except where pool_free gave memory back
+ * before. NULL with errno: ENOMEM; EINVAL (no pool, or 0 bytes); EPERM. Freed by pool_free or with
+ * the pool. */
 void *pool_alloc(struct pool *pool, uint64_t bytes);
 void pool_free(struct pool *pool, void *memory);
 
@@ -336,6 +345,8 @@ int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *s
 
 /*
  * == Work ==
+ *
+ * Calls that are under way at one time share the workers; which of them comes first is not said.
  */
 
 /* One argument of a task: an array with one element an item. For an element of variable size, size
@@ -381,10 +392,11 @@ struct pool_policy {
 	int (*error_callback)(struct pool_async *async,
 			      void *user); /* async calls: after anything else */
 	void *user;			   /* both callbacks' */
-	int32_t *
-		statuses; /* blocking maps: n statuses, one an item, written whatever is returned */
-	struct pool_failure *failure; /* blocking calls: filled in when the call fails;
-					 pool_failure_clear() it */
+	int32_t *statuses; /* blocking maps: n statuses, one an item, written whatever is returned
+			     unless an argument was refused (-EINVAL, -ENOTSUP,
+			     POOL_UNKNOWN_TASK, -EPERM); what was given up is -ECANCELED */
+	struct pool_failure *failure; /* blocking calls: filled in whenever the call fails, also for
+					 -EINVAL; pool_failure_clear() it */
 };
 
 /* Runs task once with one element of each column and waits. result: result_size bytes, or NULL with
@@ -408,7 +420,8 @@ int pool_starmap(struct pool *pool, const struct pool_task *task, const struct p
 		 const struct pool_policy *policy);
 
 /* The asynchronous forms return at once with a handle, which is the caller's until
- * pool_async_release(). Arguments are copied before the call returns (memory of pool_alloc is not:
+ * pool_async_release(); or no handle, and no callback runs, when the work is refused: beside -EINVAL
+ * POOL_CLOSED, and POOL_INIT_FAILED once that is known (serial: from the start). Arguments are copied before the call returns (memory of pool_alloc is not:
  * leave it alone until the handle has resolved). */
 int pool_apply_async(struct pool *pool, const struct pool_task *task,
 		     const struct pool_column *args, unsigned columns, uint64_t result_size,
@@ -423,7 +436,8 @@ int pool_starmap_async(struct pool *pool, const struct pool_task *task,
 
 /* Handles. A handle resolves exactly once, whatever happens to workers and pool. Callbacks run in a
  * thread of the pool's, one at a time, before pool_async_get/wait return; they may submit, and may
- * wait for other handles. What a callback returns is kept (pool_async_callback_result) and harms
+ * wait for other handles (for one that has a callback: callbacks queued up to that one then run
+ * inside the wait). What a callback returns is kept (pool_async_callback_result) and harms
  * nothing. */
 bool pool_async_ready(struct pool_async *async); /* resolved? never blocks */
 int pool_async_wait(struct pool_async *async,

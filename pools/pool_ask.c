@@ -25,6 +25,7 @@ pid_t pool_worker_pid(struct pool *pool, int worker)
 	if (!(pool->backend->info.can & POOL_CAN_ISOLATE))
 		return pool->owner;
 	pthread_mutex_lock(&pool->lock);
+	crew_look(pool, worker);
 	const struct pool_hand *hand = &pool->hand[worker];
 	pid_t pid = hand->state == HAND_RUNNING ? hand->body.pid : 0;
 	pthread_mutex_unlock(&pool->lock);
@@ -34,17 +35,20 @@ pid_t pool_worker_pid(struct pool *pool, int worker)
 /* Rows without shared memory: plain blocks on a list, so that they can go with the pool. */
 struct plain {
 	_Alignas(64) struct plain *next, **link;
+	void *block; /* as calloc gave it: zeroed without touching its pages */
 };
 
 static void *plain_alloc(struct pool *pool, uint64_t bytes)
 {
-	void *memory = NULL;
-	if (bytes > UINT64_MAX - sizeof(struct plain) ||
-	    (errno = posix_memalign(&memory, 64, sizeof(struct plain) + bytes)) != 0)
+	const uint64_t more = sizeof(struct plain) + 63;
+	void *block = bytes > UINT64_MAX - more ? NULL : calloc(1, bytes + more);
+	if (!block) {
+		errno = ENOMEM;
 		return NULL;
-	struct plain *plain = memory;
+	}
+	struct plain *plain = (struct plain *)(((uintptr_t)block + 63) / 64 * 64);
 	pthread_mutex_lock(&pool->lock);
-	*plain = (struct plain){ .next = pool->plain, .link = &pool->plain };
+	*plain = (struct plain){ .next = pool->plain, .link = &pool->plain, .block = block };
 	if (plain->next)
 		plain->next->link = &plain->next;
 	pool->plain = plain;
@@ -59,7 +63,7 @@ void plain_free(struct pool *pool, struct plain *plain)
 	if (plain->next)
 		plain->next->link = plain->link;
 	pthread_mutex_unlock(&pool->lock);
-	free(plain);
+	free(plain->block);
 }
 
 void *pool_alloc(struct pool *pool, uint64_t bytes)
@@ -120,6 +124,7 @@ int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *s
 	if (!stats || worker < 0 || worker >= pool->workers)
 		return -EINVAL;
 	pthread_mutex_lock(&pool->lock);
+	crew_look(pool, worker);
 	const struct pool_hand *hand = &pool->hand[worker];
 	const struct pool_ledger *ledger = ledger_of(pool, worker);
 	const uint64_t idle_ns = idle_time_ns(ledger), lived_ns = life_time_ns(hand);

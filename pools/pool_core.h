@@ -95,7 +95,11 @@ struct pool {
 /* ---- pool.c ---- */
 void pool_ref(struct pool *pool);
 void pool_unref(struct pool *pool);
-int pool_usable(const struct pool *pool); /* 0, -EINVAL or -EPERM */
+/* A limit that can be added to the time without overflow. */
+#define POOL_LIMIT_NS_MOST (INT64_MAX / 4)
+
+int pool_usable(const struct pool *pool);      /* 0, -EINVAL or -EPERM */
+int pool_usable_here(const struct pool *pool); /* or -EDEADLK: inside a task that this pool runs */
 struct plain;
 void plain_free(struct pool *pool, struct plain *plain); /* pool_ask.c: a block of pool_alloc */
 int pool_accepts(struct pool *pool); /* under the lock: 0, POOL_CLOSED, POOL_INIT_FAILED */
@@ -105,6 +109,7 @@ int crew_open(
 	struct pool
 		*pool); /* starts the keeper and all workers; 0 or the first error, nothing left */
 void crew_event(struct pool *pool, int worker); /* its pidfd is readable */
+void crew_look(struct pool *pool, int worker);	/* has this one ended? */
 void crew_sweep(struct pool *pool); /* looks for ended workers without a pidfd (threads) */
 int64_t crew_timers(struct pool *pool,
 		    int64_t now_ns); /* kills what is over its limit; next time to look */
@@ -166,8 +171,6 @@ struct map_call { /* as the public functions take them */
 int map_check(struct pool *pool, const struct map_call *call); /* 0 or what the call answers */
 int map_check_sizes(const struct pool_column *args, unsigned columns, uint64_t result_size);
 struct pool_job *map_job(struct pool *pool, const struct map_call *call); /* NULL: no memory */
-int map_refused(struct pool *pool, int rc,
-		struct pool_failure *failure); /* fills in why; returns rc */
 void failure_copy(struct pool_failure *to, const struct pool_failure *from);
 
 /* ---- callback.c ---- */

@@ -95,18 +95,23 @@ static int run_as_worker(const char *argument)
 /* The path is read here and not at each start: under valgrind readlink tells the program, exec of
  * /proc/self/exe would run valgrind itself. A program that was replaced on disk meanwhile is still
  * reached through /proc/self/exe. */
-void pool_main(int *argc, char ***argv)
+static void note_main_path(void)
 {
-	if (*argc == 2 && strncmp((*argv)[1], WORKER_ARGUMENT, strlen(WORKER_ARGUMENT)) == 0)
-		_exit(run_as_worker((*argv)[1]));
-	if (main_path)
-		return;
 	char path[4096];
 	ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
 	if (size <= 0)
 		return;
 	path[size] = '\0';
 	main_path = strdup(access(path, X_OK) == 0 ? path : "/proc/self/exe");
+}
+
+/* In a worker, too: its tasks may open pools of their own. */
+void pool_main(int *argc, char ***argv)
+{
+	if (!main_path)
+		note_main_path();
+	if (*argc == 2 && strncmp((*argv)[1], WORKER_ARGUMENT, strlen(WORKER_ARGUMENT)) == 0)
+		_exit(run_as_worker((*argv)[1]));
 }
 
 const char *pool_main_path(void)

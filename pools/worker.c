@@ -41,7 +41,7 @@ static _Thread_local const struct pool_board *running_for;
 
 bool pool_is_running_for(const struct pool_board *board)
 {
-	return running_for == board;
+	return board && running_for == board;
 }
 
 int64_t pool_now_ns(void)
@@ -77,6 +77,15 @@ int pool_worker(const struct pool_call *call)
 	return call->worker->worker;
 }
 
+/* A task that asks in vain for room fails, whatever it returns. Items of fixed size are not watched,
+ * as that would cost each of them: this span's are from here on. */
+static void note_encoding(struct pool_call *call, bool fine)
+{
+	call->worker->encode_failed = !fine && call->worker->span;
+	if (!fine)
+		call->watched = true;
+}
+
 void *pool_result_alloc(struct pool_call *call, uint64_t size)
 {
 	struct pool_worker_state *w = call->worker;
@@ -84,14 +93,16 @@ void *pool_result_alloc(struct pool_call *call, uint64_t size)
 	void *room = NULL;
 	if (call->variable & POOL_VARIABLE_RESULT && w->span && size <= INT64_MAX)
 		room = w->ops->result_alloc(w->port, ref, size);
-	w->encode_failed = room == NULL;
+	note_encoding(call, room != NULL);
 	return room;
 }
 
 int pool_return(struct pool_call *call, const void *data, uint64_t size)
 {
-	if (!(call->variable & POOL_VARIABLE_RESULT) || (!data && size))
+	if (!(call->variable & POOL_VARIABLE_RESULT) || (!data && size)) {
+		note_encoding(call, false);
 		return -EINVAL;
+	}
 	void *room = pool_result_alloc(call, size);
 	if (!room)
 		return -ENOMEM;

@@ -1,0 +1,208 @@
+/*
+ * test_header_imap.c - the manual taken at its word: iterations.
+ *
+ * Cases written from pool.h alone; see test_header.c.
+ */
+#include "suite.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+/* A generator that uses one buffer for all items and counts. */
+struct feed {
+	int64_t buffer;
+	int64_t read, returned, most_ahead;
+	int64_t end;
+	int fails_with;
+	int ended;
+	pthread_t thread;
+};
+
+static int feed_next(void *state, struct pool_bytes item[])
+{
+	struct feed *feed = state;
+	CHECK(pthread_equal(feed->thread, pthread_self()));
+	CHECK_EQ(feed->ended, 0);
+	if (feed->read == feed->end) {
+		feed->ended = 1;
+		return feed->fails_with;
+	}
+	feed->buffer = feed->read++;
+	if (feed->read - feed->returned > feed->most_ahead)
+		feed->most_ahead = feed->read - feed->returned;
+	item[0].data = &feed->buffer;
+	return 1;
+}
+
+static void generator_is_read_no_further_than_the_window(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	for (int64_t window = 1; window <= 7; window += 3) {
+		struct feed feed = { .end = 50, .thread = pthread_self() };
+		struct pool_iter *iter;
+		struct pool_policy policy = { .chunk = 3, .window = window };
+		CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_next, &feed, 8), 8,
+				   &policy, &iter),
+			 0);
+		int64_t y = 0;
+		for (int64_t i = 0; i < 50; i++) {
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+			CHECK_EQ(y, i * i);
+			CHECK_EQ(pool_iter_index(iter), i);
+			feed.returned++;
+		}
+		for (int i = 0; i < 3; i++)
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		/* +1: the item that next is about to return makes room for one. */
+		CHECK(feed.most_ahead <= (window < 3 ? 3 : (window + 2) / 3 * 3) + 1);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
+static void generator_that_fails_delivers_what_it_read(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	for (int ordered = 0; ordered < 2; ordered++) {
+		struct feed feed = { .end = 5, .fails_with = -EIO, .thread = pthread_self() };
+		struct pool_iter *iter;
+		struct pool_policy policy = { .chunk = 2 };
+		struct pool_source source = pool_generator(feed_next, &feed, 8);
+		int rc = ordered ? pool_imap(pool, suite_square, source, 8, &policy, &iter)
+				 : pool_imap_unordered(pool, suite_square, source, 8, &policy,
+						       &iter);
+		CHECK_EQ(rc, 0);
+		int64_t y, sum = 0;
+		for (int i = 0; i < 5; i++) {
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+			sum += y;
+		}
+		CHECK_EQ(sum, 30);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), -EIO);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
+static void iteration_goes_on_after_failed_and_lost_items(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct errand errands[30];
+	for (int i = 0; i < 30; i++)
+		errands[i] = (struct errand){ .value = i,
+					      .code = 8,
+					      .deed = i % 10 == 3   ? DEED_FAIL
+						      : i % 10 == 7 ? DEED_KILL
+								    : DEED_NONE };
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap_unordered(pool, suite_errand, pool_array(errands, sizeof *errands, 30),
+				     8, NULL, &iter),
+		 0);
+	bool seen[30] = { false };
+	for (int i = 0; i < 30; i++) {
+		int64_t y;
+		int rc = pool_iter_next(iter, &y, WAIT);
+		uint64_t at = pool_iter_index(iter);
+		CHECK(at < 30 && !seen[at]);
+		seen[at] = true;
+		const struct pool_failure *failure = pool_iter_failure(iter);
+		int wanted = at % 10 == 3 ? POOL_TASK_ERROR : at % 10 == 7 ? POOL_WORKER_LOST : 0;
+		CHECK_EQ(rc, wanted);
+		if (rc == 0) {
+			CHECK_EQ(y, at * at);
+			CHECK(failure == NULL);
+			continue;
+		}
+		CHECK(failure != NULL);
+		CHECK_EQ(failure->status, rc);
+		CHECK_EQ(failure->index, at);
+		CHECK_EQ(failure->signal, rc == POOL_WORKER_LOST ? 9 : 0);
+		CHECK(failure->message != NULL);
+	}
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static void *join_forever(void *user)
+{
+	CHECK_EQ(pool_join(user, POOL_FOREVER), 0);
+	return NULL;
+}
+
+static void close_in_the_middle_of_an_iteration_lets_it_finish(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	int64_t x[100], y;
+	for (int i = 0; i < 100; i++)
+		x[i] = i;
+	struct pool_iter *iter, *late;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, 100), 8,
+			   &(struct pool_policy){ .window = 4 }, &iter),
+		 0);
+	for (int64_t i = 0; i < 3; i++)
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+	CHECK_EQ(pool_join(pool, 0), POOL_BUSY);
+	CHECK_EQ(pool_close(pool), 0);
+	CHECK_EQ(pool_close(pool), 0);
+	CHECK_EQ(pool_join(pool, -2), -EINVAL);
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, 100), 8, NULL, &late), POOL_CLOSED);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 1 }), POOL_CLOSED);
+	for (int64_t i = 3; i < 100; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, i * i);
+	}
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+	pthread_t joiners[2];
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&joiners[i], NULL, join_forever, pool), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_join(joiners[i], NULL), 0);
+	CHECK_EQ(pool_join(pool, 0), 0);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static void join_before_an_iteration_ends_keeps_what_was_read(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct feed feed = { .end = 100, .thread = pthread_self() };
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_next, &feed, 8), 8,
+			   &(struct pool_policy){ .window = 10 }, &iter),
+		 0);
+	CHECK_EQ(pool_close(pool), 0);
+	CHECK_EQ(pool_join(pool, WAIT), 0);
+	int64_t y, count = 0, read = feed.read;
+	int rc;
+	while ((rc = pool_iter_next(iter, &y, WAIT)) == 0) {
+		CHECK_EQ(y, count * count);
+		count++;
+		feed.returned++;
+	}
+	CHECK(count >= read);
+	CHECK_EQ(count, feed.read);
+	if (rc == POOL_CLOSED)
+		rc = pool_iter_next(iter, &y, WAIT);
+	else
+		CHECK_EQ(count, 100); /* a row without workers can go on */
+	CHECK_EQ(rc, POOL_END);
+	pool_iter_release(iter);
+	pool_destroy(pool);
+}
+
+static const struct suite_case cases[] = {
+	CASE(generator_is_read_no_further_than_the_window, 0),
+	CASE(generator_that_fails_delivers_what_it_read, 0),
+	CASE(iteration_goes_on_after_failed_and_lost_items, POOL_CAN_SURVIVE),
+	CASE(close_in_the_middle_of_an_iteration_lets_it_finish, 0),
+	CASE(join_before_an_iteration_ends_keeps_what_was_read, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
