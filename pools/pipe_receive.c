@@ -64,6 +64,16 @@ static bool has_surplus(const struct pool_transport *t, int worker)
 	       t->channel[worker].in.received > __atomic_load_n(&box->taken, __ATOMIC_ACQUIRE);
 }
 
+/* Nobody moves bytes, and the pipe is empty: what came and what was sent are equal then. */
+static bool makes_sense(const struct channel *c)
+{
+	const uint64_t filled = __atomic_load_n(&c->outbox->filled, __ATOMIC_ACQUIRE),
+		       taken = __atomic_load_n(&c->outbox->taken, __ATOMIC_ACQUIRE),
+		       base = __atomic_load_n(&c->outbox->base, __ATOMIC_RELAXED);
+	return c->in.received == taken && base <= taken && taken <= filled &&
+	       filled - base <= OUTBOX_ROOM;
+}
+
 /* Bytes read; 0: nothing there or the end (*end). */
 static uint64_t read_reply(const struct channel *c, struct iovec room, bool *end)
 {
@@ -133,8 +143,8 @@ bool pipe_is_due(const struct pool_transport *t, int worker)
 	       __atomic_load_n(&c->outbox->filled, __ATOMIC_ACQUIRE) > taken;
 }
 
-/* While the parent is at the outbox the worker sends nothing: what came and what was sent are equal
- * then. Nobody but the parent says that it is the parent. */
+/* While the parent is at the outbox the worker sends nothing. Nobody but the parent says that it is
+ * the parent. */
 bool pipe_pull(struct pool_transport *t, int worker)
 {
 	const struct incoming *in = &t->channel[worker].in;
@@ -149,7 +159,7 @@ bool pipe_pull(struct pool_transport *t, int worker)
 		return false;
 	}
 	bool any = pipe_receive(t, worker);
-	if (in->received != __atomic_load_n(&box->taken, __ATOMIC_RELAXED))
+	if (!makes_sense(&t->channel[worker]))
 		pipe_give_up(t, worker, POOL_DECODE_ERROR);
 	else if (take_outbox(t, worker))
 		any = true;
@@ -215,6 +225,18 @@ static int flight_of_piece(const struct pool_transport *t, int worker,
 	return -1;
 }
 
+/* Its record makes no sense: whatever it held may have begun, if it ever claimed anything. */
+static void judge_unknown(const struct pool_transport *t, int worker,
+			  const struct outbox_piece *piece, struct deal_end *end)
+{
+	const struct deal_flight *front = deal_flight(t->deal, worker, 0),
+				 *behind = deal_flight(t->deal, worker, 1);
+	if (t->channel[worker].reason != POOL_DECODE_ERROR || piece->job == 0)
+		return;
+	end->lost = front ? front->count - front->done : 0;
+	end->lost_behind = behind ? behind->count : 0;
+}
+
 /* What lies before the piece was begun too, and its answers were lost on the way. */
 static void judge_piece(struct pool_transport *t, int worker, struct deal_end *end)
 {
@@ -222,8 +244,10 @@ static void judge_piece(struct pool_transport *t, int worker, struct deal_end *e
 	look_at_remains(t, worker, &left);
 	const struct outbox_piece *piece = &left.piece;
 	int of = flight_of_piece(t, worker, piece);
-	if (of < 0)
+	if (of < 0) {
+		judge_unknown(t, worker, piece, end);
 		return;
+	}
 	const struct deal_flight *front = deal_front(t->deal, worker),
 				 *flight = deal_flight(t->deal, worker, of);
 	uint64_t next = flight->at + flight->done, begun = left.begun;
@@ -245,8 +269,12 @@ static void judge_piece(struct pool_transport *t, int worker, struct deal_end *e
 /* What is still in the pipe, then what is in the outbox, then the open piece. */
 void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 {
+	const struct channel *c = &t->channel[worker];
 	pipe_receive(t, worker);
-	if (!t->channel[worker].garbled)
+	const uint32_t busy = c->outbox->busy;
+	if (busy != OUTBOX_WORKER && (busy != OUTBOX_FREE || !makes_sense(c)))
+		pipe_give_up(t, worker, POOL_DECODE_ERROR);
+	if (!c->garbled)
 		take_outbox(t, worker);
 	uint32_t phase = t->board->ledger[worker].phase;
 	*end = (struct deal_end){ .peaceful =
