@@ -5,6 +5,7 @@
  * what the worker was not at is none of its business. The worker that did it is replaced, its item is
  * POOL_DECODE_ERROR where the pool saw what happened.
  */
+#include "pools/arena.h"
 #include "pools/frame.h"
 #include "pools/tests/suite.h"
 
@@ -291,6 +292,85 @@ static void noise_from_an_initializer_is_a_lost_worker(const struct pool_backend
 	suite_finish(pool);
 }
 
+/* ---- shared-memory rows ---- */
+
+/* Item 0 leaves the arena with nothing to give; all fail. */
+static int fail_without_memory(struct pool_call *call)
+{
+	enum { STACKS_AT = 64, STACKS = ARENA_CLASSES };
+	unsigned char *arena = find_memory("pool-arena");
+	if (pool_index(call) == 0 && arena) {
+		*(uint64_t *)(void *)arena =
+			UINT64_MAX; /* where what was never handed out begins */
+		memset(arena + STACKS_AT, 0, STACKS * sizeof(uint64_t));
+	}
+	return pool_fail(call, 7, "item %d fails", (int)pool_index(call));
+}
+POOL_TASK(fail_without_memory)
+
+/* A worker that had no memory to tell of a failure waited for some, for ever. */
+static void failures_without_memory_are_told(const struct pool_backend_info *row)
+{
+	char in[30] = { 0 };
+	int32_t statuses[30];
+	struct pool_failure failure = { 0 };
+	struct pool_policy policy = {
+		.chunk = 10, .timeout_ns = WAIT, .statuses = statuses, .failure = &failure
+	};
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, POOL(fail_without_memory), in, 1, 30, NULL, 0, &policy),
+		 POOL_TASK_ERROR);
+	CHECK(failure.index == 0 && failure.code == 7 && failure.message);
+	pool_failure_clear(&failure);
+	for (int i = 0; i < 30; i++)
+		CHECK_EQ(statuses[i], POOL_TASK_ERROR);
+	suite_finish(pool);
+}
+
+/* Item 3 writes noise over the descriptions of work, and dies. */
+static int scribble_arena(struct pool_call *call)
+{
+	unsigned char *arena = find_memory("pool-arena");
+	const int64_t stride = *(const int64_t *)pool_arg(call, 0);
+	if (pool_index(call) != 3 || !arena)
+		return 0;
+	for (int64_t i = 128; i < 65536; i += stride)
+		arena[i] = (unsigned char)(i * 37 + 11);
+	raise(SIGKILL);
+	return 0;
+}
+POOL_TASK(scribble_arena)
+
+static _Noreturn void be_scribbled_at(const struct pool_backend_info *row, int64_t stride)
+{
+	int64_t in[30];
+	struct pool_async *async = NULL;
+	for (int i = 0; i < 30; i++)
+		in[i] = stride;
+	struct pool *pool = suite_open(row, 2);
+	CHECK_EQ(pool_map_async(pool, POOL(scribble_arena), in, 8, 30, 0,
+				&(struct pool_policy){ .chunk = 2 }, &async),
+		 0);
+	pool_async_wait(async, 100 * MS);
+	_exit(0);
+}
+
+/* Nothing is promised of the call, which may never end, but that the program goes on. */
+static void scribbled_arena_does_not_crash_the_program(const struct pool_backend_info *row)
+{
+	for (int64_t stride = 1; stride < 40; stride += 3) {
+		int status = -1;
+		pid_t child = fork();
+		CHECK(child >= 0);
+		if (child == 0)
+			be_scribbled_at(row, stride);
+		CHECK_EQ(waitpid(child, &status, 0), child);
+		CHECK_EQ(status, 0);
+		while (waitpid(-1, NULL, 0) > 0) /* its workers: this process is a subreaper */
+			;
+	}
+}
+
 static const struct suite_case cases[] = {
 	CASE(noise_in_the_pipe_is_one_failed_item, FAULTS),
 	CASE(header_without_its_bytes_is_one_failed_item, FAULTS),
@@ -299,6 +379,8 @@ static const struct suite_case cases[] = {
 	CASE(flood_in_the_pipe_is_one_failed_item, FAULTS),
 	CASE(scribbled_outbox_is_one_failed_item, FAULTS),
 	CASE(noise_from_an_initializer_is_a_lost_worker, FAULTS),
+	CASE(failures_without_memory_are_told, 0),
+	CASE(scribbled_arena_does_not_crash_the_program, FAULTS),
 };
 
 int main(int argc, char **argv)
