@@ -85,7 +85,7 @@ static struct pool_job *make_job(struct fuzz_parent *p)
 	const uint64_t size = fuzz_below(in, 32) ? sizes[fuzz_below(in, 8)] : LARGE;
 	const uint64_t chunk = 1 + fuzz_below(in, 4), flags = fuzz_number(in, 1);
 	const struct pool_policy policy = { .chunk = (int64_t)chunk,
-					    .retries = flags >> 1 & 1,
+					    .retries = (int)(flags >> 1 & 1),
 					    .fail_fast = flags >> 2 & 1 };
 	struct pool_job *job = job_new(&p->pool, NULL, &policy);
 	FUZZ_CHECK(job);

@@ -71,7 +71,7 @@ void fuzz_reply(const unsigned char *bytes, uint64_t size)
 	fuzz_parent_open(&parent, &in);
 	while (in.left) {
 		const uint64_t what = fuzz_number(&in, 1);
-		step(&parent, what & 1, what >> 1 & 7);
+		step(&parent, (int)(what & 1), what >> 1 & 7);
 		fuzz_turn(&parent);
 	}
 	fuzz_parent_close(&parent);
