@@ -26,6 +26,7 @@ lib_src   := $(wildcard pools/*.c)
 work_src  := $(wildcard workloads/*.c)
 bench_src := $(filter-out harness/main.c,$(wildcard harness/*.c)) $(wildcard harness/experiments/*.c)
 test_src  := $(wildcard pools/tests/test_*.c workloads/tests/test_*.c harness/tests/test_*.c)
+fuzz_src  := $(filter-out %/fuzz_main.c,$(wildcard pools/tests/fuzz_*.c))
 example_src := $(wildcard pools/examples/*.c)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
@@ -36,7 +37,7 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
-.PHONY: all lib test bench compare plots peers check install clean help test-programs
+.PHONY: all lib test fuzz bench compare plots peers check install clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: deps-quiet $(bench) $(examples)
@@ -81,12 +82,33 @@ $(B)/%: $(B)/%.o $(call objects,$(bench_src) $(work_src)) $(lib)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter-out $(B)/flags,$^) $(LIBS_TEST)
 
 $(filter $(B)/pools/tests/%,$(tests)): $(call objects,$(wildcard pools/tests/suite*.c))
+$(B)/pools/tests/test_corpus: $(call objects,$(fuzz_src))
 
 test-programs: deps-quiet $(tests) $(bench) $(examples)
 
 # Each program runs its cases in children with deadlines; one failure does not keep the others from running.
 test: test-programs
 	$(Q)scripts/run-tests $(tests)
+
+# libFuzzer and sanitizers on the targets of pools/tests/fuzz.h, each for SECONDS or for RUNS executions. What it finds
+# new is kept under .build/fuzz; a finding is .build/fuzz/<target>-crash-..., and belongs into pools/tests/corpus/<target>.
+FUZZ_TARGETS := reply outbox inbox
+FUZZ_CC ?= clang
+SECONDS ?= 60
+RUNS    ?=
+fuzz: deps-quiet $(FUZZ_TARGETS:%=fuzz-%)
+fuzz-%: .build/fuzz/%
+	$(Q)mkdir -p .build/fuzz/found/$*
+	$(Q).build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=96 -close_fd_mask=2 \
+		-artifact_prefix=.build/fuzz/$*- .build/fuzz/found/$* pools/tests/corpus/$* >.build/fuzz/$*.log 2>&1 || \
+		{ tail -n 30 .build/fuzz/$*.log; exit 1; }
+	$(Q)printf '%s: ' $* && tail -n 1 .build/fuzz/$*.log
+.PRECIOUS: .build/fuzz/%
+.build/fuzz/%: $(lib_src) $(fuzz_src) pools/tests/fuzz_main.c $(wildcard pools/*.h) pools/tests/fuzz.h
+	$(call say,FUZZ,$*)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -std=c11 -D_GNU_SOURCE -I. -pthread -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -DFUZZ_TARGET=fuzz_$* -o $@ $(filter %.c,$^)
 
 # QUICK=1: under a minute. OUT=DIR: where the run goes.
 OUT   ?= results/run-$(shell date +%Y%m%d-%H%M%S)
@@ -130,6 +152,7 @@ help:
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
 	@echo 'make peers      whole commands against CPython and xargs, by hyperfine'
+	@echo 'make fuzz       fuzz the parsers of what processes tell each other; SECONDS=60 or RUNS=n'
 	@echo 'make check      format, static analysis, sanitizers'
 	@echo 'make install PREFIX=/usr/local'
 	@echo 'make clean      remove .build'

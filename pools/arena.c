@@ -128,9 +128,9 @@ static struct block *pop(struct arena *arena, unsigned class)
 {
 	uint64_t *stack = &arena->head->stack[class];
 	uint64_t head = __atomic_load_n(stack, __ATOMIC_ACQUIRE);
-	while (head & UNITS_MASK) {
+	while (head & UNITS_MASK && (head & UNITS_MASK) * 64 < arena->size) {
 		struct block *block = block_at(arena, (head & UNITS_MASK) * 64);
-		uint64_t next = __atomic_load_n(&block->next, __ATOMIC_RELAXED);
+		uint64_t next = __atomic_load_n(&block->next, __ATOMIC_RELAXED) & UNITS_MASK;
 		uint64_t after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | next;
 		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_ACQ_REL,
 						__ATOMIC_ACQUIRE))
@@ -228,6 +228,8 @@ void arena_free(struct arena *arena, void *memory)
 	if (!memory)
 		return;
 	struct block *block = (struct block *)(void *)((unsigned char *)memory - ARENA_BLOCK_HEAD);
+	if (block->class >= ARENA_CLASSES)
+		return; /* somebody wrote there; it is lost */
 	if (block->class >= RETURNED && block->backed > 4096) {
 		fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			  (off_t)arena_offset(arena, block) + 4096,

@@ -45,4 +45,12 @@ static inline void *arena_at(const struct arena *arena, uint64_t offset)
 	return arena->base + offset;
 }
 
+/* The same for an offset that another process wrote: NULL if no block can begin there and have so many bytes. */
+static inline void *arena_reach(const struct arena *arena, uint64_t offset, uint64_t bytes)
+{
+	bool fine = offset >= ARENA_BLOCK_HEAD && offset % ARENA_BLOCK_HEAD == 0 &&
+		    offset <= arena->size && bytes <= arena->size - offset;
+	return fine ? arena->base + offset : (void *)0;
+}
+
 #endif

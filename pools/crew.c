@@ -291,8 +291,8 @@ static void note_init_failure(struct pool *pool, int worker)
 	*failure = (struct pool_failure){ .status = POOL_INIT_FAILED, .pid = hand->pid };
 	if (ledger->phase == POOL_PHASE_UNFIT) {
 		failure->code = ledger->code;
-		snprintf(text, sizeof text, "the initializer failed with code %d: %s", ledger->code,
-			 ledger->message);
+		snprintf(text, sizeof text, "the initializer failed with code %d: %.*s",
+			 ledger->code, (int)sizeof ledger->message, ledger->message);
 	} else if (hand->init_reason) {
 		snprintf(text, sizeof text, "the %s took too long",
 			 pool->options.initializer ? "initializer" : "start of the worker");

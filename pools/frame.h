@@ -20,6 +20,7 @@
 #include "pools/pool_ops.h"
 
 enum { FRAME_ALIGN = 16 };
+#define FRAME_BYTES_MOST (UINT64_C(1) << 47) /* no process has a place for more */
 enum frame_magic {
 	FRAME_WORK = 0x706f6f6c,
 	FRAME_QUIT = 0x71756974,

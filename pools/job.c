@@ -208,6 +208,8 @@ static void death_text(const struct pool_failure *failure, char *text, size_t si
 {
 	if (failure->status == POOL_TASK_TIMEOUT)
 		snprintf(text, size, "stopped: over its time limit (worker %d)", (int)failure->pid);
+	else if (failure->status == POOL_DECODE_ERROR)
+		snprintf(text, size, "what worker %d sent was malformed", (int)failure->pid);
 	else if (failure->status != POOL_WORKER_LOST)
 		snprintf(text, size, "stopped while it ran (worker %d)", (int)failure->pid);
 	else if (failure->signal)

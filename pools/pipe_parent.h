@@ -1,11 +1,13 @@
 /* pipe_parent.h - the parent's own state of the pipe transport: transport_pipe.c, pipe_send.c,
- * pipe_receive.c. */
+ * pipe_reply.c, pipe_receive.c. */
 #ifndef POOLS_PIPE_PARENT_H
 #define POOLS_PIPE_PARENT_H
 
 #include "pools/deal.h"
 #include "pools/frame.h"
 #include "pools/pool_core.h"
+
+#include <sys/uio.h>
 
 enum { PIPE_INBOX_BYTES = 64 * 1024 };
 
@@ -20,28 +22,34 @@ struct incoming {
 	uint64_t have;	       /* bytes in it */
 	struct frame_reply reply;
 	bool in_payload;
-	unsigned char *to;  /* where the payload goes; NULL: nowhere */
-	uint64_t left, pad; /* of the payload, of its padding */
-	void *owned;	    /* to, when it is ours: a message or a variable result */
-	uint64_t received;  /* position in the reply stream */
+	unsigned char *to;   /* where the payload goes; NULL: nowhere */
+	uint64_t left, pad;  /* of the payload, of its padding */
+	void *owned;	     /* to, when it is ours: a message or a variable result */
+	uint64_t next_fault; /* items before this one have told their failures; 0 after results */
+	uint64_t received;   /* position in the reply stream */
 };
 
 struct channel {
 	bool open;
 	int request[2], reply[2];
+	struct outbox *outbox;
 	struct outgoing out;
 	struct incoming in;
 	bool watched; /* the reply end */
-	bool garbled; /* what it sent made no sense: nothing more is read */
+	bool garbled; /* it was given up: nothing more is read from it or sent to it */
+	int reason;   /* what its items get then; 0: as for any death */
 };
 
 struct pool_transport {
 	struct pool *pool;
 	struct pool_board *board;
+	unsigned char
+		*outboxes; /* the board is the workers' to write: where they are is noted once */
 	struct deal *deal;
 	int workers;
+	bool condemned; /* somebody was given up before it could be killed */
 	bool stopping;
-	int64_t dozed_ns; /* since when the leader sleeps; 0: it does not, or need not look after outboxes */
+	int64_t dozed_ns; /* since when outboxes may hold something; 0: they do not */
 	bool pull_due;
 	struct channel channel[];
 };
@@ -53,14 +61,20 @@ void pipe_writable(struct pool_transport *t, int worker); /* room was made */
 void pipe_stop(struct pool_transport *t);
 void pipe_drop_outgoing(struct outgoing *out);
 
+/* pipe_reply.c */
+struct iovec pipe_room(const struct incoming *in); /* where the next bytes go; never empty */
+void pipe_arrived(struct pool_transport *t, int worker, uint64_t bytes); /* so many stand there */
+
 /* pipe_receive.c */
 bool pipe_receive(struct pool_transport *t,
 		  int worker); /* until the pipe is empty; true: got something */
-bool pipe_has_gathered(const struct pool_transport *t,
-		       int worker);		      /* something stands in its outbox */
+bool pipe_is_due(const struct pool_transport *t,
+		 int worker); /* something stands in its outbox, or is not as it should be */
 bool pipe_pull(struct pool_transport *t, int worker); /* takes it; true: got something */
 /* A dead worker: takes what it had finished, says how it left its front flight. */
 void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end);
-void pipe_give_up(struct pool_transport *t, int worker); /* its stream is broken: kill it */
+/* Its stream is broken: it is killed, now or by pipe_kill_condemned. */
+void pipe_give_up(struct pool_transport *t, int worker, int reason);
+void pipe_kill_condemned(struct pool_transport *t);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * pipe_port.c - the worker's side of the pipe transport: reads frames, runs them in pieces, gathers
- * replies.
+ * replies. What a frame may be is judged by inbox.c.
  *
  * DESIGN. A piece is at most one chunk and at most what the outbox holds, so that the results of
  * finished items always stand in shared memory, where the parent finds them if the worker dies.
@@ -13,18 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INBOX_BYTES = 64 * 1024, KEEP_BYTES = 1 << 20 };
 static const int64_t FLUSH_NS = 200000;
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
 {
 	struct pool_port *p = calloc(1, sizeof *p);
-	void *inbox = NULL;
-	if (!p || posix_memalign(&inbox, 64, INBOX_BYTES)) {
+	if (!p || inbox_open(&p->inbox) < 0) {
 		free(p);
 		return -ENOMEM;
 	}
-	p->inbox = inbox;
 	p->in = ticket->fd[0];
 	p->out = ticket->fd[1];
 	p->outbox = outbox_of(board, ticket->worker);
@@ -36,124 +33,36 @@ int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct
 
 /* ---- receiving ---- */
 
-/* Bytes read; 0: the parent is gone. */
-static int read_some(struct pool_port *p, unsigned char *to, uint64_t room_bytes)
+/* What is gathered leaves before the worker waits. */
+static int read_some(struct pool_port *p)
 {
+	int rc = p->outbox->filled > p->outbox->base ? outbox_flush(p) : 0;
+	if (rc < 0)
+		return rc;
+	const struct iovec room = inbox_room(&p->inbox);
 	ssize_t got;
 	do
-		got = read(p->in, to, room_bytes);
+		got = read(p->in, room.iov_base, room.iov_len);
 	while (got < 0 && errno == EINTR);
-	return got < 0 ? -errno : (int)got;
-}
-
-/* Until `bytes` unread ones stand in the inbox, at its start if they would not fit behind. What is
- * gathered leaves before the worker waits. */
-static int need(struct pool_port *p, uint64_t bytes)
-{
-	if (p->used == p->have)
-		p->used = p->have = 0;
-	if (p->used + bytes > INBOX_BYTES) {
-		memmove(p->inbox, p->inbox + p->used, p->have - p->used);
-		p->have -= p->used;
-		p->used = 0;
-	}
-	while (p->have - p->used < bytes) {
-		int rc = p->outbox->filled > p->outbox->base ? outbox_flush(p) : 0;
-		if (rc == 0)
-			rc = read_some(p, p->inbox + p->have, INBOX_BYTES - p->have);
-		if (rc <= 0)
-			return rc < 0 ? rc : POOL_END;
-		p->have += (uint64_t)rc;
-	}
-	return 0;
-}
-
-static int read_large(struct pool_port *p)
-{
-	uint64_t size = p->work.bytes, have = p->have - p->used;
-	if (p->large_room < size) {
-		free(p->large);
-		p->large_room = 0;
-		if (posix_memalign((void **)&p->large, 64, size)) {
-			p->large = NULL;
-			return -ENOMEM;
-		}
-		p->large_room = size;
-	}
-	if (have > size)
-		have = size;
-	memcpy(p->large, p->inbox + p->used, have);
-	p->used += have;
-	int rc = p->outbox->filled > p->outbox->base ? outbox_flush(p) : 0;
-	while (rc >= 0 && have < size) {
-		rc = read_some(p, p->large + have, size - have < 1u << 30 ? size - have : 1u << 30);
-		if (rc == 0)
-			return POOL_END;
-		have += rc > 0 ? (uint64_t)rc : 0;
-	}
-	p->payload = p->large;
-	return rc < 0 ? rc : 0;
-}
-
-static void drop_frame(struct pool_port *p)
-{
-	for (unsigned k = 0; k < p->work.columns; k++) {
-		free(p->refs[k]);
-		p->refs[k] = NULL;
-	}
-	if (p->large_room > KEEP_BYTES) {
-		free(p->large);
-		p->large = NULL;
-		p->large_room = 0;
-	}
-	p->work.count = p->done = 0;
-	p->work.columns = 0;
-}
-
-/* The columns' places in the payload; for variable size, references to each element. */
-static int map_columns(struct pool_port *p)
-{
-	unsigned char *at = p->payload;
-	for (unsigned k = 0; k < p->work.columns; k++) {
-		if (!(p->work.variable >> k & 1u)) {
-			p->column[k] = at;
-			at += frame_padded(p->work.count * p->work.arg_size[k]);
-			continue;
-		}
-		const uint64_t *sizes = (const uint64_t *)(void *)at;
-		at += frame_padded(p->work.count * sizeof *sizes);
-		p->refs[k] = malloc(p->work.count * sizeof(struct pool_ref));
-		if (!p->refs[k])
-			return -ENOMEM;
-		p->column[k] = (const unsigned char *)p->refs[k];
-		for (uint64_t i = 0; i < p->work.count; i++) {
-			p->refs[k][i] = (struct pool_ref){ (uint64_t)(uintptr_t)at, sizes[i] };
-			at += frame_padded(sizes[i]);
-		}
-	}
+	if (got <= 0)
+		return got < 0 ? -errno : POOL_END; /* the end: the parent is gone */
+	inbox_arrived(&p->inbox, (uint64_t)got);
 	return 0;
 }
 
 static int next_frame(struct pool_port *p)
 {
-	pool_ledger_wait(p->ledger, true);
-	int rc = need(p, sizeof p->work);
-	pool_ledger_wait(p->ledger, false);
-	if (rc)
-		return rc;
-	memcpy(&p->work, p->inbox + p->used, sizeof p->work);
-	p->used += sizeof p->work;
-	if (p->work.magic != FRAME_WORK)
-		return p->work.magic == FRAME_QUIT ? POOL_END : -EPROTO;
-	if (p->work.bytes > INBOX_BYTES) {
-		rc = read_large(p);
-	} else {
-		rc = need(p, p->work.bytes);
-		p->payload = p->inbox + p->used;
-		p->used += p->work.bytes;
-	}
+	int rc;
+	inbox_drop(&p->inbox);
 	p->done = 0;
-	return rc ? rc : map_columns(p);
+	while ((rc = inbox_next(&p->inbox)) == -EAGAIN) {
+		pool_ledger_wait(p->ledger, true);
+		rc = read_some(p);
+		pool_ledger_wait(p->ledger, false);
+		if (rc)
+			return rc;
+	}
+	return rc;
 }
 
 /* ---- pieces ---- */
@@ -161,7 +70,7 @@ static int next_frame(struct pool_port *p)
 /* Chunks that came in one flight are short: they run as one piece. Where a worker counts its tasks, chunk by chunk. */
 static uint64_t piece_size(const struct pool_port *p)
 {
-	const struct frame_work *work = &p->work;
+	const struct frame_work *work = &p->inbox.work;
 	uint64_t left = work->count - p->done;
 	if (work->variable & POOL_VARIABLE_RESULT)
 		return 1;
@@ -178,7 +87,7 @@ static uint64_t piece_size(const struct pool_port *p)
 /* Chunks that begin in the next `count` items. */
 static uint64_t chunks_begun(const struct pool_port *p, uint64_t count)
 {
-	const uint64_t chunk = p->work.chunk;
+	const uint64_t chunk = p->inbox.work.chunk;
 	if (chunk == 0)
 		return 1;
 	return (p->done + count + chunk - 1) / chunk - (p->done + chunk - 1) / chunk;
@@ -186,7 +95,7 @@ static uint64_t chunks_begun(const struct pool_port *p, uint64_t count)
 
 static bool fits_outbox(const struct pool_port *p, uint64_t count)
 {
-	return sizeof(struct frame_reply) + frame_padded(count * p->work.result_size) <=
+	return sizeof(struct frame_reply) + frame_padded(count * p->inbox.work.result_size) <=
 	       OUTBOX_ROOM;
 }
 
@@ -195,16 +104,16 @@ static int place_results(struct pool_port *p, struct pool_span *span)
 {
 	struct outbox *box = p->outbox;
 	uint64_t size =
-		sizeof(struct frame_reply) + frame_padded(span->count * p->work.result_size);
+		sizeof(struct frame_reply) + frame_padded(span->count * p->inbox.work.result_size);
 	box->piece.results_at = UINT64_MAX;
-	if (p->work.variable & POOL_VARIABLE_RESULT) {
+	if (p->inbox.work.variable & POOL_VARIABLE_RESULT) {
 		p->variable = (struct pool_ref){ 0, 0 };
 		span->call.result = (unsigned char *)&p->variable;
 		return 0;
 	}
 	if (!fits_outbox(p, span->count)) {
 		free(p->result);
-		p->result = malloc(span->count * p->work.result_size);
+		p->result = malloc(span->count * p->inbox.work.result_size);
 		span->call.result = p->result;
 		return p->result ? 0 : -ENOMEM;
 	}
@@ -216,11 +125,11 @@ static int place_results(struct pool_port *p, struct pool_span *span)
 
 static void place_arguments(const struct pool_port *p, struct pool_span *span)
 {
-	const struct frame_work *work = &p->work;
+	const struct frame_work *work = &p->inbox.work;
 	for (unsigned k = 0; k < work->columns; k++) {
 		bool variable = work->variable >> k & 1u;
 		uint64_t size = variable ? sizeof(struct pool_ref) : work->arg_size[k];
-		span->call.arg[k] = p->column[k] + p->done * size;
+		span->call.arg[k] = p->inbox.column[k] + p->done * size;
 		span->call.arg_size[k] = size;
 	}
 }
@@ -228,8 +137,8 @@ static void place_arguments(const struct pool_port *p, struct pool_span *span)
 static void announce(struct pool_port *p, const struct pool_span *span)
 {
 	struct outbox_piece *piece = &p->outbox->piece;
-	piece->job = p->work.job;
-	piece->at = p->work.at + p->done;
+	piece->job = p->inbox.work.job;
+	piece->at = p->inbox.work.at + p->done;
 	piece->count = span->count;
 	piece->progress_before = p->ledger->progress;
 	__atomic_store_n(&piece->open, 1, __ATOMIC_RELEASE);
@@ -237,13 +146,12 @@ static void announce(struct pool_port *p, const struct pool_span *span)
 
 int pipe_claim(struct pool_port *p, struct pool_span *span)
 {
-	if (p->done == p->work.count) {
-		drop_frame(p);
+	if (p->done == p->inbox.work.count) {
 		int rc = next_frame(p);
 		if (rc)
 			return rc;
 	}
-	const struct frame_work *work = &p->work;
+	const struct frame_work *work = &p->inbox.work;
 	*span = (struct pool_span){
 		.task = work->task,
 		.count = piece_size(p),
@@ -276,10 +184,10 @@ int pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fa
 {
 	const struct frame_reply reply = {
 		.magic = FRAME_FAULT,
-		.job = p->work.job,
+		.job = p->inbox.work.job,
 		.status = fault->status,
 		.code = fault->code,
-		.at = p->work.at + p->done + (fault->index - span->call.index),
+		.at = p->inbox.work.at + p->done + (fault->index - span->call.index),
 		.count = 1,
 		.bytes = fault->message_size,
 	};
@@ -290,14 +198,14 @@ static int send_piece(struct pool_port *p, const struct pool_span *span)
 {
 	struct frame_reply reply = {
 		.magic = FRAME_RESULT,
-		.job = p->work.job,
-		.at = p->work.at + p->done,
+		.job = p->inbox.work.job,
+		.at = p->inbox.work.at + p->done,
 		.count = span->count,
-		.bytes = span->count * p->work.result_size,
+		.bytes = span->count * p->inbox.work.result_size,
 		.run_ns = (uint64_t)(pool_now_ns() - p->piece_ns),
 	};
 	const void *bytes = NULL;
-	if (p->work.variable & POOL_VARIABLE_RESULT) {
+	if (p->inbox.work.variable & POOL_VARIABLE_RESULT) {
 		reply.bytes = p->variable.size;
 		bytes = (const void *)(uintptr_t)p->variable.at;
 	} else if (p->outbox->piece.results_at == UINT64_MAX) {
@@ -329,17 +237,15 @@ int pipe_commit(struct pool_port *p, struct pool_span *span)
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);
 	p->result = NULL;
-	bool last = p->done == p->work.count; /* the parent has the next flight to send */
+	bool last = p->done == p->inbox.work.count; /* the parent has the next flight to send */
 	return last || flush_due(p) ? outbox_flush(p) : 0;
 }
 
 void pipe_detach(struct pool_port *p)
 {
 	outbox_flush(p);
-	drop_frame(p);
-	free(p->large);
+	inbox_close(&p->inbox);
 	free(p->result);
-	free(p->inbox);
 	close(p->in);
 	close(p->out);
 	free(p);

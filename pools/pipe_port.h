@@ -1,27 +1,20 @@
-/* pipe_port.h - a worker's port of the pipe transport: pipe_port.c (frames in, pieces) and outbox.c (replies out). */
+/* pipe_port.h - a worker's port of the pipe transport: inbox.c (frames in), pipe_port.c (pieces) and outbox.c (replies out). */
 #ifndef POOLS_PIPE_PORT_H
 #define POOLS_PIPE_PORT_H
 
-#include "pools/frame.h"
+#include "pools/inbox.h"
 
 struct pool_port {
 	int in, out;
 	struct outbox *outbox;
 	const struct pool_board *board;
 	struct pool_ledger *ledger;
-	unsigned char *inbox; /* INBOX_BYTES, aligned */
-	uint64_t have, used;  /* bytes in it; of these, already consumed */
-	unsigned char *large; /* a payload that does not fit the inbox */
-	uint64_t large_room;
-	struct frame_work work; /* being run */
-	unsigned char *payload;
-	const unsigned char *column[POOL_COLUMNS_MAX]; /* its elements, or refs */
-	struct pool_ref *refs[POOL_COLUMNS_MAX];       /* of its columns of variable size */
-	uint64_t done;				       /* items of it */
-	unsigned char *result;			       /* a large result */
-	struct pool_ref variable;		       /* a result of variable size */
-	int64_t piece_ns;			       /* when the piece began */
-	int64_t gather_ns;			       /* when the outbox was last empty */
+	struct inbox inbox;	  /* its `work` is being run */
+	uint64_t done;		  /* items of it */
+	unsigned char *result;	  /* a large result */
+	struct pool_ref variable; /* a result of variable size */
+	int64_t piece_ns;	  /* when the piece began */
+	int64_t gather_ns;	  /* when the outbox was last empty */
 };
 
 /* All: 0 or -errno of a failed write. */

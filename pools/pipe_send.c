@@ -56,7 +56,8 @@ bool pipe_can_send(void *wire, int worker)
 {
 	const struct pool_transport *t = wire;
 	const struct channel *c = &t->channel[worker];
-	if (!c->open || c->out.count || t->stopping || t->pool->hand[worker].stop_reason)
+	if (!c->open || c->garbled || c->out.count || t->stopping ||
+	    t->pool->hand[worker].stop_reason)
 		return false;
 	return __atomic_load_n(&t->board->ledger[worker].phase, __ATOMIC_ACQUIRE) !=
 		       POOL_PHASE_LEAVING &&
@@ -161,7 +162,7 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 	}
 	rc = pool_watch(t->pool, c->request[1], EPOLLOUT, worker);
 	if (rc < 0)
-		pipe_give_up(t, worker); /* half a frame that nobody would complete */
+		pipe_give_up(t, worker, 0); /* half a frame that nobody would complete */
 	return 0;
 }
 

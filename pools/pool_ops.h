@@ -107,6 +107,13 @@ struct pool_fault {
 	uint64_t message_size; /* without NUL */
 };
 
+/* What a worker may say; anything else is noise. */
+static inline bool pool_fault_is_known(int status)
+{
+	return status == POOL_TASK_ERROR || status == POOL_ENCODE_ERROR ||
+	       status == POOL_UNKNOWN_TASK;
+}
+
 /* ---- the parent's side ---- */
 
 /* A claimable run of a stream's cells: tile k is cells k*chunk .. k*chunk + count-1. */

@@ -123,7 +123,9 @@ struct shm_tile {
 	uint32_t cell, count;
 };
 
-/* A failed item: a stack; pushed by workers, all taken by the parent. */
+/* A failed item: a stack; pushed by workers, all taken by the parent, which sets status to 0 then.
+ * Each worker has a record in reserve, without a message, for when there is no memory: it is the
+ * worker's while its status is 0 (release by the parent, acquire by the worker). */
 struct shm_fault {
 	uint64_t next; /* offset */
 	uint64_t at;   /* item or cell */
@@ -153,7 +155,7 @@ struct shm_slot {
 
 struct shm_area {
 	uint32_t workers, stopping;
-	uint64_t slots_at, slot_size, desks_at;
+	uint64_t slots_at, slot_size, desks_at, reserves_at;
 	_Alignas(64) uint64_t live;	     /* bit a slot; the parent, sequentially consistent */
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
 	_Alignas(64) uint64_t epoch; /* changes whenever there is something new; for spinning */
@@ -163,12 +165,21 @@ struct shm_view { /* where things are in this process */
 	struct arena arena;
 	struct shm_area *area;
 	struct shm_desk *desk;
-	unsigned char *slots;
+	unsigned char *slots, *reserves;
+	uint64_t slot_size;
 };
 
 static inline struct shm_slot *shm_slot(const struct shm_view *view, unsigned slot)
 {
-	return (struct shm_slot *)(void *)(view->slots + slot * view->area->slot_size);
+	return (struct shm_slot *)(void *)(view->slots + slot * view->slot_size);
+}
+
+enum { SHM_RESERVE_BYTES = 64 };
+_Static_assert(sizeof(struct shm_fault) <= SHM_RESERVE_BYTES, "a record without a message fits");
+
+static inline struct shm_fault *shm_reserve(const struct shm_view *view, unsigned worker)
+{
+	return (struct shm_fault *)(void *)(view->reserves + (size_t)worker * SHM_RESERVE_BYTES);
 }
 
 /* shm_claim.c: moves `next` past what stands at `position`, if nobody has. */

@@ -26,6 +26,12 @@ struct pool_transport {
 	uint32_t rank[POOL_WORKERS_MAX]; /* of the batch being published */
 };
 
+/* Items a position of a lane. What workers can write is not asked for it. */
+static inline uint64_t shm_unit(const struct pool_job *job)
+{
+	return 1 + job->count / LANE_MOST;
+}
+
 /* shm_stage.c */
 int shm_prepare(struct pool_transport *t, struct pool_job *job);
 void shm_collect(struct pool_transport *t, struct pool_job *job);

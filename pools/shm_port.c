@@ -309,18 +309,30 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 	return room;
 }
 
-/* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. Without
- * memory for the text the text is left out; without any the parent must still learn of the failure:
- * wait for memory. */
-static struct shm_fault *new_fault(struct arena *arena, const struct pool_fault *fault)
+/* The worker's own record, once the parent has taken what was told with it before. */
+static struct shm_fault *reserved_fault(struct pool_port *p)
 {
-	uint64_t size = fault->message_size;
-	struct shm_fault *record;
-	while (!(record = arena_alloc(arena, sizeof *record + size + 1))) {
-		if (size == 0)
-			usleep(1000);
-		size = 0;
+	struct shm_fault *record = shm_reserve(p->view, p->worker);
+	while (__atomic_load_n(&record->status, __ATOMIC_ACQUIRE)) {
+		notify(p);
+		usleep(1000);
 	}
+	return record;
+}
+
+/* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. Without
+ * memory for the text the text is left out. */
+static struct shm_fault *new_fault(struct pool_port *p, const struct pool_fault *fault)
+{
+	struct arena *arena = &p->view->arena;
+	uint64_t size = fault->message_size;
+	struct shm_fault *record = arena_alloc(arena, sizeof *record + size + 1);
+	if (!record) {
+		size = 0;
+		record = arena_alloc(arena, sizeof *record + 1);
+	}
+	if (!record)
+		record = reserved_fault(p);
 	record->status = fault->status;
 	record->code = fault->code;
 	record->size = size;
@@ -332,7 +344,7 @@ static struct shm_fault *new_fault(struct arena *arena, const struct pool_fault 
 int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault)
 {
 	struct arena *arena = &p->view->arena;
-	struct shm_fault *record = new_fault(arena, fault);
+	struct shm_fault *record = new_fault(p, fault);
 	uint64_t at = arena_offset(arena, record),
 		 head = __atomic_load_n(&p->at->faults, __ATOMIC_RELAXED);
 	record->at = span->cookie[0] + (fault->index - span->call.index);

@@ -16,34 +16,63 @@ static struct shm_slot *slot_of(const struct pool_transport *t, const struct poo
 	return shm_slot(&t->view, (unsigned)work->slot);
 }
 
+static void release_fault(struct pool_transport *t, struct shm_fault *record)
+{
+	const unsigned char *at = (const unsigned char *)record;
+	__atomic_store_n(&record->status, 0, __ATOMIC_RELEASE);
+	if (at < t->view.reserves ||
+	    at >= t->view.reserves + (size_t)t->workers * SHM_RESERVE_BYTES)
+		arena_free(&t->view.arena, record);
+}
+
+/* Messages are made by vasprintf: an int counts their bytes. */
+static bool is_fault(const struct pool_transport *t, const struct pool_job *job, uint64_t at,
+		     const struct shm_fault *head)
+{
+	return head->at < job->count && pool_fault_is_known(head->status) &&
+	       head->size <= INT32_MAX &&
+	       arena_reach(&t->view.arena, at, sizeof *head + head->size);
+}
+
+/* What does not look like a record ends the list: the rest is lost. A list that leads back to itself
+ * comes to one that was taken. */
 static void take_faults(struct pool_transport *t, struct pool_job *job)
 {
-	struct arena *arena = &t->view.arena;
 	struct shm_slot *s = slot_of(t, job);
+	struct shm_fault *record;
 	if (!__atomic_load_n(&s->faults, __ATOMIC_RELAXED))
 		return;
 	uint64_t at = __atomic_exchange_n(&s->faults, 0, __ATOMIC_ACQUIRE);
-	while (at) {
-		struct shm_fault *record = arena_at(arena, at);
+	while ((record = arena_reach(&t->view.arena, at, sizeof *record))) {
+		const struct shm_fault head = *record;
+		if (!is_fault(t, job, at, &head))
+			return;
 		const struct pool_fault fault = {
-			.index = record->at,
-			.status = record->status,
-			.code = record->code,
+			.index = head.at,
+			.status = head.status,
+			.code = head.code,
 			.message = record->message,
-			.message_size = record->size,
+			.message_size = head.size,
 		};
-		at = record->next;
+		at = head.next;
 		pool_job_fault(job, &fault);
-		arena_free(arena, record);
+		release_fault(t, record);
 	}
+}
+
+/* So many items that may still become final, whatever a worker says. */
+static uint64_t at_most_left(const struct pool_job *job, uint64_t items)
+{
+	const uint64_t left = job->count - job->resolved;
+	return items < left ? items : left;
 }
 
 /* ---- batches ---- */
 
-static uint64_t item_at(const struct shm_slot *s, uint64_t position)
+static uint64_t item_at(const struct pool_job *job, uint64_t position)
 {
-	uint64_t item = position * s->unit;
-	return item < s->count ? item : s->count;
+	uint64_t item = position * shm_unit(job);
+	return item < job->count ? item : job->count;
 }
 
 /* Empties a lane that nobody may take from any more; what was in it. `lo` stays: a claim below it
@@ -79,10 +108,11 @@ static bool drop_lanes(struct pool_transport *t, struct pool_job *job)
 		uint64_t word = drain_lane(&s->lane[i]);
 		if (word == LANE_EMPTY)
 			continue;
-		uint64_t begin = item_at(s, lane_lo(word)), end = item_at(s, lane_hi(word));
-		account(t, s, work, end - begin);
-		left -= end - begin;
-		pool_job_drop(job, begin, end - begin);
+		uint64_t begin = item_at(job, lane_lo(word));
+		uint64_t items = at_most_left(job, item_at(job, lane_hi(word)) - begin);
+		account(t, s, work, items);
+		left -= items;
+		pool_job_drop(job, begin, items);
 		any = true;
 	}
 	return any;
@@ -96,7 +126,7 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 	for (unsigned i = 0; i <= t->workers; i++)
 		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
 	take_faults(t, job);
-	uint64_t fresh = done - work->seen;
+	uint64_t fresh = at_most_left(job, done - work->seen);
 	bool last = job->resolved + fresh == job->count;
 	work->seen = done;
 	if (fresh)
@@ -115,20 +145,6 @@ static uint64_t word_of(const struct shm_tile *tile)
 	return __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE);
 }
 
-/* The items of a claim that begins at `tile`, whose descriptors are free again. The first is freed last: `next` may still
- * stand at it, and whoever finds it free goes on to the second. */
-static uint64_t free_tiles(const struct shm_job *work, struct shm_tile *tile)
-{
-	const uint64_t first = (uint64_t)(tile - work->tiles), tiles = tile_tiles(word_of(tile));
-	uint64_t items = 0;
-	for (uint64_t i = tiles; i-- > 0;) {
-		struct shm_tile *one = &work->tiles[(first + i) % work->tile_count];
-		items += one->count;
-		__atomic_store_n(&one->state, TILE_FREE, __ATOMIC_RELEASE);
-	}
-	return items;
-}
-
 static void finish_cells(struct pool_transport *t, struct pool_job *job, uint64_t cell,
 			 uint64_t count)
 {
@@ -143,13 +159,49 @@ static bool stream_over(const struct pool_job *job, uint64_t count)
 	return job->cancelled && job->resolved + count == job->ready;
 }
 
+/* Are these cells under way? What descriptors say, workers could have written. */
+static bool names_cells(const struct pool_job *job, uint64_t cell, uint64_t items)
+{
+	if (!items || cell >= job->count || items > job->count - cell)
+		return false;
+	for (const uint64_t end = cell + items; cell < end;) {
+		const uint64_t in_tile = cell % job->chunk,
+			       count = job->tile[cell / job->chunk].count;
+		if (count <= in_tile || job->cell_done[cell])
+			return false;
+		cell += count - in_tile;
+		if (cell < end && count < job->chunk)
+			return false;
+	}
+	return true;
+}
+
+/* Frees the descriptors of a claim that begins at `tile`, with so many items from `cell` on; false: it names others. The first
+ * is freed last: `next` may still stand at it, and whoever finds it free goes on to the second. */
+static bool free_tiles(const struct pool_job *job, struct shm_tile *tile, uint64_t cell,
+		       uint64_t *items)
+{
+	const struct shm_job *work = job->transport_data;
+	const uint64_t first = (uint64_t)(tile - work->tiles), tiles = tile_tiles(word_of(tile));
+	*items = 0;
+	for (uint64_t i = 0; i < tiles && i < work->tile_count; i++)
+		*items += work->tiles[(first + i) % work->tile_count].count;
+	if (tiles > work->tile_count || !names_cells(job, cell, *items))
+		return false;
+	for (uint64_t i = tiles; i-- > 0;)
+		__atomic_store_n(&work->tiles[(first + i) % work->tile_count].state, TILE_FREE,
+				 __ATOMIC_RELEASE);
+	return true;
+}
+
 /* One descriptor: true if it begins a claim that is over. */
 static bool reap_tile(struct pool_transport *t, struct pool_job *job, struct shm_tile *tile,
 		      bool *over)
 {
-	if (tile_phase(word_of(tile)) != TILE_DONE)
+	const uint64_t cell = tile->cell;
+	uint64_t items;
+	if (tile_phase(word_of(tile)) != TILE_DONE || !free_tiles(job, tile, cell, &items))
 		return false;
-	const uint64_t cell = tile->cell, items = free_tiles(job->transport_data, tile);
 	*over = stream_over(job, items);
 	take_faults(t, job); /* again: this tile may have become DONE after the first time */
 	finish_cells(t, job, cell, items);
@@ -171,7 +223,7 @@ static bool drop_tiles(struct pool_transport *t, struct pool_job *job)
 		bool ours = __atomic_compare_exchange_n(&tile->state, &word, TILE_FREE, false,
 							__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 		shm_pass_tiles(s, work->tiles, at);
-		if (!ours)
+		if (!ours || !names_cells(job, cell, items))
 			continue;
 		any = true;
 		over = stream_over(job, items);
@@ -231,6 +283,8 @@ static uint64_t begun_of(const struct pool_transport *t, int worker)
 static void finish_steal(struct pool_transport *t, struct shm_slot *s, int worker)
 {
 	const struct shm_desk *desk = &t->view.desk[worker];
+	if (desk->victim > t->workers)
+		return;
 	struct shm_lane *own = &s->lane[worker], *victim = &s->lane[desk->victim];
 	uint64_t word = __atomic_load_n(&victim->word, __ATOMIC_ACQUIRE);
 	if (lane_thief(word) != (uint64_t)worker + 1)
@@ -281,14 +335,16 @@ static void recover_take(struct pool_transport *t, struct pool_job *job, int wor
 	bool swapped = lane_lo(__atomic_load_n(&lane->word, __ATOMIC_ACQUIRE)) == desk->hi;
 	if (!swapped || lane->done != desk->done_before)
 		return;
-	uint64_t first = item_at(s, desk->lo), begun = begun_of(t, worker);
+	uint64_t first = item_at(job, desk->lo), begun = begun_of(t, worker);
 	if (begun == 0) {
 		give_back(lane, desk->lo);
 		return;
 	}
-	uint64_t rest = (first + begun + s->unit - 1) / s->unit;
+	const uint64_t unit = shm_unit(job);
+	uint64_t rest = (first + begun + unit - 1) / unit;
 	bool more = rest < desk->hi;
-	uint64_t fine = begun - 1, lost_end = more ? item_at(s, rest) : item_at(s, desk->hi);
+	uint64_t fine = at_most_left(job, begun - 1),
+		 lost_end = more ? item_at(job, rest) : item_at(job, desk->hi);
 	if (more)
 		give_back(lane, rest);
 	take_faults(t, job);
@@ -307,8 +363,12 @@ static void recover_tile(struct pool_transport *t, struct pool_job *job, int wor
 {
 	struct shm_job *work = job->transport_data;
 	struct shm_tile rest = { .index = tile->index, .cell = tile->cell };
-	uint64_t begun = begun_of(t, worker), fine = begun ? begun - 1 : 0;
-	rest.count = (uint32_t)free_tiles(work, tile);
+	uint64_t begun = begun_of(t, worker), items;
+	if (!free_tiles(job, tile, rest.cell, &items))
+		return;
+	rest.count = (uint32_t)items;
+	begun = begun < items ? begun : items;
+	const uint64_t fine = begun ? begun - 1 : 0;
 	take_faults(t, job);
 	if (fine)
 		finish_cells(t, job, rest.cell, fine);
@@ -353,17 +413,34 @@ static void recover(struct pool_transport *t, struct pool_job *job, int worker)
 		recover_tiles(t, job, worker);
 }
 
+/* The job it was in, if it was in any. */
+static struct pool_job *job_of(const struct pool_transport *t, int worker)
+{
+	const uint32_t active = t->view.desk[worker].active;
+	return active && active <= SHM_SLOTS ? t->job[active - 1] : NULL;
+}
+
+/* Whatever it had pushed is taken, so its record in reserve is its successor's. */
+static void take_back_reserve(struct pool_transport *t, int worker)
+{
+	for (int slot = 0; slot < SHM_SLOTS; slot++)
+		if (t->job[slot])
+			take_faults(t, t->job[slot]);
+	__atomic_store_n(&shm_reserve(&t->view, (unsigned)worker)->status, 0, __ATOMIC_RELEASE);
+}
+
 void shm_lost(struct pool_transport *t, int worker)
 {
 	struct shm_desk *desk = &t->view.desk[worker];
-	struct pool_job *job = desk->active ? t->job[desk->active - 1] : NULL;
+	struct pool_job *job = job_of(t, worker);
 	if (job && job->stream) /* it may have died between DONE and the count: look at all tiles */
 		((struct shm_job *)job->transport_data)->seen = UINT64_MAX;
 	if (job)
 		shm_reap_job(t, job);
-	job = desk->active ? t->job[desk->active - 1] : NULL;
+	job = job_of(t, worker);
 	if (job)
 		recover(t, job, worker);
+	take_back_reserve(t, worker);
 	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->asleep, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);

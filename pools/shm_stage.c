@@ -108,7 +108,7 @@ int shm_prepare(struct pool_transport *t, struct pool_job *job)
 static void free_ref(struct pool_transport *t, struct pool_ref *ref)
 {
 	if (ref->at)
-		arena_free(&t->view.arena, arena_at(&t->view.arena, ref->at));
+		arena_free(&t->view.arena, arena_reach(&t->view.arena, ref->at, 0));
 	*ref = (struct pool_ref){ 0, 0 };
 }
 
@@ -132,16 +132,18 @@ void shm_unstage(struct pool_transport *t, struct pool_job *job)
 	job->transport_data = NULL;
 }
 
-/* A variable result leaves the arena: `to` gets memory of its own. Out of memory: the item fails. */
+/* A variable result leaves the arena: `to` gets memory of its own. Out of memory, or no such place: the item fails. */
 void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at)
 {
 	struct shm_job *work = job->transport_data;
 	struct pool_ref *ref = (struct pool_ref *)work->staged_results + at;
+	const uint64_t size = ref->size;
+	const void *from = size ? arena_reach(&t->view.arena, ref->at, size) : "";
 	struct pool_bytes *to = (struct pool_bytes *)job->results + at;
-	to->data = malloc(ref->size + 1);
-	to->size = to->data ? ref->size : 0;
-	if (to->data && ref->size)
-		memcpy(to->data, arena_at(&t->view.arena, ref->at), ref->size);
+	to->data = from ? malloc(size + 1) : NULL;
+	to->size = to->data ? size : 0;
+	if (to->data && size)
+		memcpy(to->data, from, size);
 	if (!to->data)
 		pool_job_fault(job, &(struct pool_fault){ .index = at,
 							  .status = POOL_DECODE_ERROR,

@@ -6,7 +6,7 @@
  * a list of pieces, and the worker gets no other frame until that is gone. Receiving: a buffer for
  * headers and small results, and for large ones a read straight into their place. A reply must be
  * for the front flight and continue it, anything else is a garbled stream: the worker is killed and
- * its items are lost, with no other harm.
+ * what it had begun is POOL_DECODE_ERROR, with no other harm.
  */
 #include "pools/pipe_parent.h"
 
@@ -20,6 +20,8 @@
 enum { PIPE_BYTES = 256 * 1024 };
 static const int64_t STARVED_NS = 10000000; /* between attempts to send without memory */
 static const int64_t PULL_NS = 2000000;	    /* how long gathered replies may wait to be sent */
+static const int64_t LOOK_NS =
+	100000000; /* a task may have sent replies elsewhere: see pipe_receive.c */
 
 /* ---- life ---- */
 
@@ -31,6 +33,7 @@ static int pipe_open(struct pool_transport **out, const struct pool_transport_se
 		return -ENOMEM;
 	t->pool = setup->pool;
 	t->board = setup->board;
+	t->outboxes = (unsigned char *)outbox_of(setup->board, 0);
 	t->workers = setup->workers;
 	const struct deal_wire wire = { t, pipe_can_send, pipe_send };
 	t->deal = deal_open(&wire, setup->workers, setup->pool->backend->once);
@@ -81,6 +84,8 @@ static int channel_open(struct pool_transport *t, int worker)
 {
 	struct channel *c = &t->channel[worker];
 	*c = (struct channel){ .open = true, .request = { -1, -1 }, .reply = { -1, -1 } };
+	c->outbox = (struct outbox *)(void *)(t->outboxes + (size_t)worker * POOL_OUTBOX_BYTES);
+	*c->outbox = (struct outbox){ 0 };
 	if (pipe2(c->request, O_CLOEXEC) < 0 || pipe2(c->reply, O_CLOEXEC) < 0)
 		return -errno;
 	fcntl(c->request[1], F_SETPIPE_SZ, PIPE_BYTES);
@@ -104,8 +109,6 @@ static int pipe_ticket(struct pool_transport *t, int worker, struct pool_ticket 
 		channel_close(t, worker);
 		return rc;
 	}
-	struct outbox *box = outbox_of(t->board, worker);
-	*box = (struct outbox){ 0 };
 	ticket->fd[0] = c->request[0];
 	ticket->fd[1] = c->reply[1];
 	return 0;
@@ -150,6 +153,8 @@ static void pipe_event(struct pool_transport *t, int worker, unsigned events)
 static bool pipe_reap(struct pool_transport *t)
 {
 	bool any = false;
+	if (t->condemned)
+		pipe_kill_condemned(t);
 	for (int i = 0; t->pull_due && i < t->workers; i++)
 		any = pipe_pull(t, i) || any;
 	t->pull_due = false;
@@ -157,20 +162,28 @@ static bool pipe_reap(struct pool_transport *t)
 }
 
 /* A worker with several items may finish one, keep the reply back and be long in the next: look
- * again after PULL_NS. */
+ * again after PULL_NS. With one it sends the reply at once: look now and then. */
 static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 {
 	if (!asleep) {
 		t->pull_due = t->dozed_ns && pool_now_ns() - t->dozed_ns >= PULL_NS;
-		t->dozed_ns = 0;
+		if (t->pull_due)
+			t->dozed_ns = 0;
 		return 0;
 	}
-	for (int i = 0; i < t->workers && !t->dozed_ns; i++)
-		if (deal_outstanding(t->deal, i) > 1 || pipe_has_gathered(t, i))
-			t->dozed_ns = pool_now_ns();
-	if (deal_starved(t->deal))
-		return STARVED_NS;
-	return t->dozed_ns ? PULL_NS : INT64_MAX;
+	int64_t most_ns = INT64_MAX;
+	for (int i = 0; i < t->workers && most_ns > PULL_NS; i++) {
+		uint64_t items = deal_outstanding(t->deal, i);
+		if (items > 1 || pipe_is_due(t, i))
+			most_ns = PULL_NS;
+		else if (items == 1)
+			most_ns = LOOK_NS;
+	}
+	if (most_ns == INT64_MAX)
+		t->dozed_ns = 0;
+	else if (!t->dozed_ns)
+		t->dozed_ns = pool_now_ns();
+	return deal_starved(t->deal) && most_ns > STARVED_NS ? STARVED_NS : most_ns;
 }
 
 static void pipe_lost(struct pool_transport *t, int worker)

@@ -32,6 +32,8 @@ void shm_view_of(struct shm_view *view, struct shm_area *area)
 	view->area = area;
 	view->desk = (struct shm_desk *)(void *)(view->arena.base + area->desks_at);
 	view->slots = view->arena.base + area->slots_at;
+	view->slot_size = area->slot_size;
+	view->reserves = view->arena.base + area->reserves_at;
 }
 
 /* ---- life ---- */
@@ -45,15 +47,18 @@ static int area_open(struct pool_transport *t, int workers)
 	struct shm_area *area = arena_alloc(arena, 4096);
 	void *desks = arena_alloc(arena, (uint64_t)workers * sizeof(struct shm_desk));
 	void *slots = arena_alloc(arena, SHM_SLOTS * slot_size);
-	if (!area || !desks || !slots)
+	void *reserves = arena_alloc(arena, (uint64_t)workers * SHM_RESERVE_BYTES);
+	if (!area || !desks || !slots || !reserves)
 		return -ENOMEM;
 	memset(area, 0, sizeof *area);
 	memset(desks, 0, (size_t)workers * sizeof(struct shm_desk));
 	memset(slots, 0, SHM_SLOTS * slot_size);
+	memset(reserves, 0, (size_t)workers * SHM_RESERVE_BYTES);
 	area->workers = (uint32_t)workers;
 	area->slot_size = slot_size;
 	area->desks_at = arena_offset(arena, desks);
 	area->slots_at = arena_offset(arena, slots);
+	area->reserves_at = arena_offset(arena, reserves);
 	shm_view_of(&t->view, area);
 	return 0;
 }
@@ -168,7 +173,7 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	const struct shm_job *work = job->transport_data;
 	s->task = job->task->id;
 	s->count = job->count;
-	s->unit = 1 + job->count / LANE_MOST;
+	s->unit = shm_unit(job);
 	s->chunk = job->chunk ? (job->chunk + s->unit - 1) / s->unit : 0;
 	s->columns = job->columns;
 	s->variable = job->variable;
@@ -254,9 +259,10 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
 void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
 {
-	while (tile_phase(__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
-					  __ATOMIC_RELAXED)) != TILE_FREE)
-		work->tail++;
+	for (uint64_t most = work->tile_count; most; most--, work->tail++)
+		if (tile_phase(__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
+					       __ATOMIC_RELAXED)) == TILE_FREE)
+			break;
 	tile.state = tile_ready(work->tail);
 	struct shm_tile *place = &work->tiles[work->tail % work->tile_count];
 	place->index = tile.index;

@@ -3,6 +3,7 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -346,6 +347,43 @@ static void signals_every_millisecond_are_not_seen(const struct pool_backend_inf
 	CHECK(caught > 0);
 }
 
+/* Every pipe of this process gets a page: nothing large is written or read at once. */
+static void shrink_pipes(void)
+{
+	for (int fd = 3; fd < 64; fd++)
+		fcntl(fd, F_SETPIPE_SZ, 4096);
+}
+
+static void flip_four(struct pool *pool, uint64_t bytes)
+{
+	struct pool_bytes in[4], out[4];
+	for (unsigned i = 0; i < 4; i++)
+		suite_fill(in + i, bytes + i, i);
+	CHECK_EQ(pool_map(pool, suite_flip, in, POOL_VARIABLE, 4, out, POOL_VARIABLE,
+			  &(struct pool_policy){ .chunk = 1 }),
+		 0);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(suite_is_flipped(out[i], bytes + i, i));
+		free(in[i].data);
+	}
+	pool_bytes_free(out, 4);
+}
+
+/* 83: nor do writes and reads that are cut short by them */
+static void signals_amid_short_reads_and_writes_are_not_seen(const struct pool_backend_info *row)
+{
+	struct itimerval every = { .it_interval.tv_usec = 1000, .it_value.tv_usec = 1000 };
+	struct pool *pool = suite_open(row, 2);
+	shrink_pipes();
+	install(SIGALRM, catch_signal);
+	setitimer(ITIMER_REAL, &every, NULL);
+	flip_four(pool, MIB);
+	use_every_wait(pool);
+	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+	CHECK(caught > 0);
+	suite_finish(pool);
+}
+
 static void *interrupt_group(void *nothing)
 {
 	for (int i = 0; i < 20; i++) {
@@ -375,18 +413,8 @@ static void interrupt_of_the_group_is_ignored_by_workers(const struct pool_backe
 /* 84 */
 static void large_values_both_ways_on_all_workers(const struct pool_backend_info *row)
 {
-	struct pool_bytes in[4], out[4];
 	struct pool *pool = suite_open(row, 2);
-	for (unsigned i = 0; i < 4; i++)
-		suite_fill(in + i, 16 * MIB + i, i);
-	CHECK_EQ(pool_map(pool, suite_flip, in, POOL_VARIABLE, 4, out, POOL_VARIABLE,
-			  &(struct pool_policy){ .chunk = 1 }),
-		 0);
-	for (unsigned i = 0; i < 4; i++) {
-		CHECK(suite_is_flipped(out[i], 16 * MIB + i, i));
-		free(in[i].data);
-	}
-	pool_bytes_free(out, 4);
+	flip_four(pool, 16 * MIB);
 	suite_finish(pool);
 }
 
@@ -402,6 +430,7 @@ static const struct suite_case cases[] = {
 	CASE(program_that_ends_takes_its_workers_along, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
 	CASE(signals_of_host_and_workers_are_apart, POOL_CAN_ISOLATE),
 	CASE(signals_every_millisecond_are_not_seen, 0),
+	CASE(signals_amid_short_reads_and_writes_are_not_seen, 0),
 	CASE(interrupt_of_the_group_is_ignored_by_workers, 0),
 	CASE(large_values_both_ways_on_all_workers, 0),
 };
