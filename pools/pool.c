@@ -109,7 +109,10 @@ static int board_open(struct pool *pool)
 	pool->board_fd = memfd_create("pool-board", MFD_CLOEXEC);
 	if (pool->board_fd < 0)
 		return -errno;
-	int error = posix_fallocate(pool->board_fd, 0, (off_t)outbox_at);
+	int error;
+	do
+		error = posix_fallocate(pool->board_fd, 0, (off_t)outbox_at);
+	while (error == EINTR);
 	if (error)
 		return -error;
 	if (ftruncate(pool->board_fd, (off_t)bytes) < 0)
