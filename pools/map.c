@@ -178,7 +178,7 @@ static int run(struct pool *pool, const struct map_call *call, void *results)
 		return map_refused(pool, rc, call->policy ? call->policy->failure : NULL);
 	struct pool_job *job = map_job(pool, call);
 	if (!job)
-		return -ENOMEM;
+		return map_refused(pool, -ENOMEM, call->policy ? call->policy->failure : NULL);
 	job->results = results;
 	if (job->variable & POOL_VARIABLE_RESULT)
 		memset(results, 0, call->n * sizeof(struct pool_bytes));
