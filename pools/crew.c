@@ -82,20 +82,21 @@ static void start_succeeded(struct pool *pool, int worker, const struct pool_bod
 	hand->pid = body->pid;
 	hand->state = HAND_RUNNING;
 	hand->starts++;
-	hand->stop_reason = hand->init_reason = 0;
 	hand->started_ns = pool_now_ns();
 }
 
-/* A process whose end we would not notice is of no use. */
+/* A process whose end we would not notice is of no use. It may have begun an item already. */
 static int watch_body(struct pool *pool, int worker, struct pool_body *body)
 {
-	int status, rc = body->pidfd >= 0 ? pump_watch_body(pool, body->pidfd, worker) : 0;
+	struct pool_hand *hand = &pool->hand[worker];
+	int rc = body->pidfd >= 0 ? pump_watch_body(pool, body->pidfd, worker) : 0;
 	if (rc == 0)
 		return 0;
 	pool->backend->start->signal(body, SIGKILL);
-	while (!pool->backend->start->ended(body, &status))
+	while (!pool->backend->start->ended(body, &hand->wait_status))
 		sched_yield();
 	close(body->pidfd);
+	hand->pid = body->pid;
 	return rc;
 }
 
@@ -123,6 +124,7 @@ static void start_one(struct pool *pool, int worker)
 	};
 	struct pool_body body;
 	pool->hand[worker].state = HAND_STARTING;
+	pool->hand[worker].stop_reason = pool->hand[worker].init_reason = 0;
 	fill_ticket(pool, worker, &launch.ticket);
 	ledger_of(pool, worker)->phase = POOL_PHASE_NEW;
 	ledger_of(pool, worker)->begun_ns = 0;
@@ -133,17 +135,18 @@ static void start_one(struct pool *pool, int worker)
 		pthread_mutex_lock(&pool->lock);
 		if (rc == 0)
 			rc = watch_body(pool, worker, &body);
-		backend->transport->started(pool->transport, worker);
 		if (rc < 0)
 			backend->transport->lost(pool->transport, worker);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		/* In this order: work that is handed out now needs a worker that can be killed. */
 		start_succeeded(pool, worker, &body);
-	if (rc == 0)
+		backend->transport->started(pool->transport, worker);
 		crew_sweep(
 			pool); /* a thread may have ended before it counted as running: its wake-up is past */
-	else
+	} else {
 		start_failed(pool, worker, rc);
+	}
 	if (rc == 0 && pool->state == POOL_IS_TERMINATED)
 		backend->start->signal(&pool->hand[worker].body, SIGKILL);
 	pump_kick(pool);
