@@ -9,5 +9,6 @@
 int pool_process_adopt(pid_t pid, struct pool_body *body);
 bool pool_process_ended(struct pool_body *body, int *status);
 int pool_process_signal(struct pool_body *body, int number);
+bool pool_process_still(const struct pool_body *body); /* stopped or dead: it runs no instruction */
 
 #endif
