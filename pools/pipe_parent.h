@@ -43,6 +43,7 @@ struct pool_transport {
 	bool stopping;
 	int64_t dozed_ns; /* since when the leader sleeps; 0: it does not, or need not look after outboxes */
 	bool pull_due;
+	int64_t starved_ns; /* since when nothing can be sent for want of memory; 0: it can */
 	struct channel channel[];
 };
 
