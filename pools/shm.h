@@ -68,6 +68,14 @@ static inline void lane_clear_thief(struct shm_lane *lane)
 
 enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
 
+/* A failed item: a stack; pushed by workers, all taken by the parent. */
+struct shm_fault {
+	uint64_t next; /* offset */
+	uint64_t at;   /* item or cell */
+	int32_t status, code;
+	uint64_t size; /* of the message, which stands behind it */
+};
+
 /* What a worker is about to do or doing. Written by the worker, read by the parent when the worker
  * is dead or stopped (kind, active: at any time); asleep is also cleared by the parent. */
 struct shm_desk {
@@ -78,6 +86,9 @@ struct shm_desk {
 	uint64_t done_before; /* own lane's done at the claim */
 	uint64_t
 		progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
+	struct shm_fault
+		spare; /* for a failure when the arena is full; the worker's while !spare_told */
+	uint32_t spare_told; /* set by the worker before the push, cleared by the parent */
 };
 
 /* A stream's descriptor of one claim. state: position << 16 | (worker + 1) << 8 | phase. */
@@ -86,15 +97,6 @@ struct shm_tile {
 	uint64_t state;
 	uint64_t index; /* in the input, of the first item */
 	uint32_t cell, count;
-};
-
-/* A failed item: a stack; pushed by workers, all taken by the parent. */
-struct shm_fault {
-	uint64_t next; /* offset */
-	uint64_t at;   /* item or cell */
-	int32_t status, code;
-	uint64_t size;
-	char message[];
 };
 
 struct shm_slot {

@@ -300,30 +300,39 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 	return room;
 }
 
-/* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. Without
- * memory for the text the text is left out; without any the parent must still learn of the failure:
- * wait for memory. */
-static struct shm_fault *new_fault(struct arena *arena, const struct pool_fault *fault)
+/* When the arena is full: one failure a worker at a time, and without its text. The parent gives the
+ * record back; acquire pairs with its release. */
+static struct shm_fault *spare_fault(struct pool_port *p)
+{
+	while (__atomic_load_n(&p->desk->spare_told, __ATOMIC_ACQUIRE)) {
+		notify(p);
+		usleep(1000);
+	}
+	p->desk->spare_told = 1;
+	return &p->desk->spare;
+}
+
+/* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. */
+static struct shm_fault *new_fault(struct pool_port *p, const struct pool_fault *fault)
 {
 	uint64_t size = fault->message_size;
-	struct shm_fault *record;
-	while (!(record = arena_alloc(arena, sizeof *record + size + 1))) {
-		if (size == 0)
-			usleep(1000);
+	struct shm_fault *record = arena_alloc(&p->view->arena, sizeof *record + size);
+	if (!record) {
+		record = spare_fault(p);
 		size = 0;
 	}
 	record->status = fault->status;
 	record->code = fault->code;
 	record->size = size;
 	if (size)
-		memcpy(record->message, fault->message, size);
+		memcpy(record + 1, fault->message, size);
 	return record;
 }
 
 int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault)
 {
 	struct arena *arena = &p->view->arena;
-	struct shm_fault *record = new_fault(arena, fault);
+	struct shm_fault *record = new_fault(p, fault);
 	uint64_t at = arena_offset(arena, record),
 		 head = __atomic_load_n(&p->at->faults, __ATOMIC_RELAXED);
 	record->at = span->cookie[0] + (fault->index - span->call.index);

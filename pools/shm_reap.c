@@ -16,6 +16,19 @@ static struct shm_slot *slot_of(const struct pool_transport *t, const struct poo
 	return shm_slot(&t->view, (unsigned)work->slot);
 }
 
+/* A worker's spare is its own again, others are the arena's. */
+static void free_fault(struct pool_transport *t, struct shm_fault *record)
+{
+	for (unsigned i = 0; i < t->workers; i++) {
+		struct shm_desk *desk = &t->view.desk[i];
+		if (record != &desk->spare)
+			continue;
+		__atomic_store_n(&desk->spare_told, 0, __ATOMIC_RELEASE);
+		return;
+	}
+	arena_free(&t->view.arena, record);
+}
+
 static void take_faults(struct pool_transport *t, struct pool_job *job)
 {
 	struct arena *arena = &t->view.arena;
@@ -29,12 +42,12 @@ static void take_faults(struct pool_transport *t, struct pool_job *job)
 			.index = record->at,
 			.status = record->status,
 			.code = record->code,
-			.message = record->message,
+			.message = (const char *)(record + 1),
 			.message_size = record->size,
 		};
 		at = record->next;
 		pool_job_fault(job, &fault);
-		arena_free(arena, record);
+		free_fault(t, record);
 	}
 }
 
@@ -327,9 +340,20 @@ static void recover(struct pool_transport *t, struct pool_job *job, int worker)
 		recover_tiles(t, job, worker);
 }
 
+/* The dead may have died with its spare in hand: it is in no list once all lists are read. */
+static void recover_spare(struct pool_transport *t, int worker)
+{
+	for (int slot = 0; slot < SHM_SLOTS; slot++)
+		if (t->job[slot])
+			take_faults(t, t->job[slot]);
+	__atomic_store_n(&t->view.desk[worker].spare_told, 0, __ATOMIC_RELEASE);
+}
+
 void shm_lost(struct pool_transport *t, int worker)
 {
 	struct shm_desk *desk = &t->view.desk[worker];
+	if (desk->spare_told)
+		recover_spare(t, worker);
 	struct pool_job *job = desk->active ? t->job[desk->active - 1] : NULL;
 	if (job && job->stream) /* it may have died between DONE and the count: look at all tiles */
 		((struct shm_job *)job->transport_data)->seen = UINT64_MAX;
