@@ -62,6 +62,9 @@ bool suite_is_gone(pid_t pid);
 /* How many different values there are in values[0..n). */
 size_t suite_distinct(const int64_t *values, size_t n);
 
+int64_t suite_entries_in(
+	const char *directory); /* of /proc: with . and .., and its own descriptor */
+
 /* Words that tasks share with the test on every row, executed workers included (they open the file
  * by the path in an environment variable). All are 0 at the start of a case. */
 #define SHARED_WORDS 16384
