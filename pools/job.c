@@ -386,10 +386,12 @@ void job_stop_all(struct pool *pool, int reason)
 	} while (job);
 }
 
-/* Nobody knows which items failed: then none may pass for fine. */
+/* Without statuses only the first failure is known; of the others none may pass for fine. */
 int job_status_at(const struct pool_job *job, uint64_t index)
 {
 	if (job->status)
 		return job->status[index];
-	return job->failed ? job->first.status : 0;
+	if (!job->failed)
+		return 0;
+	return index == job->first.index ? job->first.status : -ENOMEM;
 }

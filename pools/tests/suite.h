@@ -21,6 +21,7 @@
 #include "pools/pool.h"
 
 #define SUITE_DEADLINE_NS (INT64_C(60) * 1000000000) /* ample: a loaded machine, a sanitizer */
+/* SUITE_DEADLINE_S in the environment stands above it. */
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
 #define HOUR (3600 * SECOND)

@@ -160,8 +160,8 @@ static void run_attempt(const struct attempt *a)
 
 /* == Many of them == */
 
-enum { AT_ONCE = 6, MOST_NTH = 1000 };
-static const int64_t ATTEMPT_NS = 20 * SECOND;
+enum { AT_ONCE = 12, MOST_NTH = 1000 };
+static const int64_t ATTEMPT_NS = 30 * SECOND;
 
 struct crowd {
 	struct attempt running[AT_ONCE];
@@ -242,7 +242,7 @@ static uint64_t next_nth(uint64_t nth, uint64_t last)
 {
 	if (getenv("INJECT_ALL") || nth < 2)
 		return nth + 1;
-	uint64_t next = nth + 1 + nth / 2;
+	uint64_t next = nth + 1 + nth * 3 / 4;
 	return nth < last && next > last ? last : next;
 }
 
