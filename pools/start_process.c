@@ -30,8 +30,15 @@ static int wait_pid(pid_t pid)
 	return status;
 }
 
-int pool_process_adopt(pid_t pid, struct pool_body *body)
+int pool_process_reserve(const struct pool_ticket *ticket)
 {
+	int fd = fcntl(ticket->wake_fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int pool_process_adopt(pid_t pid, int spare, struct pool_body *body)
+{
+	close(spare);
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0) {
 		int error = errno;
