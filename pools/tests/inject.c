@@ -293,6 +293,8 @@ int inject_fcntl(int fd, int command, ...)
 	va_end(args);
 	if (command == F_SETPIPE_SZ && fails(CALL_PIPE_SIZE))
 		return -1;
+	if (command == F_DUPFD_CLOEXEC && fails(CALL_DUP))
+		return -1;
 	return fcntl(fd, command, argument);
 }
 

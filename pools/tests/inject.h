@@ -26,6 +26,7 @@ enum inject_call {
 	CALL_THREAD,
 	CALL_PIPE,
 	CALL_PIPE_SIZE,
+	CALL_DUP,
 	CALL_MEMFD,
 	CALL_TRUNCATE,
 	CALL_ALLOCATE, /* posix_fallocate and fallocate */

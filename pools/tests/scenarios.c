@@ -58,11 +58,24 @@ static struct pool *open_if_possible(const struct pool_backend_info *row,
 
 static const struct pool_policy patient = { .timeout_ns = WAIT };
 
+/* Is open in vain without it? Not for memory, of which less will do. */
+static bool is_needed(const struct inject_plan *plan)
+{
+	const enum inject_call needed[] = { CALL_FORK,	CALL_EXEC,    CALL_THREAD, CALL_PIPE,
+					    CALL_DUP,	CALL_MEMFD,   CALL_EPOLL,  CALL_WATCH,
+					    CALL_PIDFD, CALL_EVENTFD, CALL_STAT };
+	for (size_t i = 0; i < COUNT(needed); i++)
+		if (plan->call == needed[i])
+			return plan->side == SIDE_POOL || plan->call == CALL_EXEC;
+	return false;
+}
+
+/* The third of three workers, too, cannot be done without when a pool is opened. */
 void pool_is_opened_and_closed(const struct pool_backend_info *row, const struct inject_plan *plan)
 {
-	(void)plan;
 	struct pool *pool =
 		open_if_possible(row, (struct pool_options){ .workers = 3, .pin = true });
+	CHECK(!pool || !is_needed(plan) || inject_hits() == 0);
 	if (pool)
 		suite_finish(pool);
 }

@@ -45,6 +45,7 @@ static const struct fault faults[] = {
 	{ "pipe: EMFILE", CALL_PIPE, EMFILE, false, true },
 	{ "pipe: ENFILE", CALL_PIPE, ENFILE, false, false },
 	{ "pipe size: EPERM", CALL_PIPE_SIZE, EPERM, true, true },
+	{ "dup: EMFILE", CALL_DUP, EMFILE, false, true },
 	{ "memfd: EMFILE", CALL_MEMFD, EMFILE, false, true },
 	{ "memfd: ENOMEM", CALL_MEMFD, ENOMEM, false, false },
 	{ "ftruncate: ENOMEM", CALL_TRUNCATE, ENOMEM, false, true },
@@ -132,7 +133,7 @@ static void check_nothing_is_left(const struct holdings *before)
 /* A start that fails once is tried again when the pool is open already. */
 static bool is_of_starting(enum inject_call call)
 {
-	return call == CALL_FORK || call == CALL_EXEC || call == CALL_PIPE || call == CALL_PIDFD;
+	return call == CALL_FORK || call == CALL_EXEC || call == CALL_PIPE || call == CALL_DUP;
 }
 
 static void run_attempt(const struct attempt *a)
