@@ -321,6 +321,36 @@ void worker_is_replaced(const struct pool_backend_info *row, const struct inject
 	suite_finish(pool);
 }
 
+/* Each is more than a pipe holds, so it is sent in parts; also to a worker that has just come up. */
+void large_items_reach_a_new_worker(const struct pool_backend_info *row,
+				    const struct inject_plan *plan)
+{
+	enum { N = 6, LARGE = 300000 };
+	int64_t out[N];
+	int32_t statuses[N];
+	char *items = calloc(N, LARGE);
+	CHECK(items);
+	for (int i = 0; i < N; i++)
+		*(struct errand *)(void *)(items + i * LARGE) = (struct errand){
+			.value = i, .word = (unsigned)i, .deed = i % 3 ? DEED_NONE : DEED_KILL
+		};
+	struct pool *pool = suite_open(row, 1);
+	inject_arm(plan);
+	statuses[0] = 1;
+	struct pool_policy policy = patient;
+	policy.chunk = 1;
+	policy.statuses = statuses;
+	int rc = pool_map(pool, suite_errand, items, LARGE, N, out, 8, &policy);
+	CHECK(rc < 0 && may_be(all_well ? rc - POOL_WORKER_LOST : rc) <= 0);
+	for (int i = 0; i < N && statuses[0] != 1; i++) {
+		CHECK(i % 3 || statuses[i]);
+		CHECK(i % 3 == 0 || may_be(statuses[i]) || out[i] == (int64_t)i * i);
+		CHECK(shared_get((unsigned)i) <= 1);
+	}
+	free(items);
+	suite_finish(pool);
+}
+
 void workers_come_and_go(const struct pool_backend_info *row, const struct inject_plan *plan)
 {
 	struct errand errands[ITEMS];

@@ -17,6 +17,7 @@
 	X(imap_in_a_window, false, 0)                                                              \
 	X(imap_of_fixed_size, false, 0)                                                            \
 	X(worker_is_replaced, true, SCENARIO_FAULTS)                                               \
+	X(large_items_reach_a_new_worker, true, SCENARIO_FAULTS)                                   \
 	X(workers_come_and_go, true, POOL_CAN_OVERLAP)                                             \
 	X(busy_pool_is_terminated, true, POOL_CAN_KILL)                                            \
 	X(task_runs_into_its_limit, true, POOL_CAN_KILL)                                           \

@@ -56,6 +56,7 @@ static const struct fault faults[] = {
 	{ "read: EINTR", CALL_READ, EINTR, true, false },
 	{ "read: in part", CALL_READ_LONG, INJECT_PART, true, true },
 	{ "write: EINTR", CALL_WRITE, EINTR, true, false },
+	{ "write: ENOMEM", CALL_WRITE, ENOMEM, false, false },
 	{ "write: in part", CALL_WRITE_LONG, INJECT_PART, true, true },
 	{ "poll: EINTR", CALL_POLL, EINTR, true, false },
 	{ "epoll: EMFILE", CALL_EPOLL, EMFILE, false, true },
