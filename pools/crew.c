@@ -226,11 +226,12 @@ int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument)
 	return -error;
 }
 
+/* Once each. Not "nobody is wanted": workers whose initializer fails may take turns at that for ever. */
 static bool all_started(const struct pool *pool)
 {
 	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state == HAND_WANTED || pool->hand[i].state == HAND_STARTING)
-			return false;
+		if (pool->hand[i].starts == 0)
+			return pool->broken;
 	return true;
 }
 
