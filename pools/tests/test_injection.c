@@ -238,14 +238,15 @@ static void add_attempt(struct crowd *crowd, const struct attempt *what)
 	}
 }
 
-/* Each of the first few, then ever larger steps, the last one always; where timing decides how many
- * there are, an nth that never comes is a run without a fault. */
-static uint64_t next_nth(uint64_t nth, uint64_t last)
+/* 1, 3, 9 and so on, and the last; a call's further errors: the last. Where timing decides how many
+ * uses there are, an nth that never comes is a run without a fault. */
+static uint64_t next_nth(const struct fault *fault, uint64_t nth, uint64_t last)
 {
-	if (getenv("INJECT_ALL") || nth < 2)
+	if (getenv("INJECT_ALL"))
 		return nth + 1;
-	uint64_t next = nth + 1 + nth * 3 / 4;
-	return nth < last && next > last ? last : next;
+	bool further = fault > faults && fault[-1].call == fault->call;
+	uint64_t next = further ? last : nth ? 3 * nth : 1;
+	return nth < last && next > last ? last : next + (next == nth);
 }
 
 static void count_uses(const struct scenario *s, const struct pool_backend_info *row)
@@ -268,7 +269,8 @@ static void try_fault(struct crowd *crowd, const struct scenario *s,
 		uint64_t last = uses[side][fault->call];
 		if (last > MOST_NTH)
 			last = MOST_NTH;
-		for (uint64_t nth = 1; nth <= last; nth = next_nth(nth, last)) {
+		for (uint64_t nth = next_nth(fault, 0, last); nth <= last && last;
+		     nth = next_nth(fault, nth, last)) {
 			struct attempt a = {
 				.scenario = s,
 				.row = row,
