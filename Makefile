@@ -9,6 +9,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 CC      ?= cc
+OBJCOPY ?= objcopy
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 
@@ -87,7 +88,7 @@ injected := $(B)/pools/tests/libinjected.a
 $(injected): $(lib) pools/tests/inject.syms
 	$(call say,COPY,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)objcopy --redefine-syms=pools/tests/inject.syms $< $@
+	$(Q)$(OBJCOPY) --redefine-syms=pools/tests/inject.syms $< $@
 
 $(B)/pools/tests/test_injection: $(call objects,$(addprefix pools/tests/,test_injection.c inject.c \
 		scenarios.c suite.c suite_tasks.c)) $(injected)
