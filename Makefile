@@ -9,6 +9,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 CC      ?= cc
+OBJCOPY ?= objcopy
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 
@@ -83,6 +84,18 @@ $(B)/%: $(B)/%.o $(call objects,$(bench_src) $(work_src)) $(lib)
 
 $(filter $(B)/pools/tests/%,$(tests)): $(call objects,$(wildcard pools/tests/suite*.c))
 $(B)/pools/tests/test_corpus: $(call objects,$(fuzz_src))
+
+# The library with its calls to the system replaced: see pools/tests/inject.h.
+injected := $(B)/pools/tests/libinjected.a
+$(injected): $(lib) pools/tests/inject.syms
+	$(call say,COPY,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --redefine-syms=pools/tests/inject.syms $< $@
+
+$(B)/pools/tests/test_injection: $(call objects,$(addprefix pools/tests/,test_injection.c inject.c \
+		scenarios.c suite.c suite_tasks.c)) $(injected)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka
 
 test-programs: deps-quiet $(tests) $(bench) $(examples)
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -31,8 +32,18 @@ _Static_assert(sizeof(struct block) <= ARENA_BLOCK_HEAD, "a block's head fits");
 
 #define UNITS_MASK ((UINT64_C(1) << 40) - 1)
 
+uint64_t arena_file_most(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}
+
 static int try_size(struct arena *arena, uint64_t size)
 {
+	if (size > arena_file_most())
+		return -EFBIG;
 	if (ftruncate(arena->fd, (off_t)size) < 0)
 		return -errno;
 	void *at =

@@ -25,6 +25,9 @@ struct arena {
 	struct arena_head *head;
 };
 
+/* Beyond this a file's growth ends the program by SIGXFSZ instead of failing: RLIMIT_FSIZE. */
+uint64_t arena_file_most(void);
+
 int arena_open(struct arena *arena);			      /* 0 or -errno */
 int arena_attach(struct arena *arena, int fd, uint64_t size); /* the fd is then the arena's */
 void arena_close(struct arena *arena);

@@ -82,20 +82,21 @@ static void start_succeeded(struct pool *pool, int worker, const struct pool_bod
 	hand->pid = body->pid;
 	hand->state = HAND_RUNNING;
 	hand->starts++;
-	hand->stop_reason = hand->init_reason = 0;
 	hand->started_ns = pool_now_ns();
 }
 
-/* A process whose end we would not notice is of no use. */
+/* A process whose end we would not notice is of no use. It may have begun an item already. */
 static int watch_body(struct pool *pool, int worker, struct pool_body *body)
 {
-	int status, rc = body->pidfd >= 0 ? pump_watch_body(pool, body->pidfd, worker) : 0;
+	struct pool_hand *hand = &pool->hand[worker];
+	int rc = body->pidfd >= 0 ? pump_watch_body(pool, body->pidfd, worker) : 0;
 	if (rc == 0)
 		return 0;
 	pool->backend->start->signal(body, SIGKILL);
-	while (!pool->backend->start->ended(body, &status))
+	while (!pool->backend->start->ended(body, &hand->wait_status))
 		sched_yield();
 	close(body->pidfd);
+	hand->pid = body->pid;
 	return rc;
 }
 
@@ -123,6 +124,7 @@ static void start_one(struct pool *pool, int worker)
 	};
 	struct pool_body body;
 	pool->hand[worker].state = HAND_STARTING;
+	pool->hand[worker].stop_reason = pool->hand[worker].init_reason = 0;
 	fill_ticket(pool, worker, &launch.ticket);
 	ledger_of(pool, worker)->phase = POOL_PHASE_NEW;
 	ledger_of(pool, worker)->begun_ns = 0;
@@ -134,16 +136,18 @@ static void start_one(struct pool *pool, int worker)
 		pthread_mutex_lock(&pool->lock);
 		if (rc == 0)
 			rc = watch_body(pool, worker, &body);
-		backend->transport->started(pool->transport, worker);
 		if (rc < 0)
 			backend->transport->lost(pool->transport, worker);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		/* In this order: work that is handed out now needs a worker that can be killed. */
 		start_succeeded(pool, worker, &body);
-	if (rc == 0 && pool->opened)
-		crew_sweep(pool); /* a thread may have ended before it counted as running */
-	if (rc < 0)
+		backend->transport->started(pool->transport, worker);
+		crew_sweep(
+			pool); /* a thread may have ended before it counted as running: its wake-up is past */
+	} else {
 		start_failed(pool, worker, rc);
+	}
 	if (rc == 0 && pool->state == POOL_IS_TERMINATED)
 		backend->start->signal(&pool->hand[worker].body, SIGKILL);
 	pump_kick(pool);
@@ -223,11 +227,12 @@ int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument)
 	return -error;
 }
 
+/* Once each. Not "nobody is wanted": workers whose initializer fails may take turns at that for ever. */
 static bool all_started(const struct pool *pool)
 {
 	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state == HAND_WANTED || pool->hand[i].state == HAND_STARTING)
-			return false;
+		if (pool->hand[i].starts == 0)
+			return pool->broken;
 	return true;
 }
 
@@ -243,8 +248,6 @@ int crew_open(struct pool *pool)
 	while (rc == 0 && !all_started(pool) && !pool->start_error)
 		pthread_cond_wait(&pool->changed, &pool->lock);
 	pool->opened = true;
-	if (rc == 0 && !pool->start_error)
-		crew_sweep(pool); /* not before: one that is wanted again would keep us waiting */
 	pthread_mutex_unlock(&pool->lock);
 	return rc < 0 ? rc : pool->start_error;
 }

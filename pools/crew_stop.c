@@ -6,12 +6,11 @@
  * stopped (SIGSTOP) first, looked at, and then killed or continued.
  */
 #include "pools/pool_core.h"
+#include "pools/start_process.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 
 static const int64_t INIT_TIMEOUT_NS = INT64_C(10000000000);
 static const int64_t HUNT_NS = 10000000;      /* between two looks at who runs a cancelled job */
@@ -48,21 +47,6 @@ void crew_signal(struct pool *pool, int number, int reason)
 	}
 }
 
-/* 'T' in /proc/PID/stat behind the command's closing parenthesis. */
-static bool is_stopped(pid_t pid)
-{
-	char path[64], text[512];
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return false;
-	size_t size = fread(text, 1, sizeof text - 1, file);
-	fclose(file);
-	text[size] = '\0';
-	const char *end = strrchr(text, ')');
-	return !end || strchr("TtZX", end[1] == ' ' ? end[2] : 'Z');
-}
-
 /* False: it could not be seen to stand still in time; nothing may be concluded. */
 static bool hold_still(struct pool *pool, const struct pool_hand *hand)
 {
@@ -70,7 +54,7 @@ static bool hold_still(struct pool *pool, const struct pool_hand *hand)
 	pool->backend->start->signal(&body, SIGSTOP);
 	int64_t until = pool_now_ns() + STOP_WAIT_NS;
 	bool still;
-	while (!(still = is_stopped(hand->pid)) && pool_now_ns() < until)
+	while (!(still = pool_process_still(&body)) && pool_now_ns() < until)
 		sched_yield();
 	return still;
 }

@@ -268,7 +268,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 
 bool deal_starved(const struct deal *deal)
 {
-	return deal->starved;
+	return deal->starved && deal->decks;
 }
 
 /* The deck goes to the end of the line: several jobs share the workers. */

@@ -223,11 +223,11 @@ static int take_cell(struct pool_iter *it, uint64_t cell, void *result)
 	struct pool_job *job = it->job;
 	int status = job_status_at(job, cell);
 	it->index = job->tile[cell / job->chunk].index + cell % job->chunk;
-	pool_failure_clear(&it->failure);
 	take_result(job, cell, status, result);
 	if (status) {
 		job->status[cell] = 0;
-		if (job->detail) {
+		it->failure = (struct pool_failure){ .status = status, .index = it->index };
+		if (job->detail && job->detail[cell].status) {
 			it->failure = job->detail[cell];
 			job->detail[cell] = (struct pool_failure){ 0 };
 		}
@@ -287,6 +287,7 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 {
 	struct pool *pool = it->pool;
 	uint64_t cell;
+	pool_failure_clear(&it->failure);
 	if (pool->state == POOL_IS_TERMINATED || !it->attached)
 		return terminated(it);
 	refill(it);
@@ -299,7 +300,7 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 		if (pool->state == POOL_IS_TERMINATED || !next_cell(it, &cell))
 			return terminated(it);
 	}
-	uint64_t ready = it->job->status || it->job->retries ? 1 : count_ready(it);
+	uint64_t ready = it->job->failed || it->job->retries ? 1 : count_ready(it);
 	int status = take_cell(it, cell, result);
 	it->granted = ready ? ready - 1 : 0;
 	return status;

@@ -76,13 +76,18 @@ static bool ring_results(struct pool_job *job)
 	return job->results;
 }
 
+/* Statuses are here from the start: a cell's failure must not get lost for want of memory. The job
+ * was made with the user's columns, which are not ours to free. */
 bool ring_open(struct pool_job *job, const struct pool_source *source)
 {
+	for (unsigned k = 0; k < job->columns; k++)
+		job->column[k].data = NULL;
+	job->status = calloc(job->count, sizeof *job->status);
 	job->tile = calloc(job->count / job->chunk, sizeof *job->tile);
 	job->cell_done = calloc(job->count, 1);
 	job->arrived = calloc(job->count, sizeof *job->arrived);
-	return job->tile && job->cell_done && job->arrived && ring_columns(job, source) &&
-	       ring_results(job);
+	return job->status && job->tile && job->cell_done && job->arrived &&
+	       ring_columns(job, source) && ring_results(job);
 }
 
 void free_argument(struct pool_job *job, unsigned k, uint64_t cell)

@@ -64,13 +64,15 @@ static uint64_t input_index(const struct pool_job *job, uint64_t at)
 	return job->stream ? job->tile[at / job->chunk].index + at % job->chunk : at;
 }
 
+/* Where there was no memory for the first failure there are no statuses later either: see
+ * job_status_at. */
 static bool make_room(struct pool_job *job)
 {
-	if (!job->status)
+	if (!job->status && !job->failed)
 		job->status = calloc(job->count, sizeof *job->status);
 	if (!job->detail && job->stream)
 		job->detail = calloc(job->count, sizeof *job->detail);
-	return job->status && (job->detail || !job->stream);
+	return job->status;
 }
 
 /* Which failure is reported for a whole batch: that of the lowest index. What was dropped comes
@@ -400,7 +402,12 @@ void job_stop_all(struct pool *pool, int reason)
 	} while (job);
 }
 
+/* Without statuses only the first failure is known; of the others none may pass for fine. */
 int job_status_at(const struct pool_job *job, uint64_t index)
 {
-	return job->status ? job->status[index] : 0;
+	if (job->status)
+		return job->status[index];
+	if (!job->failed)
+		return 0;
+	return index == job->first.index ? job->first.status : -ENOMEM;
 }

@@ -179,15 +179,25 @@ void pipe_writable(struct pool_transport *t, int worker)
 		deal_out(t->deal);
 }
 
+static void close_end(struct channel *c)
+{
+	close(c->request[1]);
+	c->request[1] = -1;
+}
+
 void pipe_stop(struct pool_transport *t)
 {
 	static const struct frame_work quit = { .magic = FRAME_QUIT };
 	t->stopping = true;
 	for (int i = 0; i < t->workers; i++) {
-		const struct channel *c = &t->channel[i];
-		if (!c->open || c->out.count)
+		struct channel *c = &t->channel[i];
+		if (!c->open || c->out.count || c->request[1] < 0)
 			continue;
-		ssize_t written = write(c->request[1], &quit, sizeof quit);
-		(void)written; /* full: the worker is behind; it will be killed, or has quit frames enough */
+		ssize_t written;
+		do
+			written = write(c->request[1], &quit, sizeof quit);
+		while (written < 0 && errno == EINTR);
+		if (written < 0)
+			close_end(c); /* full or no memory: the end of the pipe says the same */
 	}
 }

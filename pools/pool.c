@@ -5,6 +5,7 @@
  * failures too. The structure itself lives until the user's reference and those of all handles and
  * iterators are gone.
  */
+#include "pools/arena.h"
 #include "pools/pool_core.h"
 
 #include <errno.h>
@@ -112,10 +113,15 @@ static int board_open(struct pool *pool)
 		sizeof(struct pool_board) + (uint64_t)pool->workers * sizeof(struct pool_ledger);
 	uint64_t outbox_at = align_up(argument_at + o->initializer_arg_size, 4096);
 	uint64_t bytes = outbox_at + (uint64_t)pool->workers * POOL_OUTBOX_BYTES;
+	if (bytes > arena_file_most())
+		return -EFBIG;
 	pool->board_fd = memfd_create("pool-board", MFD_CLOEXEC);
 	if (pool->board_fd < 0)
 		return -errno;
-	int error = posix_fallocate(pool->board_fd, 0, (off_t)outbox_at);
+	int error;
+	do
+		error = posix_fallocate(pool->board_fd, 0, (off_t)outbox_at);
+	while (error == EINTR);
 	if (error)
 		return -error;
 	if (ftruncate(pool->board_fd, (off_t)bytes) < 0)

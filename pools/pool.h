@@ -366,8 +366,8 @@ struct pool_failure {
 	int signal;	/* POOL_WORKER_LOST: the signal that killed it, or 0 */
 	pid_t pid;	/* the worker's process, 0 if it has none */
 	uint64_t index; /* the item; of several failed ones always the lowest */
-	char *message; /* never NULL once filled in; freed by pool_failure_clear (yours) or with its
-			  handle */
+	char *message;	/* once filled in NULL only if there was no memory for it; freed by
+			  pool_failure_clear (yours) or with its handle */
 };
 void pool_failure_clear(struct pool_failure *failure);
 

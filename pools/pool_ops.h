@@ -155,7 +155,7 @@ struct pool_job {
 	uint64_t failed;   /* of these, not fine */
 
 	struct pool_failure first;   /* batch: the failure to report; status 0: none */
-	int32_t *status;	     /* one an item or cell; NULL until something fails */
+	int32_t *status;	     /* one an item or cell; batch: NULL until something fails */
 	struct pool_failure *detail; /* stream: beside status */
 	uint8_t *attempts;	     /* retries used per item or cell; NULL until needed */
 	uint8_t *cell_done;	     /* stream: resolved, not yet returned */
@@ -205,7 +205,7 @@ struct pool_transport_ops {
 	int (*ticket)(struct pool_transport *t, int worker, struct pool_ticket *ticket);
 	/* In the forked child: drop everything that belongs to siblings or the parent. */
 	void (*forked)(struct pool_transport *t, int worker);
-	/* In the parent, after the worker has started or failed to: drop the worker's ends. */
+	/* In the parent, after the worker has started: drop the worker's ends, hand out work. */
 	void (*started)(struct pool_transport *t, int worker);
 	/* claim() answers POOL_END once there is nothing left to claim. */
 	void (*stop)(struct pool_transport *t);
@@ -238,7 +238,7 @@ struct pool_transport_ops {
 	int64_t (*doze)(struct pool_transport *t, bool asleep);
 	/* Descriptor events of a worker's channel (EPOLLIN...), where `ticket` registered one. */
 	void (*event)(struct pool_transport *t, int worker, unsigned events);
-	/* A worker is dead and reaped: take in what it finished, account for what it claimed. */
+	/* A worker is dead and reaped, or failed to start after `ticket`: take in what it finished, account for what it claimed. */
 	void (*lost)(struct pool_transport *t, int worker);
 	/* Does the worker run, or hold claimed, an item of this job? It is stopped while this is
 	 * asked. */

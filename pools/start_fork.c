@@ -11,15 +11,22 @@
 
 static int fork_start(const struct pool_launch *launch, struct pool_body *body)
 {
+	int spare = pool_process_reserve(&launch->ticket);
+	if (spare < 0)
+		return spare;
 	pid_t pid = fork();
-	if (pid < 0)
-		return -errno;
+	if (pid < 0) {
+		int error = errno;
+		close(spare);
+		return -error;
+	}
 	if (pid == 0) {
+		close(spare);
 		pool_worker_settle(&launch->ticket, launch->board);
 		launch->ops->forked(launch->transport, launch->ticket.worker);
 		_exit(pool_worker_main(launch));
 	}
-	return pool_process_adopt(pid, body);
+	return pool_process_adopt(pid, spare, body);
 }
 
 const struct pool_start_ops pool_start_fork = {

@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,8 +30,15 @@ static int wait_pid(pid_t pid)
 	return status;
 }
 
-int pool_process_adopt(pid_t pid, struct pool_body *body)
+int pool_process_reserve(const struct pool_ticket *ticket)
 {
+	int fd = fcntl(ticket->wake_fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int pool_process_adopt(pid_t pid, int spare, struct pool_body *body)
+{
+	close(spare);
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0) {
 		int error = errno;
@@ -69,6 +78,31 @@ bool pool_process_ended(struct pool_body *body, int *status)
 		return false;
 	*status = rc == 0 ? status_of(&info) : -1;
 	return true;
+}
+
+/* 'T' in /proc/PID/stat behind the command's closing parenthesis. */
+static bool looks_still(pid_t pid)
+{
+	char path[64], text[512];
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return false;
+	size_t size = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	text[size] = '\0';
+	const char *end = strrchr(text, ')');
+	return !end || strchr("TtZX", end[1] == ' ' ? end[2] : 'Z');
+}
+
+/* Needs no descriptor, so it works when there is none left; leaves what it sees to be waited for. A
+ * host program that waits for all children may have taken the news away: then /proc tells. */
+bool pool_process_still(const struct pool_body *body)
+{
+	siginfo_t info = { 0 };
+	int rc = waitid((idtype_t)P_PIDFD, (id_t)body->pidfd, &info,
+			WSTOPPED | WEXITED | WNOHANG | WNOWAIT);
+	return (rc == 0 && info.si_pid != 0) || looks_still(body->pid);
 }
 
 int pool_process_signal(struct pool_body *body, int number)

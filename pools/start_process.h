@@ -4,10 +4,15 @@
 
 #include "pools/pool_ops.h"
 
-/* Takes over a child just made: opens its pidfd. On failure the child is killed and reaped. 0 or
- * -errno. */
-int pool_process_adopt(pid_t pid, struct pool_body *body);
+/* Before a child is made: a descriptor that stands in for its pidfd, or -errno. A child for which there
+ * turns out to be none has to be killed, and may have begun to work by then. */
+int pool_process_reserve(const struct pool_ticket *ticket);
+
+/* Takes over a child just made: opens its pidfd in place of `spare`, which is gone in any case. On
+ * failure the child is killed and reaped. 0 or -errno. */
+int pool_process_adopt(pid_t pid, int spare, struct pool_body *body);
 bool pool_process_ended(struct pool_body *body, int *status);
 int pool_process_signal(struct pool_body *body, int number);
+bool pool_process_still(const struct pool_body *body); /* stopped or dead: it runs no instruction */
 
 #endif

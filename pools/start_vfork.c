@@ -47,10 +47,15 @@ static int vfork_start(const struct pool_launch *launch, struct pool_body *body)
 	char *const argv[] = { name, text, NULL };
 	volatile int error = 0;
 	pid_t pid;
+	int spare = pool_process_reserve(&launch->ticket);
+	if (spare < 0)
+		return spare;
 	int rc = vfork_exec(&launch->ticket, pool_main_path(), argv, &error, &pid);
-	if (rc < 0)
+	if (rc < 0) {
+		close(spare);
 		return rc;
-	rc = pool_process_adopt(pid, body);
+	}
+	rc = pool_process_adopt(pid, spare, body);
 	if (rc < 0 || !error)
 		return rc;
 	int status;

@@ -290,8 +290,11 @@ static void complete_results(struct pool_job *job, uint64_t at, uint64_t count)
 {
 	struct pool_bytes *bytes = (struct pool_bytes *)job->results + at;
 	for (uint64_t i = 0; i < count; i++)
-		if (!bytes[i].data && job_status_at(job, at + i) == 0)
-			bytes[i].data = malloc(1);
+		if (!bytes[i].data && job_status_at(job, at + i) == 0 &&
+		    !(bytes[i].data = malloc(1)))
+			pool_job_fault(job, &(struct pool_fault){ .index = at + i,
+								  .status = POOL_DECODE_ERROR,
+								  .message = "" });
 }
 
 static int inline_commit(struct pool_port *port, struct pool_span *span)

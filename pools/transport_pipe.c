@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 enum { PIPE_BYTES = 256 * 1024 };
-static const int64_t STARVED_NS = 10000000; /* between attempts to send without memory */
-static const int64_t PULL_NS = 2000000;	    /* how long gathered replies may wait to be sent */
+static const int64_t STARVED_NS = 10000000;	   /* between attempts to send without memory */
+static const int64_t STARVED_MOST_NS = 1000000000; /* then what was not sent fails */
+static const int64_t PULL_NS = 2000000; /* how long gathered replies may wait to be sent */
 static const int64_t LOOK_NS =
 	100000000; /* a task may have sent replies elsewhere: see pipe_receive.c */
 
@@ -150,6 +151,19 @@ static void pipe_event(struct pool_transport *t, int worker, unsigned events)
 
 /* ---- progress ---- */
 
+/* What no memory could be had for in all that time fails; what runs goes on. */
+static void give_up_starved(struct pool_transport *t)
+{
+	if (!deal_starved(t->deal)) {
+		t->starved_ns = 0;
+	} else if (!t->starved_ns) {
+		t->starved_ns = pool_now_ns();
+	} else if (pool_now_ns() - t->starved_ns > STARVED_MOST_NS) {
+		t->starved_ns = 0;
+		job_stop_all(t->pool, -ENOMEM);
+	}
+}
+
 static bool pipe_reap(struct pool_transport *t)
 {
 	bool any = false;
@@ -158,7 +172,9 @@ static bool pipe_reap(struct pool_transport *t)
 	for (int i = 0; t->pull_due && i < t->workers; i++)
 		any = pipe_pull(t, i) || any;
 	t->pull_due = false;
-	return deal_out(t->deal) || any;
+	any = deal_out(t->deal) || any;
+	give_up_starved(t);
+	return any;
 }
 
 /* A worker with several items may finish one, keep the reply back and be long in the next: look

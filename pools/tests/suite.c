@@ -90,7 +90,7 @@ size_t suite_distinct(const int64_t *values, size_t n)
 
 /* == Running == */
 
-static int64_t count_entries(const char *directory)
+int64_t suite_entries_in(const char *directory)
 {
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char buffer[8192];
@@ -109,7 +109,8 @@ static int64_t count_entries(const char *directory)
 static bool threads_return_to(int64_t before)
 {
 	int64_t end = suite_now_ns() + SECOND;
-	while (count_entries("/proc/self/task") > before) { /* the one before may still be going */
+	while (suite_entries_in("/proc/self/task") >
+	       before) { /* the one before may still be going */
 		if (suite_now_ns() > end)
 			return false;
 		suite_sleep_ns(MS);
@@ -146,13 +147,13 @@ static void run_child(const struct entry *entry)
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	shared_create();
 	start_first_thread();
-	int64_t threads = count_entries("/proc/self/task");
-	int64_t descriptors = count_entries("/proc/self/fd");
+	int64_t threads = suite_entries_in("/proc/self/task");
+	int64_t descriptors = suite_entries_in("/proc/self/fd");
 	entry->what->run(entry->row);
 	errno = 0;
 	CHECK_EQ(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, not even a zombie */
 	CHECK_EQ(errno, ECHILD);
-	CHECK_EQ(count_entries("/proc/self/fd"), descriptors);
+	CHECK_EQ(suite_entries_in("/proc/self/fd"), descriptors);
 	CHECK(threads_return_to(threads));
 	exit(0); /* not _exit: the leak checker of sanitizer builds runs at exit */
 }
@@ -173,7 +174,8 @@ static bool group_is_gone(pid_t group)
 /* Does not reap: until then nobody else can get the number. */
 static bool ends_in_time(pid_t child)
 {
-	int64_t end = suite_now_ns() + SUITE_DEADLINE_NS;
+	const char *seconds = getenv("SUITE_DEADLINE_S");
+	int64_t end = suite_now_ns() + (seconds ? atoi(seconds) * SECOND : SUITE_DEADLINE_NS);
 	for (siginfo_t info = { 0 }; suite_now_ns() < end; suite_sleep_ns(MS)) {
 		waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT);
 		if (info.si_pid == child)

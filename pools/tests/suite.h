@@ -21,6 +21,7 @@
 #include "pools/pool.h"
 
 #define SUITE_DEADLINE_NS (INT64_C(60) * 1000000000) /* ample: a loaded machine, a sanitizer */
+/* SUITE_DEADLINE_S in the environment stands above it. */
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
 #define HOUR (3600 * SECOND)
@@ -61,6 +62,9 @@ void suite_sleep_ns(int64_t ns);
 bool suite_is_gone(pid_t pid);
 /* How many different values there are in values[0..n). */
 size_t suite_distinct(const int64_t *values, size_t n);
+
+int64_t suite_entries_in(
+	const char *directory); /* of /proc: with . and .., and its own descriptor */
 
 /* Words that tasks share with the test on every row, executed workers included (they open the file
  * by the path in an environment variable). All are 0 at the start of a case. */

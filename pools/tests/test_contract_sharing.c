@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* == Values that cannot be delivered == */
 
@@ -237,6 +238,31 @@ static void map_while_workers_are_killed_runs_each_item_once(const struct pool_b
 	suite_finish(killer.pool);
 }
 
+/* == A child that does not get past the fork == */
+
+enum { WORD_FORKS = 900 };
+static bool first_child_hangs;
+
+/* As it does when another thread held a lock that it needs: such a worker is given up and replaced. */
+static void hang_in_first_child(void)
+{
+	while (first_child_hangs && shared_add(WORD_FORKS, 1) == 1)
+		for (;;)
+			pause();
+}
+
+static void worker_that_hangs_after_the_fork_is_replaced(const struct pool_backend_info *row)
+{
+	CHECK_EQ(pthread_atfork(NULL, NULL, hang_in_first_child), 0);
+	first_child_hangs = !(row->can & POOL_CAN_EXEC);
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1,
+							    .initializer_timeout_ns = 200 * MS });
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+	CHECK(!first_child_hangs || shared_get(WORD_FORKS) >= 2);
+	suite_finish(pool);
+}
+
 /* == The number of processors == */
 
 static void write_text(const char *path, const char *text)
@@ -276,6 +302,7 @@ static const struct suite_case cases[] = {
 	CASE(callback_that_takes_long_keeps_no_worker, 0),
 	CASE(imap_slow_consumer_bounds_what_is_resident, 0),
 	CASE(map_while_workers_are_killed_runs_each_item_once, POOL_CAN_SURVIVE | POOL_CAN_KILL),
+	CASE(worker_that_hangs_after_the_fork_is_replaced, POOL_CAN_ISOLATE | POOL_CAN_KILL),
 	CASE(cpus_are_bound_by_the_quota, 0),
 };
 

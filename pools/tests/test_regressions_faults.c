@@ -362,31 +362,6 @@ static void two_threads_cancel_never_hits_the_other_s_items(const struct pool_ba
 	suite_finish(bystander.pool);
 }
 
-/* == A child that does not get past the fork == */
-
-enum { WORD_FORKS = 900 };
-static bool first_child_hangs;
-
-/* As it does when another thread held a lock that it needs: such a worker is given up and replaced. */
-static void hang_in_first_child(void)
-{
-	while (first_child_hangs && shared_add(WORD_FORKS, 1) == 1)
-		for (;;)
-			pause();
-}
-
-static void worker_that_hangs_after_the_fork_is_replaced(const struct pool_backend_info *row)
-{
-	CHECK_EQ(pthread_atfork(NULL, NULL, hang_in_first_child), 0);
-	first_child_hangs = !(row->can & POOL_CAN_EXEC);
-	struct pool *pool =
-		suite_open_with(row, (struct pool_options){ .workers = 1,
-							    .initializer_timeout_ns = 200 * MS });
-	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
-	CHECK(!first_child_hangs || shared_get(WORD_FORKS) >= 2);
-	suite_finish(pool);
-}
-
 /* == The end of a pool, from many threads == */
 
 static void *submit_until_closed(void *pool)
@@ -462,7 +437,6 @@ static const struct suite_case cases[] = {
 	CASE(initializer_that_fails_now_and_then_is_put_up_with, POOL_CAN_OVERLAP),
 	CASE(cancel_of_what_is_queued_behind_another_job_holds, POOL_CAN_KILL),
 	CASE(two_threads_cancel_never_hits_the_other_s_items, POOL_CAN_KILL),
-	CASE(worker_that_hangs_after_the_fork_is_replaced, POOL_CAN_ISOLATE | POOL_CAN_KILL),
 	CASE(many_threads_end_a_pool_in_use_and_all_return, 0),
 };
 

@@ -1,0 +1,239 @@
+/*
+ * test_limits.c - pools under the limits that a system really sets: descriptors, processes, address
+ * space, file size. The host's limits are those of the case's own process.
+ */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+enum { CAN_LIMIT_MEMORY = false }; /* the sanitizer needs an address space without limits */
+#else
+enum { CAN_LIMIT_MEMORY = true };
+#endif
+
+static const struct pool_policy patient = { .chunk = 1, .timeout_ns = WAIT };
+
+static void limit(int what, rlim_t most)
+{
+	struct rlimit now;
+	CHECK_EQ(getrlimit((__rlimit_resource_t)what, &now), 0);
+	now.rlim_cur = most < now.rlim_max ? most : now.rlim_max;
+	CHECK_EQ(setrlimit((__rlimit_resource_t)what, &now), 0);
+}
+
+/* Opens, works, closes: 0, or what pool_open said; then nothing is left. */
+static int try_pool(const struct pool_backend_info *row, int workers)
+{
+	int64_t in[8], out[8], descriptors = suite_entries_in("/proc/self/fd");
+	struct pool *pool = NULL;
+	int rc = pool_open(&pool,
+			   &(struct pool_options){ .backend = row->name, .workers = workers });
+	CHECK((rc == 0) == (pool != NULL));
+	for (int64_t i = 0; i < 8; i++)
+		in[i] = i;
+	if (pool) {
+		int mapped = pool_map(pool, suite_square, in, 8, 8, out, 8, &patient);
+		CHECK(mapped != -ETIMEDOUT);
+		CHECK(mapped || out[7] == 49);
+		suite_finish(pool);
+	}
+	errno = 0;
+	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	CHECK_EQ(suite_entries_in("/proc/self/fd"), descriptors);
+	return rc;
+}
+
+/* == Descriptors == */
+
+static void open_fails_cleanly_without_descriptors(const struct pool_backend_info *row)
+{
+	int rc = -1;
+	int64_t used = suite_entries_in("/proc/self/fd");
+	for (int64_t most = used; rc != 0; most++) {
+		CHECK(most < used + 64);
+		limit(RLIMIT_NOFILE, (rlim_t)most);
+		rc = try_pool(row, 3);
+		CHECK(rc == 0 || rc == -EMFILE);
+	}
+}
+
+/* When it returns the worker takes no more work; nobody has noticed its death so far. */
+static pid_t kill_worker(struct pool *pool, int worker)
+{
+	pid_t pid = pool_worker_pid(pool, worker);
+	CHECK(pid > 0 && kill(pid, SIGKILL) == 0);
+	CHECK(suite_is_gone(pid));
+	return pid;
+}
+
+/* No successor can be watched: everything ends with an error, soon. */
+static void pool_without_any_worker_says_so(const struct pool_backend_info *row)
+{
+	struct pool_async *handles[6];
+	struct pool *pool = suite_open(row, 2);
+	kill_worker(pool, 0);
+	kill_worker(pool, 1);
+	limit(RLIMIT_NOFILE, 3);
+	for (int i = 0; i < 6; i++)
+		handles[i] = suite_start(pool, (struct errand){ 0 }, NULL);
+	for (int i = 0; i < 6; i++) {
+		CHECK_EQ(pool_async_get(handles[i], NULL, WAIT), -EMFILE);
+		pool_async_release(handles[i]);
+	}
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), -EMFILE);
+	limit(RLIMIT_NOFILE, RLIM_INFINITY);
+	suite_finish(pool);
+}
+
+/* A limit was never enforced when there was no descriptor to read /proc with. */
+static void time_limit_holds_without_descriptors(const struct pool_backend_info *row)
+{
+	struct errand errands[6] = { [2] = { .deed = DEED_SPIN } };
+	int32_t statuses[6];
+	int64_t out[6];
+	struct pool *pool = suite_open(row, 2);
+	limit(RLIMIT_NOFILE, 3);
+	struct pool_policy policy = patient;
+	policy.task_timeout_ns = 100 * MS;
+	policy.statuses = statuses;
+	CHECK_EQ(pool_map(pool, suite_errand, errands, sizeof *errands, 6, out, 8, &policy),
+		 POOL_TASK_TIMEOUT);
+	CHECK_EQ(statuses[2], POOL_TASK_TIMEOUT);
+	limit(RLIMIT_NOFILE, RLIM_INFINITY);
+	suite_finish(pool);
+}
+
+/* == Processes == */
+
+/* The limit counts all processes of a user, and not those of root: become somebody else. False: it
+ * cannot be tried here. */
+static bool become_nobody(const struct pool_backend_info *row)
+{
+	char program[4096] = { 0 };
+	if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+		return false;
+	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0))
+		return false;
+	prctl(PR_SET_DUMPABLE, 1); /* executed workers open this process's shared words */
+	if (row->can & POOL_CAN_EXEC && access(program, X_OK) < 0)
+		return false;
+	limit(RLIMIT_NPROC, 1);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	limit(RLIMIT_NPROC, RLIM_INFINITY);
+	return pid < 0;
+}
+
+static void skipped(const struct pool_backend_info *row, const char *why)
+{
+	fprintf(stderr, "[%s] not tried: %s\n", row->name, why);
+}
+
+/* 55, by the system itself; also when not even the keeper's thread can be made */
+static void open_fails_cleanly_without_processes(const struct pool_backend_info *row)
+{
+	if (!become_nobody(row)) {
+		skipped(row, "the number of processes cannot be limited");
+		return;
+	}
+	for (rlim_t most = 1; most <= 6; most++) { /* this one, the keeper, at most 4 workers */
+		limit(RLIMIT_NPROC, most);
+		CHECK_EQ(try_pool(row, 5), -EAGAIN);
+	}
+	limit(RLIMIT_NPROC, RLIM_INFINITY);
+	CHECK_EQ(try_pool(row, 5), 0);
+}
+
+static void pool_goes_on_with_fewer_workers(const struct pool_backend_info *row)
+{
+	if (!become_nobody(row)) {
+		skipped(row, "the number of processes cannot be limited");
+		return;
+	}
+	struct pool *pool = suite_open(row, 2);
+	limit(RLIMIT_NPROC, 1);
+	pid_t old = kill_worker(pool, 0);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(suite_do(pool, (struct errand){ .nap_ns = MS }), 0);
+	limit(RLIMIT_NPROC, RLIM_INFINITY);
+	int64_t end = suite_now_ns() + WAIT;
+	for (pid_t pid = old; pid <= 0 || pid == old; pid = pool_worker_pid(pool, 0)) {
+		CHECK(suite_now_ns() < end);
+		CHECK_EQ(suite_do(pool, (struct errand){ .nap_ns = MS }), 0);
+	}
+	limit(RLIMIT_NPROC, 1);
+	kill_worker(pool, 0);
+	kill_worker(pool, 1);
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), -EAGAIN);
+	limit(RLIMIT_NPROC, RLIM_INFINITY);
+	suite_finish(pool);
+}
+
+/* == Memory == */
+
+static rlim_t address_space_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *statm = fopen("/proc/self/statm", "re");
+	CHECK(statm && fscanf(statm, "%llu", &pages) == 1);
+	fclose(statm);
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* From nothing at all to more than enough. */
+static void open_fails_cleanly_without_address_space(const struct pool_backend_info *row)
+{
+	if (!CAN_LIMIT_MEMORY)
+		return;
+	int rc = -1;
+	for (rlim_t more = 4096; more <= (rlim_t)1 << 34; more *= 4) {
+		limit(RLIMIT_AS, address_space_bytes() + more);
+		rc = try_pool(row, 2);
+		CHECK(rc == 0 || rc == -ENOMEM || rc == -EAGAIN);
+	}
+	CHECK_EQ(rc, 0);
+	limit(RLIMIT_AS, RLIM_INFINITY);
+}
+
+/* Files that may not be as large as the pool's memory: an error, and no SIGXFSZ. */
+static void open_under_a_file_size_limit_survives(const struct pool_backend_info *row)
+{
+	for (rlim_t most = 1; most <= (rlim_t)1 << 32; most *= 16) {
+		limit(RLIMIT_FSIZE, most);
+		int rc = try_pool(row, 2);
+		limit(RLIMIT_FSIZE, RLIM_INFINITY);
+		CHECK(rc == 0 || rc == -EFBIG);
+		CHECK(rc == 0 || most < (rlim_t)1 << 32);
+	}
+}
+
+#define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
+
+static const struct suite_case cases[] = {
+	CASE(open_fails_cleanly_without_descriptors, 0),
+	CASE(pool_without_any_worker_says_so, FAULTS | POOL_CAN_REUSE),
+	CASE(time_limit_holds_without_descriptors, POOL_CAN_KILL | POOL_CAN_REUSE),
+	CASE(open_fails_cleanly_without_processes, POOL_CAN_ISOLATE),
+	CASE(pool_goes_on_with_fewer_workers, FAULTS | POOL_CAN_REUSE),
+	CASE(open_fails_cleanly_without_address_space, 0),
+	CASE(open_under_a_file_size_limit_survives, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
