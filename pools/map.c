@@ -117,6 +117,15 @@ static int outcome(const struct pool_job *job, const struct pool_policy *policy)
 	return job->failed ? job->first.status : 0;
 }
 
+/* Nothing of the call has been run. */
+static int refuse(struct pool *pool, const struct map_call *call, int rc)
+{
+	const struct pool_policy *policy = call->policy;
+	for (uint64_t i = 0; rc && policy && policy->statuses && i < call->n; i++)
+		policy->statuses[i] = rc;
+	return map_refused(pool, rc, policy ? policy->failure : NULL);
+}
+
 /* ---- waiting ---- */
 
 /* Until the deadline; then nothing more is started, what runs is killed where that is possible, and
@@ -133,15 +142,16 @@ static int wait_for(struct pool_job *job, int64_t deadline_ns)
 	return job->failed ? rc : 0;
 }
 
-static int run_batch(struct pool_job *job, const struct pool_policy *policy)
+static int run_batch(struct pool_job *job, const struct map_call *call)
 {
 	struct pool *pool = job->pool;
+	const struct pool_policy *policy = call->policy;
 	const struct pool_transport_ops *ops = pool->backend->transport;
 	int64_t deadline =
 		pump_deadline(policy && policy->timeout_ns ? policy->timeout_ns : POOL_FOREVER);
 	int rc = ops->prepare(pool->transport, job);
 	if (rc < 0)
-		return map_refused(pool, rc, policy ? policy->failure : NULL);
+		return refuse(pool, call, rc);
 	pthread_mutex_lock(&pool->lock);
 	int refused = pool_accepts(pool);
 	if (refused == 0) {
@@ -152,7 +162,7 @@ static int run_batch(struct pool_job *job, const struct pool_policy *policy)
 	pthread_mutex_unlock(&pool->lock);
 	ops->collect(pool->transport, job);
 	if (refused)
-		return map_refused(pool, refused, policy ? policy->failure : NULL);
+		return refuse(pool, call, refused);
 	int status = outcome(job, policy);
 	return rc < 0 ? rc : status;
 }
@@ -175,14 +185,14 @@ static int run(struct pool *pool, const struct map_call *call, void *results)
 		return -EINVAL;
 	rc = accepts_now(pool);
 	if (rc < 0 || call->n == 0)
-		return map_refused(pool, rc, call->policy ? call->policy->failure : NULL);
+		return refuse(pool, call, rc);
 	struct pool_job *job = map_job(pool, call);
 	if (!job)
-		return -ENOMEM;
+		return refuse(pool, call, -ENOMEM);
 	job->results = results;
 	if (job->variable & POOL_VARIABLE_RESULT)
 		memset(results, 0, call->n * sizeof(struct pool_bytes));
-	rc = run_batch(job, call->policy);
+	rc = run_batch(job, call);
 	job_free(job);
 	return rc;
 }
