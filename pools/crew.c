@@ -223,10 +223,13 @@ int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument)
 	return -error;
 }
 
+/* Once: a worker that has already ended again and is wanted back is not waited for, since where every
+ * initializer fails one of them always is. */
 static bool all_started(const struct pool *pool)
 {
 	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state == HAND_WANTED || pool->hand[i].state == HAND_STARTING)
+		if (pool->hand[i].starts == 0 &&
+		    (pool->hand[i].state == HAND_WANTED || pool->hand[i].state == HAND_STARTING))
 			return false;
 	return true;
 }
