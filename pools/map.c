@@ -95,15 +95,19 @@ void failure_copy(struct pool_failure *to, const struct pool_failure *from)
 	to->message = strdup(from->message ? from->message : "");
 }
 
+/* Without the lock: workers that fail meanwhile change what is known of the failure. */
 int map_refused(struct pool *pool, int rc, struct pool_failure *failure)
 {
 	if (!failure || rc == 0)
 		return rc;
-	if (rc == POOL_INIT_FAILED)
+	if (rc == POOL_INIT_FAILED) {
+		pthread_mutex_lock(&pool->lock);
 		failure_copy(failure, &pool->init_failure);
-	else
+		pthread_mutex_unlock(&pool->lock);
+	} else {
 		failure_copy(failure, &(struct pool_failure){
 					      .status = rc, .message = (char *)pool_strerror(rc) });
+	}
 	return rc;
 }
 
