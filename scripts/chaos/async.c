@@ -229,7 +229,7 @@ static void refused(struct operation *op, struct reply *reply, int rc)
 	if (!reply)
 		return;
 	__atomic_sub_fetch(&op->house->callbacks_due, 1, __ATOMIC_SEQ_CST);
-	reply_unref(reply);
+	reply->refs = 1; /* no callback will come */
 }
 
 /* ---- orphans ---- */

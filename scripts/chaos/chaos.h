@@ -109,6 +109,7 @@ struct house {
 	bool gone;
 	enum house_mode mode;
 	bool has_local, init_fails, limited;
+	bool slow;		     /* a process for every few items: operations have few */
 	uint32_t closed, terminated; /* set before the call that does it */
 	uint64_t callbacks_due, callbacks_run;
 };
@@ -149,8 +150,8 @@ void house_end(struct thread *thread, struct dice *dice);
 /* ---- run.c ---- */
 void call_begin(struct thread *thread, const char *call); /* from here on the watchdog counts */
 void call_end(struct thread *thread);
-_Noreturn void finding(const struct thread *thread, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void finding(const struct thread *thread, const char *format, ...)
+	__attribute__((noreturn, format(printf, 2, 3)));
 
 /* ---- operation.c: an operation's items and what may become of them ---- */
 struct operation {

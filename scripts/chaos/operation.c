@@ -92,6 +92,8 @@ static void take_tallies(struct operation *op)
 
 /* ---- making ---- */
 
+enum { FEW = 40 };
+
 static bool can(const struct operation *op, unsigned what)
 {
 	return (op->thread->options->row->can & what) == what;
@@ -210,6 +212,8 @@ static void *make_array(struct operation *op, bool in_pool, uint64_t size)
 
 void operation_make(struct operation *op, uint64_t n)
 {
+	if (op->house->slow && n > FEW)
+		n %= FEW;
 	op->n = n;
 	take_tallies(op);
 	op->item = make_array(op, op->item_in_pool, sizeof *op->item);

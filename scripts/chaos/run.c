@@ -140,7 +140,7 @@ static void *join_threads(void *what)
 static void watch_until_end(const struct chaos_options *options)
 {
 	int64_t until = chaos_now_ns() + options->time_ns;
-	pthread_t joiner;
+	pthread_t joiner = 0;
 	bool over = false;
 	while (__atomic_load_n(&time_is_over, __ATOMIC_ACQUIRE) < 2) {
 		houses_publish();
