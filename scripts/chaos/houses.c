@@ -103,7 +103,7 @@ static struct house *house_open(struct thread *thread, int place, uint64_t gener
 	if (can & POOL_CAN_KILL && dice_percent(&dice, 25))
 		options.task_timeout_ns = (int64_t)(100 + dice_below(&dice, 300)) * CHAOS_MS;
 	house->limited = options.task_timeout_ns;
-	house->slow = !(can & POOL_CAN_REUSE) ||
+	house->slow = (can & POOL_CAN_ISOLATE && !(can & POOL_CAN_REUSE)) ||
 		      (options.tasks_per_worker && options.tasks_per_worker < 20);
 	pthread_rwlock_init(&house->guard, NULL);
 	call_begin(thread, "pool_open");

@@ -31,8 +31,10 @@ static uint64_t number_of(const char *option, const char *text, uint64_t most)
 	char *end = NULL;
 	errno = 0;
 	unsigned long long number = text ? strtoull(text, &end, 10) : 0;
-	if (!text || !*text || *text == '-' || *end || errno || number > most)
-		misused(option, text ? text : "a number is missing");
+	if (!text || !*text || *text == '-' || *end || errno)
+		misused(option, text ? "not a number" : "a number is missing");
+	if (number > most)
+		misused(option, "the number is too large");
 	return number;
 }
 
