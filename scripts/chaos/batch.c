@@ -128,7 +128,7 @@ void do_map(struct thread *thread, struct dice *dice)
 
 static void use_memory(struct thread *thread, struct house *house, struct dice *dice)
 {
-	uint64_t size = dice_below(dice, dice_percent(dice, 10) ? 8 << 20 : 5000);
+	uint64_t size = 1 + dice_below(dice, dice_percent(dice, 10) ? 8 << 20 : 5000);
 	unsigned char *memory = pool_alloc(house->pool, size);
 	if (!memory)
 		finding(thread, "pool_alloc(%llu): no memory", (unsigned long long)size);
