@@ -26,6 +26,7 @@ LIBS_TEST   := -lcmocka $(LIBS_BENCH)
 lib_src   := $(wildcard pools/*.c)
 work_src  := $(wildcard workloads/*.c)
 bench_src := $(filter-out harness/main.c,$(wildcard harness/*.c)) $(wildcard harness/experiments/*.c)
+chaos_src := $(filter-out scripts/chaos/main.c,$(wildcard scripts/chaos/*.c))
 test_src  := $(wildcard pools/tests/test_*.c workloads/tests/test_*.c harness/tests/test_*.c)
 fuzz_src  := $(filter-out %/fuzz_main.c,$(wildcard pools/tests/fuzz_*.c))
 example_src := $(wildcard pools/examples/*.c)
@@ -33,12 +34,13 @@ example_src := $(wildcard pools/examples/*.c)
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 lib     := $(B)/libprocpool.a
 bench   := $(B)/poolbench
+chaos   := $(B)/chaos
 tests   := $(patsubst %.c,$(B)/%,$(test_src))
 # Twice: executed workers must find their tasks in position-dependent programs, too.
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
-.PHONY: all lib test fuzz bench compare plots peers check install clean help test-programs
+.PHONY: all lib test fuzz bench compare plots peers chaos check install clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: deps-quiet $(bench) $(examples)
@@ -68,6 +70,10 @@ $(bench): $(call objects,harness/main.c $(bench_src) $(work_src)) $(lib)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_BENCH)
 
+$(chaos): $(call objects,scripts/chaos/main.c $(chaos_src)) $(lib)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
 $(B)/examples/%: $(B)/pools/examples/%.o $(lib)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
@@ -96,6 +102,7 @@ $(B)/pools/tests/test_injection: $(call objects,$(addprefix pools/tests/,test_in
 		scenarios.c suite.c suite_tasks.c)) $(injected)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka
+$(B)/pools/tests/test_chaos: $(call objects,$(chaos_src))
 
 test-programs: deps-quiet $(tests) $(bench) $(examples)
 
@@ -144,6 +151,12 @@ plots: all
 peers: all
 	$(Q)mkdir -p $(OUT) && scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
 
+# Random use while workers are killed; ROW: one row (all, when none is named), SECONDS: for each row.
+SECONDS ?= 10
+SEED    ?=
+chaos: $(chaos)
+	$(Q)$(chaos) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ROW)
+
 check:
 	$(Q)scripts/check
 
@@ -166,6 +179,7 @@ help:
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
 	@echo 'make peers      whole commands against CPython and xargs, by hyperfine'
 	@echo 'make fuzz       fuzz the parsers of what processes tell each other; SECONDS=60 or RUNS=n'
+	@echo 'make chaos [ROW=ROW] [SECONDS=10] [SEED=N]   random use while workers are killed'
 	@echo 'make check      format, static analysis, sanitizers'
 	@echo 'make install PREFIX=/usr/local'
 	@echo 'make clean      remove .build'

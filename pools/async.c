@@ -115,8 +115,10 @@ static void on_resolved(struct pool_job *job)
 	struct pool_async *a = job->owner;
 	struct pool *pool = a->pool;
 	pool->background -= a->background;
-	job_unlist(job);
-	pool->backend->transport->collect(pool->transport, job);
+	if (job->count) { /* an empty one was never prepared nor submitted */
+		job_unlist(job);
+		pool->backend->transport->collect(pool->transport, job);
+	}
 	a->resolved = true;
 	if (!has_callback(a)) {
 		a->called = true;

@@ -148,8 +148,9 @@ static void start_one(struct pool *pool, int worker)
 	} else {
 		start_failed(pool, worker, rc);
 	}
-	if (rc == 0 && pool->state == POOL_IS_TERMINATED)
-		backend->start->signal(&pool->hand[worker].body, SIGKILL);
+	if (rc == 0 && pool->state == POOL_IS_TERMINATED &&
+	    backend->start->signal(&pool->hand[worker].body, SIGKILL) == 0)
+		pool->hand[worker].stop_reason = POOL_TERMINATED; /* it may have begun an item */
 	pump_kick(pool);
 	pthread_cond_broadcast(&pool->changed);
 }
