@@ -402,6 +402,34 @@ void job_stop_all(struct pool *pool, int reason)
 	} while (job);
 }
 
+/* With no worker left, what is not accounted for never will be: some task has written over the records. Which items of a
+ * batch those are nobody knows, so none may pass for fine; nobody reads an iterator any more. */
+static void abandon(struct pool_job *job)
+{
+	const uint64_t left = (job->stream ? job->ready : job->count) - job->resolved;
+	struct pool_failure failure = { .status = POOL_TERMINATED };
+	const char *message = "lost from sight";
+	for (; !job->stream && failure.index < job->count; failure.index++)
+		mark(job, &failure, message, strlen(message));
+	if (job->stream)
+		job->pool->stats.cancelled += left;
+	job->pool->stats.done += left;
+	job->resolved += left;
+	finish(job);
+}
+
+void job_abandon_all(struct pool *pool)
+{
+	struct pool_job *job;
+	do {
+		job = pool->jobs;
+		while (job && job->resolved >= (job->stream ? job->ready : job->count))
+			job = job->next;
+		if (job)
+			abandon(job);
+	} while (job);
+}
+
 /* Without statuses only the first failure is known; of the others none may pass for fine. */
 int job_status_at(const struct pool_job *job, uint64_t index)
 {

@@ -324,8 +324,13 @@ int pool_terminate(struct pool *pool)
 	__atomic_store_n(&pool->state, POOL_IS_TERMINATED, __ATOMIC_RELAXED);
 	job_stop_all(pool, POOL_TERMINATED);
 	stop_workers(pool);
-	if (pool->transport)
+	if (pool->transport && pool->backend->info.can & POOL_CAN_KILL) {
+		while (pump_progress(pool))
+			;
+		job_abandon_all(pool);
+	} else if (pool->transport) {
 		pump_wait(pool, all_resolved, pool, INT64_MAX);
+	}
 	pump_tell(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return 0;

@@ -155,6 +155,8 @@ bool job_is_resolved(void *job);		  /* a pump_done */
 void job_stop(struct pool_job *job, int reason);  /* under the lock: drop what was not started */
 void job_halt_failed(struct pool *pool);	  /* under the lock: what failed under fail-fast */
 void job_stop_all(struct pool *pool, int reason); /* under the lock: every job of the pool */
+void job_abandon_all(
+	struct pool *pool); /* under the lock, no worker left: what was never accounted for */
 void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
 		   const struct pool_failure *why);
 int job_status_at(const struct pool_job *job, uint64_t index);

@@ -352,10 +352,12 @@ static _Noreturn void be_scribbled_at(const struct pool_backend_info *row, int64
 				&(struct pool_policy){ .chunk = 2 }, &async),
 		 0);
 	pool_async_wait(async, 100 * MS);
+	CHECK_EQ(pool_terminate(pool), 0);
+	CHECK(pool_async_ready(async));
 	_exit(0);
 }
 
-/* Nothing is promised of the call, which may never end, but that the program goes on. */
+/* Nothing is promised of the call, which may not end by itself, but that the program goes on and terminate ends it. */
 static void scribbled_arena_does_not_crash_the_program(const struct pool_backend_info *row)
 {
 	for (int64_t stride = 1; stride < 40; stride += 3) {
