@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum { FLIGHTS = DEAL_FLIGHTS, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10 };
-static const double FLIGHT_NS = 1000000;
+/* At the end of each flight the parent needs a CPU for some 20 us, which one of the workers then has not. */
+static const double FLIGHT_NS = 4000000, FLIGHT_STREAM_NS = 1000000;
 static const double QUEUE_NS = 5000000;	 /* items shorter than this may wait behind others */
 static const int64_t STUCK_NS = 1000000; /* a front flight out for longer than four times its
 					    estimate and this has a long item in it */
@@ -222,7 +223,8 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
 	const uint64_t chunk = job->chunk ? job->chunk : 1;
-	double items = deck->item_ns > 0 ? FLIGHT_NS / deck->item_ns : 1;
+	const double flight_ns = job->stream ? FLIGHT_STREAM_NS : FLIGHT_NS;
+	double items = deck->item_ns > 0 ? flight_ns / deck->item_ns : 1;
 	double share = (double)left_in(deck) /
 		       ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
 	double bytes = (double)FLIGHT_BYTES / (double)item_bytes(job);

@@ -8,7 +8,8 @@
  * host order.
  *
  * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
- * full, when the worker has nothing more to do, and after FLUSH_NS. A worker that is in a long task
+ * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's later: each time the
+ * parent needs a CPU, which the workers are using). A worker that is in a long task
  * meanwhile keeps nothing back: the parent takes what is in there itself (pull) when it has waited
  * a while; and when the worker dies, what it finished is there, not lost. Positions count bytes of
  * the reply stream since the worker started. `busy` says who moves bytes: the worker, the parent or
@@ -22,7 +23,8 @@
 enum { FRAME_ALIGN = 16 };
 #define FRAME_BYTES_MOST (UINT64_C(1) << 47) /* no process has a place for more */
 enum frame_magic {
-	FRAME_WORK = 0x706f6f6c,
+	FRAME_WORK = 0x706f6f6c,   /* of a batch: nobody waits for one result of it */
+	FRAME_STREAM = 0x73747265, /* of a stream: somebody may */
 	FRAME_QUIT = 0x71756974,
 	FRAME_RESULT = 0x72736c74,
 	FRAME_FAULT = 0x666c7421

@@ -102,8 +102,8 @@ static int begin_large(struct inbox *in)
 static bool plausible(const struct frame_work *work)
 {
 	const uint32_t known = ((1u << work->columns % 32) - 1) | POOL_VARIABLE_RESULT;
-	if (work->magic != FRAME_WORK || work->columns > POOL_COLUMNS_MAX ||
-	    work->variable & ~known)
+	if ((work->magic != FRAME_WORK && work->magic != FRAME_STREAM) ||
+	    work->columns > POOL_COLUMNS_MAX || work->variable & ~known)
 		return false;
 	if (work->variable & POOL_VARIABLE_RESULT && work->result_size != sizeof(struct pool_ref))
 		return false;

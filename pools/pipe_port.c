@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t FLUSH_NS = 200000;
+static const int64_t FLUSH_NS = 200000, FLUSH_BATCH_NS = 5000000;
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
 {
@@ -222,7 +222,8 @@ static bool flush_due(struct pool_port *p)
 	int64_t now = pool_now_ns();
 	if (!p->gather_ns)
 		p->gather_ns = now;
-	return now - p->piece_ns > FLUSH_NS || now - p->gather_ns > FLUSH_NS ||
+	const int64_t most_ns = p->inbox.work.magic == FRAME_STREAM ? FLUSH_NS : FLUSH_BATCH_NS;
+	return now - p->piece_ns > most_ns || now - p->gather_ns > most_ns ||
 	       p->outbox->filled - p->outbox->base > OUTBOX_ROOM / 2;
 }
 

@@ -105,7 +105,7 @@ static void fill_header(const struct deal_flight *flight, struct frame_work *fra
 {
 	const struct pool_job *job = flight->job;
 	*frame = (struct frame_work){
-		.magic = FRAME_WORK,
+		.magic = job->stream ? FRAME_STREAM : FRAME_WORK,
 		.job = job->serial,
 		.task = job->task->id,
 		.at = flight->at,

@@ -20,7 +20,8 @@
 enum { PIPE_BYTES = 256 * 1024 };
 static const int64_t STARVED_NS = 10000000;	   /* between attempts to send without memory */
 static const int64_t STARVED_MOST_NS = 1000000000; /* then what was not sent fails */
-static const int64_t PULL_NS = 2000000; /* how long gathered replies may wait to be sent */
+static const int64_t PULL_NS = 2000000;	       /* how long gathered replies may wait to be sent */
+static const int64_t PULL_BATCH_NS = 10000000; /* the same, while no iterator is open */
 static const int64_t LOOK_NS =
 	100000000; /* a task may have sent replies elsewhere: see pipe_receive.c */
 
@@ -178,20 +179,21 @@ static bool pipe_reap(struct pool_transport *t)
 }
 
 /* A worker with several items may finish one, keep the reply back and be long in the next: look
- * again after PULL_NS. With one it sends the reply at once: look now and then. */
+ * again after a while. With one it sends the reply at once: look now and then. */
 static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 {
+	const int64_t pull_ns = t->pool->streams ? PULL_NS : PULL_BATCH_NS;
 	if (!asleep) {
-		t->pull_due = t->dozed_ns && pool_now_ns() - t->dozed_ns >= PULL_NS;
+		t->pull_due = t->dozed_ns && pool_now_ns() - t->dozed_ns >= pull_ns;
 		if (t->pull_due)
 			t->dozed_ns = 0;
 		return 0;
 	}
 	int64_t most_ns = INT64_MAX;
-	for (int i = 0; i < t->workers && most_ns > PULL_NS; i++) {
+	for (int i = 0; i < t->workers && most_ns > pull_ns; i++) {
 		uint64_t items = deal_outstanding(t->deal, i);
 		if (items > 1 || pipe_is_due(t, i))
-			most_ns = PULL_NS;
+			most_ns = pull_ns;
 		else if (items == 1)
 			most_ns = LOOK_NS;
 	}
