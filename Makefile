@@ -36,10 +36,13 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
+# What poolbench runs beside the pools: programs that are arms of a round.
+peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp)
+
 .PHONY: all lib test bench compare plots peers check install clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
-all: deps-quiet $(bench) $(examples)
+all: deps-quiet $(bench) $(examples) $(peers)
 lib: $(lib)
 
 .PHONY: deps-quiet
@@ -82,7 +85,16 @@ $(B)/%: $(B)/%.o $(call objects,$(bench_src) $(work_src)) $(lib)
 
 $(filter $(B)/pools/tests/%,$(tests)): $(call objects,$(wildcard pools/tests/suite*.c))
 
-test-programs: deps-quiet $(tests) $(bench) $(examples)
+# A compiler without OpenMP leaves that peer out.
+$(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(work_src)) $(lib) $(B)/flags
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)if ! echo 'int main(void) { return 0; }' | $(CC) -fopenmp -o $@.probe -x c - 2>/dev/null; then \
+		echo 'left out: OpenMP, which $(CC) does not have (Debian: gcc; for clang libomp-dev)'; else \
+		rm -f $@.probe; $(CC) $(ALL_CFLAGS) -fopenmp -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
+			$(filter-out $(B)/flags,$^) $(LIBS_BENCH); fi
+
+test-programs: deps-quiet $(tests) $(bench) $(examples) $(peers)
 
 # Each program runs its cases in children with deadlines; one failure does not keep the others from running.
 test: test-programs
