@@ -18,7 +18,7 @@ struct peer {
 	const char *package; /* Debian's, that brings what it needs */
 };
 
-const struct peer *peer_at(unsigned i);		      /* NULL past the end */
+const struct peer *peer_at(unsigned i);		   /* NULL past the end */
 const struct peer *peer_find(const char *backend); /* NULL: poolbench measures it itself */
 
 /* Where its program lies: 0, or -errno. */

@@ -138,10 +138,9 @@ static void add_lazy(void)
 
 	for (unsigned i = 0; i < LAZY_MAX && (row = pool_backend_info(i)) != NULL; i++) {
 		snprintf(names[i], sizeof names[i], "lazy-%s", row->name);
-		lazy[i] = (struct baseline){ .name = names[i],
-					     .start = start_lazy,
-					     .stop = stop_lazy,
-					     .shared = true };
+		lazy[i] = (struct baseline){
+			.name = names[i], .start = start_lazy, .stop = stop_lazy, .shared = true
+		};
 		baseline_add(&lazy[i]);
 	}
 }

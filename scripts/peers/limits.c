@@ -30,7 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPINS_PER_YIELD 16384 /* with one CPU for both a spinner must let the other run */
+#define SPINS_PER_YIELD 16384	/* with one CPU for both a spinner must let the other run */
 #define PIPE_BYTES (256 * 1024) /* as the pipes of the pool have, where the system allows it */
 
 /* One line per direction: `word` counts messages; `value` is written before it by its sender. */
