@@ -45,10 +45,7 @@ static uint64_t square_tasks(const struct arm *arm)
 		return map && arm->chunk == 0 ? 20000 : 20;
 	if (strcmp(arm->variant, "apply") == 0)
 		return 1000;
-	return lazy || (arm->chunk == 1 && !begins(arm->backend, "openmp-") &&
-			strcmp(arm->backend, transport_row("shm")) != 0)
-		       ? 100000
-		       : 1000000;
+	return lazy ? 100000 : 1000000;
 }
 
 /* Can who measures this backend run here? Says so on stderr, once, when not. */

@@ -5,6 +5,7 @@ series = "'map, default chunk' 'map, chunk 1' 'imap, chunk 1' 'apply'"
 hues = "#0072B2 #D55E00 #009E73 #CC79A7"
 shapes = "7 5 9 13"
 who = ""; skipped = ""
+array legend_at[4] = [0.2, 0.44, 0.635, 0.83]
 count = 0
 array name_of[64]; array note_of[64]; array low_of[64]; array high_of[64]
 known(w) = sum [i=1:count] (name_of[i] eq w ? i : 0)
@@ -26,7 +27,7 @@ set tmargin 2.6
 set bmargin 3.8
 set logscale x 10
 set xrange [0.12*least:9*most]
-set xtics ('1 ns' 1, '10 ns' 10, '100 ns' 100, '1 us' 1e3, '10 us' 1e4, '100 us' 1e5, '1 ms' 1e6, '10 ms' 1e7)
+set xtics ('0.1 ns' 0.1, '1 ns' 1, '10 ns' 10, '100 ns' 100, '1 us' 1e3, '10 us' 1e4, '100 us' 1e5, '1 ms' 1e6, '10 ms' 1e7)
 set xlabel "time per task (square of an integer), 2 workers"
 set yrange [count+0.5:0.5]
 set ytics () scale 0
@@ -41,7 +42,7 @@ do for [i=1:count] {
 	}
 }
 do for [s=1:words(series)] {
-	set label 100+s word(series, s) at screen 0.21 + 0.2 * (s - 1), screen 1 - 24.0 / (150 + 46 * count) left offset 1.2,0 textcolor rgb "#222222" \
+	set label 100+s word(series, s) at screen legend_at[s], screen 1 - 24.0 / (150 + 46 * count) left offset 1.2,0 textcolor rgb "#222222" \
 		point lc rgb rgb(word(hues, s)) pt int(word(shapes, s)) ps 1.4*mark_size
 }
 is_call(s) = strcol(2) eq word(series, s)
