@@ -118,8 +118,14 @@ plots: all
 	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
 	$(Q)$(bench) plot $(RUN)
 
+# The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about 25 minutes.
+ROUNDS ?= 12
 peers: all
-	$(Q)mkdir -p $(OUT) && scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
+	$(Q)$(bench) run peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)) --out $(OUT)
+	$(Q)scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
+	$(Q)$(bench) plot $(OUT)
+	$(Q)$(bench) report $(OUT)
+	$(Q)printf '\nReport: %s\nBars: %s\n' $(OUT)/report.html $(OUT)/bars.md
 
 check:
 	$(Q)scripts/check
@@ -141,7 +147,7 @@ help:
 	@echo 'make bench      run the default plan (5 minutes), plot and report; QUICK=1: under a minute'
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
-	@echo 'make peers      whole commands against CPython and xargs, by hyperfine'
+	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (25 minutes; QUICK=1: one)'
 	@echo 'make check      format, static analysis, sanitizers'
 	@echo 'make install PREFIX=/usr/local'
 	@echo 'make clean      remove .build'

@@ -18,6 +18,8 @@
  */
 
 #define PEERS_MAX 8
+/* Filling and copying a parent of this size takes seconds: one forking row does, and fewer batches. */
+#define PARENT_LARGE (1024 * MIB)
 
 static bool begins(const char *text, const char *with)
 {
@@ -83,6 +85,7 @@ static void add_arm(struct grid *grid, const struct arm *arm, uint64_t tasks)
 	cell.payload_bytes = arm->payload_bytes;
 	cell.parent_bytes = arm->parent_bytes;
 	cell.pool_memory = arm->pool_memory;
+	cell.batches = arm->parent_bytes >= PARENT_LARGE ? 2 : 0;
 	grid_add(grid, &cell);
 }
 
@@ -123,11 +126,17 @@ static void add_cpython(struct grid *grid)
 	static const struct {
 		const char *variant;
 		int64_t chunk;
-	} calls[] = { { "map", 1 },   { "map", 256 },	       { "map", 0 },	    { "imap", 1 },
-		      { "apply", 0 }, { "imap_unordered", 1 }, { "apply_async", 0 } };
+	} python[] = { { "map", 1 },
+		       { "map", 0 },
+		       { "imap", 1 },
+		       { "apply", 0 },
+		       { "imap_unordered", 1 },
+		       { "map", 256 },
+		       { "apply_async", 0 } };
+	static const size_t counts[] = { 5, 7, 7 };
 
-	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-		add_square(grid, "cpython-pool", calls[i].variant, calls[i].chunk);
+	for (size_t i = 0; i < counts[grid->scale->level]; i++)
+		add_square(grid, "cpython-pool", python[i].variant, python[i].chunk);
 	add_square(grid, "cpython-executor", "map", 1);
 	add_square(grid, "cpython-executor", "map", 256);
 }
@@ -138,7 +147,9 @@ static void add_trips(struct grid *grid)
 	static const char *const names[] = { "raw-pipe", "raw-futex", "raw-spin" };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		add_arm(grid, &(struct arm){ names[i], "map", "noop", .workers = 1 }, 1000);
+		for (int cpus = 1; cpus <= 2; cpus++)
+			add_arm(grid, &(struct arm){ names[i], "map", "noop", .workers = cpus },
+				1000);
 }
 
 /* P7: a narrow stretch of the granularity experiment, around the bars. */
@@ -152,11 +163,11 @@ static void add_granularity(struct grid *grid)
 	for (size_t i = 0; i < 2; i++)
 		for (int64_t work = 4; work <= 972; work *= 3) {
 			add_arm(grid, &(struct arm){ rows[i], "map", "spin", .work = work },
-				work < 100 ? 200000 : 40000);
+				work < 100 ? 200000 : 10000);
 			add_arm(grid,
 				&(struct arm){ rows[i], "map", "spin", .chunk = 1,
 					       .work = 2 * work },
-				20000);
+				work < 100 ? 20000 : 5000);
 		}
 }
 
@@ -165,10 +176,12 @@ static void add_opens(struct grid *grid, uint64_t parent_bytes)
 	const struct pool_backend_info *row[ROWS_MAX];
 	unsigned count = grid_rows(PICK_PROCESSES, row);
 
-	for (unsigned i = 0; i < count; i++)
-		add_arm(grid,
-			&(struct arm){ row[i]->name, "open", "noop", .parent_bytes = parent_bytes },
-			1);
+	for (unsigned i = 0; i < count; i++) {
+		struct arm arm = { row[i]->name, "open", "noop", .parent_bytes = parent_bytes };
+		if (row[i]->can & POOL_CAN_EXEC || parent_bytes < PARENT_LARGE ||
+		    strcmp(arm.backend, transport_row("shm")) == 0)
+			add_arm(grid, &arm, 1);
+	}
 	add_arm(grid, &(struct arm){ "raw-fork", "map", "noop", .parent_bytes = parent_bytes }, 1);
 }
 
@@ -187,14 +200,15 @@ static void add_starts(struct grid *grid)
 /* P9 */
 static void add_skewed(struct grid *grid)
 {
-	static const int64_t chunks[] = { 0, 1, 8, 64 };
+	static const int64_t chunks[] = { 0, 8, 1, 64 };
+	static const size_t counts[] = { 2, 4, 4 };
 	const struct pool_backend_info *row[ROWS_MAX];
 	unsigned pick = grid->scale->level > 1 ? PICK_PROCESSES | PICK_THREADS : PICK_TRANSPORTS;
 	unsigned count = grid_rows(pick, row);
 
 	add_arm(grid, &(struct arm){ "raw-list", "map", "skew", .chunk = 0 }, 10000);
 	for (unsigned i = 0; i < count; i++)
-		for (size_t k = 0; k < sizeof chunks / sizeof *chunks; k++)
+		for (size_t k = 0; k < counts[grid->scale->level]; k++)
 			add_arm(grid,
 				&(struct arm){ row[i]->name, "map", "skew", .chunk = chunks[k] },
 				10000);
@@ -209,7 +223,9 @@ static void add_payload(struct grid *grid)
 	add_arm(grid,
 		&(struct arm){ shm, "map", "stream", .payload_bytes = MIB, .pool_memory = true },
 		32);
-	add_arm(grid, &(struct arm){ "raw-stream", "map", "stream", .payload_bytes = MIB }, 32);
+	add_arm(grid,
+		&(struct arm){ "raw-stream", "map", "stream", .payload_bytes = MIB, .workers = 1 },
+		32);
 	add_arm(grid, &(struct arm){ pipe, "map", "stream", .payload_bytes = MIB }, 32);
 }
 

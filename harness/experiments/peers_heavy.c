@@ -127,6 +127,7 @@ static void judge_p10(struct judge *j)
 	judge_ratio(j, "", &shm, &forked);
 	judge_end(j);
 	forked.backend = "raw-stream";
+	forked.workers = 1;
 	judge_begin(j, "P10", "1 MiB in, its sum out: pipe, bandwidth over that of a raw pipe", "x",
 		    AT_LEAST, 0.8);
 	judge_ratio(j, "", &pipe, &forked);

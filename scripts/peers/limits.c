@@ -4,6 +4,7 @@
  *	raw-pipe, raw-futex, raw-spin   a task is a round trip of 8 bytes between two processes
  *	raw-fork      starting and reaping `workers` processes that end at once; time per process
  *	raw-stream    a task is its payload through a pipe to one other process
+ *	              (these four have two processes: 1 worker: the kernel places them; more: bound to two CPUs)
  *	raw-list      the makespan of list scheduling, computed from lengths measured while all workers are busy
  *
  *	limits cell --record    a row in, a row out: what a run calls
@@ -88,6 +89,23 @@ static void limit_stop(struct bench *b)
 	free(l);
 }
 
+/* Binds this process to the k-th CPU it may use; where there are fewer it stays free. */
+static void bind_cpu(int k)
+{
+	cpu_set_t may, one;
+
+	if (sched_getaffinity(0, sizeof may, &may) < 0)
+		return;
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &may) || k-- > 0)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof one, &one);
+		return;
+	}
+}
+
 /* Starts the other process, which runs `body` until it is killed. */
 static int limit_start(struct bench *b, int (*call)(struct bench *, void *),
 		       void (*body)(struct limit *))
@@ -105,10 +123,14 @@ static int limit_start(struct bench *b, int (*call)(struct bench *, void *),
 		return -errno;
 	if (l->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (b->cell->workers > 1)
+			bind_cpu(1);
 		if (getppid() == parent)
 			body(l);
 		_exit(1);
 	}
+	if (b->cell->workers > 1)
+		bind_cpu(0);
 	b->call = call;
 	return 0;
 }
