@@ -23,11 +23,11 @@ struct bench {
 	int (*call)(struct bench *bench, void *results);
 	struct pool_options options;
 	struct pool_policy policy;
-	struct pool_failure failure; /* where policy.failure points */
-	struct pool *pool;	     /* NULL: a baseline, or variant "open" */
+	struct pool_failure failure;	 /* where policy.failure points */
+	struct pool *pool;		 /* NULL: a baseline, or variant "open" */
 	const struct baseline *baseline; /* NULL: a pool */
-	struct forked *forked;	     /* NULL unless that is the backend */
-	void *state;		     /* the baseline's own */
+	struct forked *forked;		 /* NULL unless that is the backend */
+	void *state;			 /* the baseline's own */
 	unsigned char *arena;
 	size_t arena_bytes, call_bytes, slots;
 	void *parent; /* the memory that makes the parent large */
@@ -62,7 +62,7 @@ struct baseline {
 	const char *name;
 	int (*start)(struct bench *bench); /* sets bench->call; 0 or an error */
 	void (*stop)(struct bench *bench); /* also after a start that failed; NULL: nothing to do */
-	bool shared; /* results lie in shared memory, mapped before start */
+	bool shared;			   /* results lie in shared memory, mapped before start */
 	struct baseline *next;
 };
 

@@ -7,13 +7,18 @@ shapes = "7 5 9 13"
 who = ""; skipped = ""
 array legend_at[4] = [0.2, 0.44, 0.635, 0.83]
 count = 0
-array name_of[64]; array note_of[64]; array low_of[64]; array high_of[64]
+array name_of[64]; array note_of[64]; array low_of[64]; array high_of[64]; array from[64]; array upto[64]
 known(w) = sum [i=1:count] (name_of[i] eq w ? i : 0)
-add(w) = known(w) ? known(w) : (count = count + 1, name_of[count] = w, note_of[count] = "", low_of[count] = NaN, high_of[count] = NaN, count)
+add(w) = known(w) ? known(w) : (count = count + 1, name_of[count] = w, note_of[count] = "", low_of[count] = NaN, high_of[count] = NaN, from[count] = NaN, upto[count] = NaN, count)
 tell(w, note) = (k = add(w), note_of[k] = note eq "measured" ? "" : note, k)
-reach(w, x) = (k = add(w), low_of[k] = (low_of[k] == low_of[k] && low_of[k] < x) ? low_of[k] : x, high_of[k] = (high_of[k] == high_of[k] && high_of[k] > x) ? high_of[k] : x, x)
+lesser(a, b) = a == a && a < b ? a : b
+greater(a, b) = a == a && a > b ? a : b
+reach(w, x) = (k = add(w), low_of[k] = lesser(low_of[k], x), high_of[k] = greater(high_of[k], x), from[k] = lesser(from[k], x), upto[k] = greater(upto[k], x), x)
+# The numbers stand outside of the intervals.
+stretch(w, low, high) = (k = add(w), from[k] = lesser(from[k], low), upto[k] = greater(upto[k], high), low)
 stats table using (tell(strcol(1), strcol(7))) nooutput
 stats table using (reach(strcol(1), column("ns_per_task"))) nooutput
+stats table using (valid(4) ? stretch(strcol(1), column("low"), column("high")) : column("ns_per_task")) nooutput
 stats table using (column("ns_per_task")) nooutput
 least = STATS_min; most = STATS_max
 stats table using (valid(4) ? column("low") : column("ns_per_task")) nooutput
@@ -32,13 +37,13 @@ set xlabel "time per task (square of an integer), 2 workers"
 set yrange [count+0.5:0.5]
 set ytics () scale 0
 set grid xtics noytics
-shown(x) = x < 10 ? sprintf("%.1f ns", x) : x < 1e3 ? sprintf("%.0f ns", x) : x < 1e4 ? sprintf("%.1f us", x/1e3) : x < 1e6 ? sprintf("%.0f us", x/1e3) : sprintf("%.1f ms", x/1e6)
+shown(x) = x < 1 ? sprintf("%.2f ns", x) : x < 10 ? sprintf("%.1f ns", x) : x < 1e3 ? sprintf("%.0f ns", x) : x < 1e4 ? sprintf("%.1f us", x/1e3) : x < 1e6 ? sprintf("%.0f us", x/1e3) : sprintf("%.1f ms", x/1e6)
 do for [i=1:count] {
 	set ytics add (name_of[i] i)
 	if (i < count) { set arrow i from graph 0, first i+0.5 to graph 1, first i+0.5 nohead lw 0.7 lc rgb "#d8d8d8" }
 	if (note_of[i] ne "") { set label 200+i note_of[i] at graph 0.02, first i left textcolor rgb "#666666" } else {
-		set label 200+i shown(low_of[i])." " at low_of[i], i right offset -0.8,0 textcolor rgb "#222222"
-		if (high_of[i] > low_of[i]) { set label 300+i " ".shown(high_of[i]) at high_of[i], i left offset 0.8,0 textcolor rgb "#222222" }
+		set label 200+i shown(low_of[i])." " at from[i], i right offset -0.8,0 textcolor rgb "#222222"
+		if (high_of[i] > low_of[i]) { set label 300+i " ".shown(high_of[i]) at upto[i], i left offset 0.8,0 textcolor rgb "#222222" }
 	}
 }
 do for [s=1:words(series)] {
