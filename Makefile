@@ -40,10 +40,13 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
+# What poolbench runs beside the pools: programs that are arms of a round.
+peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp)
+
 .PHONY: all lib test fuzz bench compare plots peers chaos check install clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
-all: deps-quiet $(bench) $(examples)
+all: deps-quiet $(bench) $(examples) $(peers)
 lib: $(lib)
 
 .PHONY: deps-quiet
@@ -104,7 +107,16 @@ $(B)/pools/tests/test_injection: $(call objects,$(addprefix pools/tests/,test_in
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka
 $(B)/pools/tests/test_chaos: $(call objects,$(chaos_src))
 
-test-programs: deps-quiet $(tests) $(bench) $(examples)
+# A compiler without OpenMP leaves that peer out.
+$(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(work_src)) $(lib) $(B)/flags
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)if ! echo 'int main(void) { return 0; }' | $(CC) -fopenmp -o $@.probe -x c - 2>/dev/null; then \
+		echo 'left out: OpenMP, which $(CC) does not have (Debian: gcc; for clang libomp-dev)'; else \
+		rm -f $@.probe; $(CC) $(ALL_CFLAGS) -fopenmp -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
+			$(filter-out $(B)/flags,$^) $(LIBS_BENCH); fi
+
+test-programs: deps-quiet $(tests) $(bench) $(examples) $(peers)
 
 # Each program runs its cases in children with deadlines; one failure does not keep the others from running.
 test: test-programs
@@ -148,8 +160,14 @@ plots: all
 	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
 	$(Q)$(bench) plot $(RUN)
 
+# The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about 25 minutes.
+ROUNDS ?= 12
 peers: all
-	$(Q)mkdir -p $(OUT) && scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
+	$(Q)$(bench) run peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)) --out $(OUT)
+	$(Q)scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
+	$(Q)$(bench) plot $(OUT)
+	$(Q)$(bench) report $(OUT)
+	$(Q)printf '\nReport: %s\nBars: %s\n' $(OUT)/report.html $(OUT)/bars.md
 
 # Random use while workers are killed; ROW: one row (all, when none is named), SECONDS: for each row.
 SECONDS ?= 10
@@ -177,7 +195,7 @@ help:
 	@echo 'make bench      run the default plan (5 minutes), plot and report; QUICK=1: under a minute'
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
-	@echo 'make peers      whole commands against CPython and xargs, by hyperfine'
+	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (25 minutes; QUICK=1: one)'
 	@echo 'make fuzz       fuzz the parsers of what processes tell each other; SECONDS=60 or RUNS=n'
 	@echo 'make chaos [ROW=ROW] [SECONDS=10] [SEED=N]   random use while workers are killed'
 	@echo 'make check      format, static analysis, sanitizers'

@@ -23,9 +23,11 @@ struct bench {
 	int (*call)(struct bench *bench, void *results);
 	struct pool_options options;
 	struct pool_policy policy;
-	struct pool_failure failure; /* where policy.failure points */
-	struct pool *pool;	     /* NULL: a baseline, or variant "open" */
-	struct forked *forked;	     /* NULL unless that is the backend */
+	struct pool_failure failure;	 /* where policy.failure points */
+	struct pool *pool;		 /* NULL: a baseline, or variant "open" */
+	const struct baseline *baseline; /* NULL: a pool */
+	struct forked *forked;		 /* NULL unless that is the backend */
+	void *state;			 /* the baseline's own */
 	unsigned char *arena;
 	size_t arena_bytes, call_bytes, slots;
 	void *parent; /* the memory that makes the parent large */
@@ -34,9 +36,11 @@ struct bench {
 	double per_call;  /* what a time is divided by: tasks, or workers for "open" */
 	bool has_results; /* false for "open" */
 	int64_t first_ns; /* sum over the calls: start to first result; 0 where call does not tell */
+	int64_t told_ns;  /* a call that knows its time better than the clock adds it here */
 	uint64_t calls;	  /* timed ones */
 	int64_t timed_ns;    /* their sum */
 	struct counts spent; /* by this process and reaped children while the clock ran */
+	int64_t memory_kib;  /* becomes the row's max_rss_kib; 0: the parent's peak does */
 	char why[256];
 };
 
@@ -51,6 +55,23 @@ int bench_lap(struct bench *bench, size_t calls, int64_t *ns);
 
 /* The discarded batch and the timed ones; samples and counts go to *record. 0 or an error. */
 int bench_measure(struct bench *bench, struct record *record);
+
+/* What is timed instead of a pool; its only variant is "map". The programs under scripts/peers add theirs and then give
+ * rows as `poolbench cell` does. */
+struct baseline {
+	const char *name;
+	int (*start)(struct bench *bench); /* sets bench->call; 0 or an error */
+	void (*stop)(struct bench *bench); /* also after a start that failed; NULL: nothing to do */
+	bool shared;			   /* results lie in shared memory, mapped before start */
+	struct baseline *next;
+};
+
+/* `baseline` must live as long as the program, and its name be new. */
+void baseline_add(struct baseline *baseline);
+/* The main() of a program that has added its baselines: `cell OPTION...`, or --version, which prints that line. */
+int baseline_main(int argc, char **argv, const char *version);
+const struct baseline *baseline_first(void);
+const struct baseline *baseline_find(const char *name); /* NULL: none of that name */
 
 /* The eight calls, and "open". */
 struct variant {

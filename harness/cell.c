@@ -50,11 +50,11 @@ static int size_arena(struct bench *b)
 
 static int map_arena(struct bench *b)
 {
-	bool forked = strcmp(b->cell->backend, "forked") == 0;
+	bool shared = b->baseline != NULL && b->baseline->shared;
 
 	if (b->cell->pool_memory)
 		return 0; /* it comes from the pool, once that is open */
-	b->arena = map_memory(b->arena_bytes, forked ? MAP_SHARED : MAP_PRIVATE);
+	b->arena = map_memory(b->arena_bytes, shared ? MAP_SHARED : MAP_PRIVATE);
 	if (b->arena == NULL)
 		return -ENOMEM;
 	memset(b->arena, POISON, b->arena_bytes);
@@ -101,11 +101,6 @@ static int move_into_pool(struct bench *b)
 	return 0;
 }
 
-static int call_loop(struct bench *b, void *results)
-{
-	return b->work.load->serial(&b->work, 0, b->work.tasks, results);
-}
-
 /* A pool that is opened only to see that pools opened like this work. */
 static int prove_open(struct bench *b)
 {
@@ -136,17 +131,11 @@ static int start_pool(struct bench *b)
 
 static int start(struct bench *b)
 {
+	if (b->baseline != NULL)
+		return b->baseline->start(b);
 	if (strcmp(b->cell->variant, "open") == 0) {
 		b->per_call = b->cell->workers;
 		return prove_open(b);
-	}
-	if (strcmp(b->cell->backend, "loop") == 0) {
-		b->call = call_loop;
-		return 0;
-	}
-	if (strcmp(b->cell->backend, "forked") == 0) {
-		b->call = forked_call;
-		return forked_start(&b->forked, b);
 	}
 	return start_pool(b);
 }
@@ -155,6 +144,8 @@ static void finish(struct bench *b)
 {
 	bool own = b->arena != NULL && !b->cell->pool_memory;
 
+	if (b->baseline != NULL && b->baseline->stop != NULL)
+		b->baseline->stop(b);
 	forked_stop(b->forked);
 	pool_destroy(b->pool);
 	if (own)
@@ -183,7 +174,7 @@ static int time_serial(struct bench *b, double *ns_per_task)
 	}
 	begin = clock_now_ns();
 	do {
-		rc = call_loop(b, b->arena);
+		rc = b->work.load->serial(&b->work, 0, b->work.tasks, b->arena);
 		loops++;
 		elapsed = clock_now_ns() - begin;
 	} while (rc == 0 && elapsed < SERIAL_TIME_NS && elapsed < b->cell->batch_ns);
@@ -239,6 +230,7 @@ static void set_options(struct bench *b)
 {
 	const struct cell *cell = b->cell;
 
+	b->baseline = baseline_find(cell->backend);
 	b->options = (struct pool_options){ .backend = cell->backend, .workers = cell->workers };
 	b->policy = (struct pool_policy){ .chunk = cell->chunk,
 					  .window = cell->window,

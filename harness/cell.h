@@ -27,7 +27,7 @@ int cell_check(const struct cell *cell, char *why, size_t why_size);
 enum cell_outcome cell_measure(const struct cell *cell, const struct cell_setup *setup,
 			       struct record *record);
 
-bool cell_is_baseline(const char *backend); /* "loop" or "forked" */
+bool cell_is_baseline(const char *backend); /* "loop", "forked", or one that was added */
 bool cell_is_backend(const char *backend);  /* a row of the pool table, by name or alias */
 
 #endif

@@ -10,7 +10,7 @@
 
 bool cell_is_baseline(const char *backend)
 {
-	return strcmp(backend, "loop") == 0 || strcmp(backend, "forked") == 0;
+	return baseline_find(backend) != NULL;
 }
 
 bool cell_is_backend(const char *backend)
@@ -66,12 +66,13 @@ static int unknown_backend(char *why, size_t why_size, const char *name)
 {
 	size_t used = (size_t)snprintf(why, why_size, "unknown backend '%s'; known:", name);
 	const struct pool_backend_info *row;
+	const struct baseline *baseline = baseline_first();
 
 	for (unsigned i = 0; used < why_size && (row = pool_backend_info(i)) != NULL; i++)
 		used += (size_t)snprintf(why + used, why_size - used, " %s%s%s", row->name,
 					 row->alias ? "=" : "", row->alias ? row->alias : "");
-	if (used < why_size)
-		snprintf(why + used, why_size - used, " loop forked");
+	for (; used < why_size && baseline != NULL; baseline = baseline->next)
+		used += (size_t)snprintf(why + used, why_size - used, " %s", baseline->name);
 	return -EINVAL;
 }
 

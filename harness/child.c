@@ -7,10 +7,12 @@
  */
 #include "harness/child.h"
 #include "harness/clock.h"
+#include "harness/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +27,17 @@ struct child {
 	int pidfd;
 };
 
+/* The program that measures a cell: a peer's, or this one. 0, or -errno. */
+static int find_program(const struct peer *peer, char *path, size_t size)
+{
+	if (peer != NULL)
+		return peer_path(peer, path, size);
+	snprintf(path, size, "/proc/self/exe");
+	return 0;
+}
+
 /* Never returns. The caller is single-threaded, so anything is allowed here. */
-static void become_cell(int in, int out, uint64_t seed)
+static void become_cell(int in, int out, const char *program, uint64_t seed)
 {
 	char number[24];
 	sigset_t none;
@@ -38,11 +49,11 @@ static void become_cell(int in, int out, uint64_t seed)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	snprintf(number, sizeof number, "%" PRIu64, seed);
 	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
-		execl("/proc/self/exe", "poolbench", "cell", "--record", "--seed", number, NULL);
+		execl(program, "poolbench", "cell", "--record", "--seed", number, NULL);
 	_exit(127);
 }
 
-static int start(struct child *child, uint64_t seed)
+static int start(struct child *child, const char *program, uint64_t seed)
 {
 	int in[2], out[2], rc;
 
@@ -54,7 +65,7 @@ static int start(struct child *child, uint64_t seed)
 	}
 	child->pid = fork();
 	if (child->pid == 0)
-		become_cell(in[0], out[1], seed);
+		become_cell(in[0], out[1], program, seed);
 	if (child->pid < 0) {
 		rc = -errno;
 		goto err_close_out;
@@ -147,9 +158,18 @@ static void send_cell(const struct child *child, const struct record *record)
 int child_measure(struct record *record, uint64_t seed, int64_t deadline_ns,
 		  const sigset_t *waiting)
 {
+	const struct peer *peer = peer_find(record->cell.backend);
 	struct child child = { .pid = -1 };
-	int rc = start(&child, seed), status;
+	char program[PATH_MAX];
+	int rc, status;
 
+	if (find_program(peer, program, sizeof program) < 0) {
+		snprintf(record->error, sizeof record->error,
+			 "skipped: %s is not there (Debian package %s)", peer->title,
+			 peer->package);
+		return 0;
+	}
+	rc = start(&child, program, seed);
 	if (rc < 0)
 		return rc;
 	send_cell(&child, record);

@@ -8,7 +8,7 @@
 
 #include <signal.h>
 
-/* Executes this program as `poolbench cell --record`, waits for it, and fills in *record (cell, round and order are given
+/* Executes this program (for a peer's cell: the peer's) as `poolbench cell --record`, waits for it, and fills in *record (cell, round and order are given
  * in it). A child that crashes, hangs or says nonsense leaves a row with `error`; whatever it started
  * is killed with it. Blocks up to deadline_ns; signals that `waiting` lets through end it early.
  * 0; -EINTR: a signal came, no row; -errno: no process could be started. */

@@ -38,6 +38,7 @@ struct experiment {
 	const char *reading; /* how to read the figure, one or two sentences */
 	int (*grid)(struct plan *plan, const struct scale *scale);
 	int (*derive)(struct derivation *d);
+	bool on_request; /* a run that names no experiment leaves it out, unless it is --full */
 };
 
 const struct experiment *experiment_at(unsigned i);	    /* NULL past the end */

@@ -112,3 +112,17 @@ void grid_add(struct grid *grid, const struct cell *cell)
 	if (grid->rc == 0)
 		grid->rc = plan_add(grid->plan, cell);
 }
+
+uint64_t grid_memory_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (file && kib == 0 && fgets(line, sizeof line, file))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
+			kib = 0;
+	if (file)
+		fclose(file);
+	return kib * 1024;
+}

@@ -39,4 +39,7 @@ struct cell grid_cell(const struct grid *grid, const char *backend, const char *
 		      const char *workload);
 void grid_add(struct grid *grid, const struct cell *cell);
 
+/* Bytes of memory that could be used without swapping; 0: not known. */
+uint64_t grid_memory_available(void);
+
 #endif

@@ -21,6 +21,7 @@
 
 #define EXPERIMENTS_MAX 32
 #define CHOICE "real-choice" /* the table that says which backend for which workload */
+#define BARS "bars"	     /* the table of the experiment "peers" that says which bars are met */
 
 struct section {
 	const struct experiment *experiment;
@@ -58,17 +59,27 @@ static int add_section(struct report *report, const struct experiment *experimen
 	return 0;
 }
 
-static bool has_choice(const struct report *report)
+/* Was the table written by an experiment of this run, and not left by an earlier one? */
+static bool has_table(const struct report *report, const char *table, const char *experiment)
 {
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < report->sections; i++)
-		if (strncmp(CHOICE, report->section[i].experiment->name,
-			    strlen(report->section[i].experiment->name)) == 0) {
-			snprintf(path, sizeof path, "%s/tables/" CHOICE ".tsv", report->run);
+		if (strcmp(experiment, report->section[i].experiment->name) == 0) {
+			snprintf(path, sizeof path, "%s/tables/%s.tsv", report->run, table);
 			return access(path, R_OK) == 0;
 		}
 	return false;
+}
+
+static bool has_choice(const struct report *report)
+{
+	return has_table(report, CHOICE, "real");
+}
+
+static bool has_bars(const struct report *report)
+{
+	return has_table(report, BARS, "peers");
 }
 
 /* The last part of the path: where it lies on this machine is nobody's business. */
@@ -90,6 +101,14 @@ static void write_summary(FILE *file, const struct report *report)
 		fputs("<p class=\"soft\">Speedup over the plain serial loop with its 95 % "
 		      "interval; &#8220;as "
 		      "good&#8221;: pools whose interval overlaps.</p>\n",
+		      file);
+	}
+	if (has_bars(report)) {
+		fputs("<h3>Which bars are met</h3>\n", file);
+		html_table(file, report->run, BARS, 0);
+		fputs("<p class=\"soft\">Ratios are taken within rounds; a verdict needs the "
+		      "whole 95 % interval on one side of what is wanted, otherwise it is "
+		      "undecided.</p>\n",
 		      file);
 	}
 	fputs("<h3>What was found</h3>\n<ul>\n", file);
@@ -144,6 +163,10 @@ static void write_tables(FILE *file, const struct report *report, const char *ex
 			continue;
 		fprintf(file, "<h3>tables/%s.tsv</h3>\n", name);
 		html_table(file, report->run, name, 0);
+	}
+	if (strcmp(experiment, "peers") == 0 && has_bars(report)) {
+		fputs("<h3>tables/bars-all.tsv</h3>\n", file);
+		html_table(file, report->run, "bars-all", 0);
 	}
 	fputs("</details>\n", file);
 }
@@ -287,10 +310,24 @@ static int write_markdown(FILE *file, const struct report *report)
 			return rc;
 		fputc('\n', file);
 	}
+	if (has_bars(report)) {
+		int rc;
+		fputs("## Which bars are met\n\n", file);
+		rc = markdown_table(file, report->run, BARS, 0);
+		if (rc < 0)
+			return rc;
+		fputc('\n', file);
+	}
 	for (size_t i = 0; i < report->sections; i++)
 		fprintf(file, "## %s\n\n%s\n\n", report->section[i].experiment->title,
 			report->section[i].finding);
 	return 0;
+}
+
+static int write_bars(FILE *file, const struct report *report)
+{
+	fputs("# Which bars are met\n\n", file);
+	return markdown_table(file, report->run, BARS, 0);
 }
 
 /* Writes RUN/<name> through RUN/<name>.new. 0, or an exit status after one line. */
@@ -342,6 +379,8 @@ static int make_report(struct report *report)
 		rc = complain(report->run, "no row counts: all failed, or are of no experiment");
 	if (rc == 0)
 		rc = write_file(report, "summary.md", write_markdown);
+	if (rc == 0 && has_bars(report))
+		rc = write_file(report, "bars.md", write_bars);
 	if (rc == 0)
 		rc = write_file(report, "report.html", write_page);
 	if (rc == 0)

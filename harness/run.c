@@ -24,6 +24,7 @@ static const char help[] =
 	"Usage: poolbench run [EXPERIMENT...] [OPTION...]\n"
 	"\n"
 	"Runs experiments (default: all, see `poolbench list`) and prints the run's directory.\n"
+	"The experiment `peers` runs when it is named or with --full.\n"
 	"\n"
 	"  --quick       under a minute: coarse grids, short batches\n"
 	"  --full        under an hour: fine grids, many rounds (default: under five minutes)\n"
@@ -137,7 +138,8 @@ static int add_experiments(struct plan *plan, const struct wish *wish)
 	int rc = 0;
 
 	for (unsigned i = 0; wish->count == 0 && rc == 0 && (experiment = experiment_at(i)); i++)
-		rc = plan_add_experiment(plan, experiment);
+		if (!experiment->on_request || wish->level == 2)
+			rc = plan_add_experiment(plan, experiment);
 	for (int i = 0; rc == 0 && i < wish->count; i++) {
 		experiment = experiment_find(wish->experiments[i]);
 		if (experiment == NULL)

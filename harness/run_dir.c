@@ -3,6 +3,7 @@
  */
 #include "harness/run_dir.h"
 #include "harness/host.h"
+#include "harness/peer.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -84,6 +85,14 @@ static int open_rows(struct run_dir *dir, int flags)
 	return 0;
 }
 
+static bool has_peers(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (peer_find(plan->cells[i].backend) != NULL)
+			return true;
+	return false;
+}
+
 static int write_run_json(const char *directory, const struct plan *plan)
 {
 	char path[1100];
@@ -92,6 +101,8 @@ static int write_run_json(const char *directory, const struct plan *plan)
 			  "host", host_fingerprint(), "plan", plan_to_json(plan));
 	int rc = 0;
 
+	if (has_peers(plan))
+		json_object_set_new(json_object_get(object, "host"), "peers", peer_versions());
 	snprintf(path, sizeof path, "%s/run.json", directory);
 	errno = ENOMEM;
 	if (object == NULL || json_dump_file(object, path, JSON_INDENT(1)) < 0)

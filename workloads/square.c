@@ -1,12 +1,8 @@
 /*
  * square.c - x squared. Arguments are at most 2^31, so that nothing overflows.
  */
+#include "workloads/square.h"
 #include "workloads/input.h"
-
-static inline int64_t square_kernel(int64_t x)
-{
-	return x * x;
-}
 
 static int square(struct pool_call *call)
 {

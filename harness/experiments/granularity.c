@@ -7,8 +7,8 @@
  * the interval is taken over rounds, so a slow round moves all its curves together. The kernel is a chain of
  * arithmetic that a preempted worker has to catch up on, never a timed wait.
  */
+#include "harness/experiments/granularity.h"
 #include "harness/grid.h"
-#include "harness/series.h"
 
 #include <errno.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static double best_rate(const struct groups *groups, int round)
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct record *record = group_round(&groups->at[i], round);
 		if (strcmp(groups->at[i].cell->backend, "forked") == 0 && record &&
-		    rate(record) > best)
+		    strcmp(groups->at[i].cell->workload, "spin") == 0 && rate(record) > best)
 			best = rate(record);
 	}
 	return best;
@@ -190,6 +190,32 @@ static const char *crossing_note(const struct curve *curve, const struct interva
 	return 2 * curve->above >= curve->rounds && curve->rounds > 0
 		       ? "below the smallest measured"
 		       : "not reached";
+}
+
+static bool is_point(const struct cell *cell, const char *backend, int64_t chunk)
+{
+	return strcmp(cell->backend, backend) == 0 && cell->chunk == chunk &&
+	       strcmp(cell->workload, "spin") == 0 && strcmp(cell->variant, "map") == 0;
+}
+
+struct interval granularity_metg(const struct groups *groups, const char *backend, int64_t chunk,
+				 double level, const char **note)
+{
+	struct curve curve = { .all = groups, .level = level };
+	size_t first = 0, end;
+
+	while (first < groups->count && !is_point(groups->at[first].cell, backend, chunk))
+		first++;
+	for (end = first; end < groups->count && is_point(groups->at[end].cell, backend, chunk);)
+		end++;
+	*note = "no rows";
+	if (first == end)
+		return (struct interval){ 0 };
+	curve.first = &groups->at[first];
+	curve.end = &groups->at[end];
+	struct interval at = curve_crossing(&curve);
+	*note = crossing_note(&curve, &at);
+	return at;
 }
 
 static bool same_curve(const struct cell *a, const struct cell *b)

@@ -17,20 +17,6 @@
 #define TASKS_POOL 10000
 #define PARENTS_MAX 32
 
-static uint64_t memory_available(void)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[128];
-
-	while (file && kib == 0 && fgets(line, sizeof line, file))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
-			kib = 0;
-	if (file)
-		fclose(file);
-	return kib * 1024;
-}
-
 static void add_opens(struct grid *grid, uint64_t parent_bytes)
 {
 	const struct pool_backend_info *row[ROWS_MAX];
@@ -63,7 +49,7 @@ static int startup_grid(struct plan *plan, const struct scale *scale)
 	static const uint64_t most[] = { 256 * MIB, 256 * MIB, 8192 * MIB };
 	static const int shift[] = { 4, 2, 1 };
 	struct grid grid = { plan, scale, 0 };
-	uint64_t third = memory_available() / 3;
+	uint64_t third = grid_memory_available() / 3;
 
 	for (uint64_t bytes = MIB; bytes <= most[scale->level]; bytes <<= shift[scale->level]) {
 		if (bytes > third && bytes > MIB)

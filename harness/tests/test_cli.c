@@ -190,6 +190,34 @@ static void baselines_are_verified(void **state)
 	assert_cell_verified("forked", "map", "add");
 }
 
+/* The same by one of the programs of scripts/peers. */
+static void assert_peer_verified(const char *name, const char *backend, const char *workload)
+{
+	char own[PATH_MAX], folder[PATH_MAX];
+
+	snprintf(own, sizeof own, "%s", program);
+	snprintf(folder, sizeof folder, "%s", program);
+	snprintf(program, sizeof program, "%.3900s/scripts/peers/%s", dirname(folder), name);
+	if (access(program, X_OK) == 0 || strcmp(name, "openmp") != 0)
+		assert_cell_verified(backend, "map", workload);
+	snprintf(program, sizeof program, "%s", own);
+}
+
+static void peers_are_verified(void **state)
+{
+	(void)state;
+	assert_peer_verified("openmp", "openmp-static", "square");
+	assert_peer_verified("openmp", "openmp-dynamic", "spin");
+	assert_peer_verified("openmp", "openmp-guided", "add");
+	assert_peer_verified("limits", "raw-pipe", "noop");
+	assert_peer_verified("limits", "raw-futex", "noop");
+	assert_peer_verified("limits", "raw-spin", "noop");
+	assert_peer_verified("limits", "raw-fork", "noop");
+	assert_peer_verified("limits", "raw-stream", "stream");
+	assert_peer_verified("limits", "raw-list", "skew");
+	assert_peer_verified("lazy", "lazy-fork-shm", "noop");
+}
+
 /* A whole run by hand: run.json and the asked rows, of which the last is cut in half. */
 static void write_interrupted_run(const char *from, const char *to)
 {
@@ -230,6 +258,42 @@ static void run_interrupted_and_resumed_has_all_rows(void **state)
 	assert_int_equal(count_rows("part"), count_rows("whole"));
 	assert_bad("run startup --quick --out whole", "--resume");
 	assert_bad("run startup --quick --out /dev/null/x", "/dev/null");
+}
+
+static void write_json(json_t *object, const char *directory, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s/%s", place, directory, name);
+	assert_int_equal(json_dump_file(object, path, 0), 0);
+}
+
+/* The plan of an earlier run with other cells: one that a peer measures, one of a peer that there is not. */
+static void run_with_peers_takes_their_rows(void **state)
+{
+	char command[256], path[256];
+
+	(void)state;
+	snprintf(command, sizeof command, "cd %s && mkdir peers && touch peers/rows.jsonl", place);
+	assert_int_equal(system(command), 0);
+	snprintf(path, sizeof path, "%s/whole/run.json", place);
+	json_t *info = json_load_file(path, 0, NULL);
+	json_t *cells = json_object_get(json_object_get(info, "plan"), "cells");
+	json_t *cell = json_deep_copy(json_array_get(cells, 0));
+	json_object_set_new(cell, "backend", json_string("raw-fork"));
+	json_object_set_new(cell, "variant", json_string("map"));
+	assert_int_equal(json_array_clear(cells), 0);
+	json_array_append_new(cells, cell);
+	write_json(info, "peers", "run.json");
+	assert_int_equal(run("run --resume peers 2>/dev/null"), 0);
+	assert_int_equal(count_rows("peers"), 1);
+	json_object_set_new(cell, "backend", json_string("raw-nothing"));
+	write_json(info, "peers", "run.json");
+	snprintf(command, sizeof command, "cd %s && : >peers/rows.jsonl", place);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(run("run --resume peers 2>&1 >/dev/null"), 1);
+	assert_non_null(strstr(output, "unknown backend 'raw-nothing'"));
+	json_decref(info);
 }
 
 static void compare_of_two_runs_gives_ratios_and_no_verdict(void **state)
@@ -294,7 +358,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(list_names_every_row_of_the_tables),
 		cmocka_unit_test(every_variant_of_every_row_is_verified),
 		cmocka_unit_test(baselines_are_verified),
+		cmocka_unit_test(peers_are_verified),
 		cmocka_unit_test(run_interrupted_and_resumed_has_all_rows),
+		cmocka_unit_test(run_with_peers_takes_their_rows),
 		cmocka_unit_test(compare_of_two_runs_gives_ratios_and_no_verdict),
 		cmocka_unit_test(compare_with_alien_row_names_its_line),
 	};

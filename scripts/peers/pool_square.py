@@ -1,12 +1,20 @@
 #!/usr/bin/env python3
-"""`poolbench cell --workload square` by CPython's multiprocessing.Pool: the same options, the same one line of JSON.
+"""`poolbench cell --workload square` by CPython's pools: the same options, the same one line of JSON.
 
-A round's value is that of a batch: calls repeated for at least 50 ms. The first batch is discarded. Every result of
-every call is checked, outside the timed part.
+    pool_square.py --backend fork --variant map --tasks 100000 --chunk 16
+    pool_square.py cell --record    a row in, a row out: what a run calls (cpython-pool, cpython-executor)
+    pool_square.py --version
+
+A round's value is that of a batch: calls repeated until it has lasted long enough. The first batch is discarded. Every
+result of every call is checked, outside the timed part. The executor is concurrent.futures.ProcessPoolExecutor, which
+has a map only; its default chunk is 1.
 """
 import argparse
+import concurrent.futures
+import contextlib
 import json
 import multiprocessing
+import platform
 import statistics
 import sys
 import time
@@ -39,22 +47,75 @@ VARIANTS = {
 }
 
 
-def batch(call, expected, ordered):
-    """(ns per task, every result right?) of calls repeated until they lasted BATCH_NS."""
+def executor_map(executor, xs, chunk):
+    return list(executor.map(square, xs, chunksize=chunk or 1))
+
+
+def batch(call, expected, ordered, batch_ns):
+    """(ns per task, every result right?, calls) of calls repeated until they lasted batch_ns."""
     spent = calls = 0
     right = True
-    while spent < BATCH_NS:
+    while calls == 0 or spent < batch_ns:
         begin = time.monotonic_ns()
         results = call()
         spent += time.monotonic_ns() - begin
         calls += 1
         right = right and (results if ordered else sorted(results)) == expected
-    return spent / (calls * len(expected)), right
+    return spent / (calls * len(expected)), right, calls
+
+
+@contextlib.contextmanager
+def opened(backend, variant, workers):
+    """What runs the variant on a list with a chunk."""
+    if backend == "executor":
+        if variant != "map":
+            raise ValueError("an executor has a map only")
+        with concurrent.futures.ProcessPoolExecutor(workers) as executor:
+            yield lambda xs, chunk: executor_map(executor, xs, chunk)
+        return
+    with multiprocessing.get_context(backend).Pool(workers) as pool:
+        yield lambda xs, chunk: VARIANTS[variant](pool, xs, chunk)
+
+
+def measure(backend, variant, workers, tasks, chunk, batches, batch_ns):
+    """Of each batch what batch() gives; the first is discarded."""
+    xs = list(range(1, tasks + 1))
+    expected = [x * x for x in xs]
+    args = [(x, 0) for x in xs] if variant.startswith("starmap") else xs
+    ordered = variant != "imap_unordered"
+    with opened(backend, variant, workers) as run:
+        return [batch(lambda: run(args, chunk or None), expected, ordered, batch_ns) for _ in range(batches + 1)][1:]
+
+
+def clock_ns():
+    readings = [time.monotonic_ns() for _ in range(1001)]
+    return (readings[-1] - readings[0]) / (len(readings) - 1)
+
+
+def record():
+    """One row of rows.jsonl without samples on stdin, the same with them on stdout."""
+    row = json.loads(sys.stdin.readline())
+    row["start_ms"] = time.time_ns() // 1_000_000
+    try:
+        kind = {"cpython-pool": "fork", "cpython-executor": "executor"}[row["backend"]]
+        if row["workload"] != "square":
+            raise ValueError("the only workload is square")
+        done = measure(kind, row["variant"], row["workers"], row["tasks"], row["chunk"], row["batches"], row["batch_ns"])
+        row["ns_per_task"] = [ns for ns, _, _ in done]
+        row["samples"] = len(done)
+        row["calls"] = sum(calls for _, _, calls in done)
+        row["clock_ns"] = clock_ns()
+        row["verified"] = all(right for _, right, _ in done)
+        row["error"] = "" if row["verified"] else "wrong result"
+    except (ValueError, KeyError, OSError) as problem:
+        row["error"] = str(problem)[:200]
+    print(json.dumps(row))
+    return 0 if row["verified"] else 1
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backend", default="fork", choices=["fork", "spawn", "forkserver"])
+    parser.add_argument("--backend", default="fork", choices=["fork", "spawn", "forkserver", "executor"])
     parser.add_argument("--variant", default="map", choices=VARIANTS)
     parser.add_argument("--tasks", type=int, default=100000)
     parser.add_argument("--chunk", default="auto", help="items a message, or auto")
@@ -73,17 +134,16 @@ def parse():
 
 
 def main():
+    if sys.argv[1:] == ["--version"]:
+        print("CPython", platform.python_version())
+        return 0
+    if sys.argv[1:3] == ["cell", "--record"]:
+        return record()
     options = parse()
-    xs = list(range(1, options.tasks + 1))
-    expected = [x * x for x in xs]
-    args = [(x, 0) for x in xs] if options.variant.startswith("starmap") else xs
-    ordered = options.variant != "imap_unordered"
-    with multiprocessing.get_context(options.backend).Pool(options.workers) as pool:
-        run = VARIANTS[options.variant]
-        batches = [batch(lambda: run(pool, args, options.chunk or None), expected, ordered)
-                   for _ in range(options.rounds + 1)]
-    values = [ns for ns, _ in batches[1:]]
-    verified = all(right for _, right in batches)
+    done = measure(options.backend, options.variant, options.workers, options.tasks, options.chunk, options.rounds,
+                   BATCH_NS)
+    values = [ns for ns, _, _ in done]
+    verified = all(right for _, right, _ in done)
     median = statistics.median(values)
     print(json.dumps({
         "backend": "cpython-" + options.backend, "variant": options.variant, "workload": "square",

@@ -1,0 +1,448 @@
+/*
+ * peers.c - our pools beside what people use and what the machine can do: what one task costs, and which bars are met.
+ *
+ * DESIGN. A peer is an arm of a round like a cell (harness/peer.h), so every ratio is taken within rounds. The tasks are
+ * squares of integers, where nothing but handing out costs anything; the other arms are there for one bar each
+ * (peers_bars.c). Numbers of tasks are such that a call lasts some milliseconds with each.
+ */
+#include "harness/experiments/peers.h"
+#include "harness/grid.h"
+#include "harness/peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * == The grid ==
+ */
+
+#define PEERS_MAX 8
+/* Filling and copying a parent of this size takes seconds: one forking row does, and fewer batches. */
+#define PARENT_LARGE (1024 * MIB)
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static uint64_t peer_tasks(const struct arm *arm)
+{
+	bool grouped = arm->chunk > 1 || (arm->chunk == 0 && strcmp(arm->variant, "map") == 0);
+
+	if (strcmp(arm->variant, "apply") == 0)
+		return 200;
+	if (begins(arm->backend, "cpython-executor"))
+		return arm->chunk > 1 ? 20000 : 500;
+	return grouped ? 100000 : 1000;
+}
+
+static uint64_t square_tasks(const struct arm *arm)
+{
+	bool lazy = begins(arm->variant, "imap"), map = strcmp(arm->variant, "map") == 0;
+
+	if (begins(arm->backend, "cpython-"))
+		return peer_tasks(arm);
+	if (backend_is_each(arm->backend))
+		return map && arm->chunk == 0 ? 20000 : 20;
+	if (strcmp(arm->variant, "apply") == 0)
+		return 1000;
+	return lazy ? 100000 : 1000000;
+}
+
+/* Can who measures this backend run here? Says so on stderr, once, when not. */
+static bool is_there(const char *backend)
+{
+	static struct {
+		bool asked, there;
+	} known[PEERS_MAX];
+	const struct peer *peer = peer_find(backend);
+	size_t i = peer ? (size_t)(peer - peer_at(0)) : PEERS_MAX;
+	char version[256];
+
+	if (i >= PEERS_MAX)
+		return true;
+	if (known[i].asked)
+		return known[i].there;
+	known[i].asked = true;
+	known[i].there = peer_version(peer, version, sizeof version) == 0;
+	if (!known[i].there)
+		fprintf(stderr, "poolbench: skipped: %s is not there (Debian package %s)\n",
+			peer->title, peer->package);
+	return known[i].there;
+}
+
+static void add_arm(struct grid *grid, const struct arm *arm, uint64_t tasks)
+{
+	struct cell cell = grid_cell(grid, arm->backend, arm->variant, arm->workload);
+
+	if (!is_there(arm->backend))
+		return;
+	cell.tasks = tasks;
+	cell.chunk = arm->chunk;
+	cell.work = arm->work;
+	cell.workers = arm->workers ? arm->workers : PEERS_WORKERS;
+	cell.payload_bytes = arm->payload_bytes;
+	cell.parent_bytes = arm->parent_bytes;
+	cell.pool_memory = arm->pool_memory;
+	cell.batches = arm->parent_bytes >= PARENT_LARGE ? 2 : 0;
+	grid_add(grid, &cell);
+}
+
+static void add_square(struct grid *grid, const char *backend, const char *variant, int64_t chunk)
+{
+	const struct arm arm = { backend, variant, "square", .chunk = chunk };
+
+	add_arm(grid, &arm, square_tasks(&arm));
+}
+
+/* What one task costs, and P1 to P6. */
+static void add_squares(struct grid *grid)
+{
+	const struct pool_backend_info *row;
+	const char *shm = transport_row("shm");
+
+	add_arm(grid, &(struct arm){ "loop", "map", "square", .workers = 1 }, 1000000);
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
+		add_square(grid, row->name, "map", 1);
+		add_square(grid, row->name, "map", 0);
+		add_square(grid, row->name, "imap", 1);
+		add_square(grid, row->name, "apply", 0);
+	}
+	add_square(grid, shm, "imap_unordered", 1);
+	add_arm(grid, &(struct arm){ shm, "apply", "square", .workers = 1 }, 1000);
+	add_arm(grid, &(struct arm){ shm, "map", "square", .pool_memory = true }, 1000000);
+	for (int64_t chunk = 16; chunk <= 4096; chunk *= grid->scale->level > 1 ? 4 : 16) {
+		add_square(grid, shm, "map", chunk);
+		add_square(grid, "openmp-dynamic", "map", chunk);
+	}
+	add_square(grid, "openmp-dynamic", "map", 1);
+	add_square(grid, "openmp-guided", "map", 1);
+	add_square(grid, "openmp-static", "map", 0);
+}
+
+static void add_cpython(struct grid *grid)
+{
+	static const struct {
+		const char *variant;
+		int64_t chunk;
+	} python[] = { { "map", 1 },
+		       { "map", 0 },
+		       { "imap", 1 },
+		       { "apply", 0 },
+		       { "imap_unordered", 1 },
+		       { "map", 256 },
+		       { "apply_async", 0 } };
+	static const size_t counts[] = { 5, 7, 7 };
+
+	for (size_t i = 0; i < counts[grid->scale->level]; i++)
+		add_square(grid, "cpython-pool", python[i].variant, python[i].chunk);
+	add_square(grid, "cpython-executor", "map", 1);
+	add_square(grid, "cpython-executor", "map", 256);
+}
+
+/* P6: the raw round trips carry what a task of square carries. */
+static void add_trips(struct grid *grid)
+{
+	static const char *const names[] = { "raw-pipe", "raw-futex", "raw-spin" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		for (int cpus = 1; cpus <= 2; cpus++)
+			add_arm(grid, &(struct arm){ names[i], "map", "noop", .workers = cpus },
+				1000);
+}
+
+/* P7: a narrow stretch of the granularity experiment, around the bars. */
+static void add_granularity(struct grid *grid)
+{
+	const char *const rows[] = { transport_row("shm"), transport_row("pipe") };
+
+	for (int64_t work = 2048; work <= 131072; work *= 8)
+		add_arm(grid, &(struct arm){ "forked", "map", "spin", .work = work },
+			(uint64_t)(20000000 / work));
+	for (size_t i = 0; i < 2; i++)
+		for (int64_t work = 4; work <= 972; work *= 3) {
+			add_arm(grid, &(struct arm){ rows[i], "map", "spin", .work = work },
+				work < 100 ? 200000 : 10000);
+			add_arm(grid,
+				&(struct arm){ rows[i], "map", "spin", .chunk = 1,
+					       .work = 2 * work },
+				work < 100 ? 20000 : 5000);
+		}
+}
+
+static void add_opens(struct grid *grid, uint64_t parent_bytes)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_PROCESSES, row);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct arm arm = { row[i]->name, "open", "noop", .parent_bytes = parent_bytes };
+		if (row[i]->can & POOL_CAN_EXEC || parent_bytes < PARENT_LARGE ||
+		    strcmp(arm.backend, transport_row("shm")) == 0)
+			add_arm(grid, &arm, 1);
+	}
+	add_arm(grid, &(struct arm){ "raw-fork", "map", "noop", .parent_bytes = parent_bytes }, 1);
+}
+
+/* P8: half of the free memory at most, because a forked child may write to what it shares. */
+static void add_starts(struct grid *grid)
+{
+	static const uint64_t sizes[] = { MIB, 64 * MIB, 512 * MIB, 8192 * MIB };
+	static const size_t counts[] = { 2, 3, 4 };
+	uint64_t most = grid_memory_available() / 2;
+
+	for (size_t i = 0; i < counts[grid->scale->level]; i++)
+		if (i == 0 || sizes[i] <= most)
+			add_opens(grid, sizes[i]);
+}
+
+/* P9 */
+static void add_skewed(struct grid *grid)
+{
+	static const int64_t chunks[] = { 0, 8, 1, 64 };
+	static const size_t counts[] = { 2, 4, 4 };
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned pick = grid->scale->level > 1 ? PICK_PROCESSES | PICK_THREADS : PICK_TRANSPORTS;
+	unsigned count = grid_rows(pick, row);
+
+	add_arm(grid, &(struct arm){ "raw-list", "map", "skew", .chunk = 0 }, 10000);
+	for (unsigned i = 0; i < count; i++)
+		for (size_t k = 0; k < counts[grid->scale->level]; k++)
+			add_arm(grid,
+				&(struct arm){ row[i]->name, "map", "skew", .chunk = chunks[k] },
+				10000);
+}
+
+/* P10 */
+static void add_payload(struct grid *grid)
+{
+	const char *shm = transport_row("shm"), *pipe = transport_row("pipe");
+
+	add_arm(grid, &(struct arm){ "forked", "map", "stream", .payload_bytes = MIB }, 32);
+	add_arm(grid,
+		&(struct arm){ shm, "map", "stream", .payload_bytes = MIB, .pool_memory = true },
+		32);
+	add_arm(grid,
+		&(struct arm){ "raw-stream", "map", "stream", .payload_bytes = MIB, .workers = 1 },
+		32);
+	add_arm(grid, &(struct arm){ pipe, "map", "stream", .payload_bytes = MIB }, 32);
+}
+
+/* P11: a serial pass of each lasts some ten milliseconds. */
+static void add_loads(struct grid *grid)
+{
+	static const struct {
+		const char *name;
+		int64_t work;
+		uint64_t tasks;
+	} loads[] = { { "primes", 500, 800 }, { "mandelbrot", 1, 192 }, { "matmul", 4, 32 } };
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(grid->scale->level > 1 ? PICK_PROCESSES : PICK_TRANSPORTS, row);
+
+	for (size_t i = 0; i < sizeof loads / sizeof *loads; i++) {
+		struct arm arm = { "forked", "map", loads[i].name, .work = loads[i].work };
+		add_arm(grid, &arm, loads[i].tasks);
+		for (unsigned k = 0; k < count; k++) {
+			arm.backend = row[k]->name;
+			add_arm(grid, &arm, loads[i].tasks);
+		}
+		arm.backend = "openmp-dynamic";
+		arm.chunk = 1;
+		add_arm(grid, &arm, loads[i].tasks);
+	}
+}
+
+/* P12: a million items, a hundred times. One call takes ten seconds, so only where there is an hour. */
+static void add_lazy(struct grid *grid)
+{
+	static const char *const transports[] = { "shm", "pipe" };
+
+	for (size_t i = 0; i < 2 && grid->scale->level > 1; i++) {
+		char name[NAME_SIZE];
+		snprintf(name, sizeof name, "lazy-%.20s", transport_row(transports[i]));
+		struct cell cell = grid_cell(grid, name, "map", "noop");
+		if (!is_there(name))
+			continue;
+		cell.workers = PEERS_WORKERS;
+		cell.tasks = 1000000;
+		cell.batches = 1;
+		cell.batch_ns = 1;
+		grid_add(grid, &cell);
+	}
+}
+
+static int peers_grid(struct plan *plan, const struct scale *scale)
+{
+	struct grid grid = { plan, scale, 0 };
+
+	add_squares(&grid);
+	add_cpython(&grid);
+	add_trips(&grid);
+	add_granularity(&grid);
+	add_starts(&grid);
+	add_skewed(&grid);
+	add_payload(&grid);
+	add_loads(&grid);
+	add_lazy(&grid);
+	return grid.rc;
+}
+
+/*
+ * == What one task costs ==
+ */
+
+/* How a subject of the figure is measured through each of its calls; NULL: it has no such call. */
+struct subject {
+	const char *name;
+	const char *whole, *one; /* backends of map, as it comes by default and at chunk 1 */
+	const char *lazy;	 /* imap and apply */
+};
+
+static const char *const calls[] = { "map, default chunk", "map, chunk 1", "imap, chunk 1",
+				     "apply" };
+
+static struct arm subject_arm(const struct subject *subject, int call)
+{
+	const char *const backends[] = { subject->whole, subject->one, subject->lazy,
+					 subject->lazy };
+	static const char *const variants[] = { "map", "map", "imap", "apply" };
+
+	return (struct arm){ backends[call], variants[call], "square", call == 1 || call == 2,
+			     .workers = strcmp(subject->name, "serial loop") == 0 };
+}
+
+static void write_subject(FILE *file, const struct groups *groups, const struct subject *subject)
+{
+	bool any = false;
+
+	for (int i = 0; i < 4; i++) {
+		struct arm arm = subject_arm(subject, i);
+		const struct group *g = arm.backend ? arm_group(groups, &arm) : NULL;
+		if (g == NULL)
+			continue;
+		struct interval ns = group_ns(g);
+		fprintf(file, "%s\t%s", subject->name, calls[i]);
+		put_interval(file, &ns);
+		fprintf(file, "\t%zu\tmeasured\n", g->count);
+		any = true;
+	}
+	const struct peer *peer = peer_find(subject->one ? subject->one : "");
+	if (!any && peer != NULL)
+		fprintf(file, "%s\t-\t?\t?\t?\t0\tskipped: needs package %s\n", subject->name,
+			peer->package);
+}
+
+static int write_costs(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "peers");
+	const struct pool_backend_info *row;
+
+	if (!file)
+		return -errno;
+	fputs("who\tcall\tns_per_task\tlow\thigh\trounds\tnote\n", file);
+	write_subject(file, groups, &(struct subject){ "serial loop", "loop", NULL, NULL });
+	write_subject(file, groups,
+		      &(struct subject){ "OpenMP", "openmp-static", "openmp-dynamic", NULL });
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
+		write_subject(file, groups,
+			      &(struct subject){ row->name, row->name, row->name, row->name });
+	write_subject(file, groups,
+		      &(struct subject){ "CPython Pool", "cpython-pool", "cpython-pool",
+					 "cpython-pool" });
+	write_subject(file, groups,
+		      &(struct subject){ "CPython Executor", NULL, "cpython-executor", NULL });
+	return table_close(file);
+}
+
+/*
+ * == The finding ==
+ */
+
+static double median_ns(const struct groups *groups, const struct arm *arm)
+{
+	const struct group *g = arm_group(groups, arm);
+
+	return g ? group_ns(g).mid : 0;
+}
+
+static int bars_text(const struct bars *bars, enum verdict verdict, const char *name, char *text,
+		     size_t size)
+{
+	int used = 0, count = 0;
+
+	for (size_t i = 0; i < bars->count; i++)
+		count += bars->bar[i].verdict == verdict;
+	if (count == 0)
+		return 0;
+	used = snprintf(text, size, "; %s:", name);
+	for (size_t i = 0; i < bars->count; i++)
+		if (bars->bar[i].verdict == verdict)
+			used += snprintf(text + used, size - (size_t)used, " %s", bars->bar[i].bar);
+	return used;
+}
+
+static void find(struct derivation *d, const struct groups *groups, const struct bars *bars)
+{
+	const char *shm = transport_row("shm");
+	double ours = median_ns(groups, &(struct arm){ shm, "map", "square", .chunk = 1 });
+	double openmp =
+		median_ns(groups, &(struct arm){ "openmp-dynamic", "map", "square", .chunk = 1 });
+	double cpython =
+		median_ns(groups, &(struct arm){ "cpython-pool", "map", "square", .chunk = 1 });
+	char *text = d->finding;
+	size_t size = sizeof d->finding, used = 0;
+	char time[3][24];
+
+	if (ours > 0)
+		used += (size_t)snprintf(
+			text, size,
+			"On this machine, a task of map at chunk 1 costs %s by %s%s%s%s%s.",
+			time_text(ours, time[0]), shm, openmp > 0 ? ", by OpenMP " : "",
+			openmp > 0 ? time_text(openmp, time[1]) : "",
+			cpython > 0 ? ", by CPython's Pool " : "",
+			cpython > 0 ? time_text(cpython, time[2]) : "");
+	else
+		used += (size_t)snprintf(
+			text, size, "The rows do not tell what a task costs beside its peers.");
+	if (ours <= 0 || bars->count == 0)
+		return;
+	size_t met = 0;
+	for (size_t i = 0; i < bars->count; i++)
+		met += bars->bar[i].verdict == BAR_MET;
+	used += (size_t)snprintf(text + used, size - used, " Of %zu bars %zu are met in all parts",
+				 bars->count, met);
+	for (enum verdict v = BAR_NOT_MET; v > BAR_MET; v--)
+		used += (size_t)bars_text(bars, v, verdict_text(v), text + used, size - used);
+	snprintf(text + used, size - used, ".");
+}
+
+static int peers_derive(struct derivation *d)
+{
+	struct groups groups;
+	struct bars bars;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	rc = write_costs(d, &groups);
+	if (rc == 0)
+		rc = peers_bars(d, &groups, &bars);
+	if (rc == 0)
+		find(d, &groups, &bars);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_peers = {
+	.name = "peers",
+	.title = "Beside what others do",
+	.claim = "What does one task cost, from a serial loop to CPython, and which bars are met?",
+	.reading = "A row is somebody who squares a million integers; further left is cheaper, and "
+		   "the axis is logarithmic: a grid line is ten times its left neighbour. All were "
+		   "measured in the same rounds, pools and peers with 2 workers. The table of bars "
+		   "gives ratios taken within rounds.",
+	.grid = peers_grid,
+	.derive = peers_derive,
+	.on_request = true,
+};

@@ -1,0 +1,46 @@
+/*
+ * peers.h - what the files of the experiment `peers` share: arms, finding their rows, and judging them.
+ */
+#ifndef HARNESS_EXPERIMENTS_PEERS_H
+#define HARNESS_EXPERIMENTS_PEERS_H
+
+#include "harness/bars.h"
+#include "harness/series.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define PEERS_WORKERS 2 /* what the bars speak of */
+
+/* A cell but for what follows from the scale; 0 workers: PEERS_WORKERS. */
+struct arm {
+	const char *backend, *variant, *workload;
+	int64_t chunk, work;
+	uint64_t payload_bytes, parent_bytes;
+	int workers;
+	bool pool_memory;
+};
+
+/* Its rows; NULL: none. The number of tasks may be any. */
+const struct group *arm_group(const struct groups *groups, const struct arm *arm);
+
+/* The first row of processes with that transport ("pipe", "shm"); never NULL, "" when there is none. */
+const char *transport_row(const char *transport);
+
+struct judge {
+	struct bars *bars;
+	const struct groups *groups;
+	const char *shm, *pipe; /* the rows that bars mean by these names */
+};
+
+void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,
+		 enum bound bound, double limit);
+/* Time of `arm` over that of `base`; where the bound is AT_LEAST its reciprocal, the speed. */
+void judge_ratio(struct judge *j, const char *which, const struct arm *arm, const struct arm *base);
+void judge_ns(struct judge *j, const struct arm *arm); /* its time per task */
+void judge_end(struct judge *j);
+
+void judge_heavy(struct judge *j, const struct derivation *d); /* P8 to P13 */
+
+/* Writes tables/bars.tsv and tables/bars-all.tsv, and fills in `bars` for the finding. 0 or -errno. */
+int peers_bars(const struct derivation *d, const struct groups *groups, struct bars *bars);
+
+#endif

@@ -1,0 +1,290 @@
+/*
+ * peers_heavy.c - bars P8 to P13: processes, balance, payload, real work, memory, and the cost of measuring.
+ */
+#include "harness/experiments/peers.h"
+#include "harness/grid.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <string.h>
+
+/*
+ * == Processes ==
+ */
+
+static uint64_t largest_parent(const struct groups *groups)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < groups->count; i++)
+		if (groups->at[i].cell->parent_bytes > most)
+			most = groups->at[i].cell->parent_bytes;
+	return most;
+}
+
+static void judge_flat(struct judge *j, uint64_t parent_bytes)
+{
+	const struct pool_backend_info *row;
+	char what[96];
+
+	snprintf(what, sizeof what, "vfork rows, open + close, parent of %llu MiB over 1 MiB",
+		 (unsigned long long)(parent_bytes / MIB));
+	judge_begin(j, "P8", what, "x", AT_MOST, 1.2);
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
+		if (backend_reuses(row->name) && row->can & POOL_CAN_EXEC)
+			judge_ratio(j, row->name,
+				    &(struct arm){ row->name, "open", "noop",
+						   .parent_bytes = parent_bytes },
+				    &(struct arm){ row->name, "open", "noop",
+						   .parent_bytes = MIB });
+	judge_end(j);
+}
+
+static void judge_p8(struct judge *j)
+{
+	const struct pool_backend_info *row;
+
+	judge_flat(j, largest_parent(j->groups));
+	judge_begin(j, "P8", "fork rows, open + close, time over raw fork", "x", AT_MOST, 1.3);
+	for (size_t i = 0; i < j->groups->count; i++) {
+		const struct cell *cell = j->groups->at[i].cell;
+		if (strcmp(cell->backend, "raw-fork") != 0)
+			continue;
+		for (unsigned k = 0; (row = pool_backend_info(k)) != NULL; k++) {
+			struct arm arm = { row->name, "open", "noop",
+					   .parent_bytes = cell->parent_bytes };
+			struct arm raw = { "raw-fork", "map", "noop",
+					   .parent_bytes = cell->parent_bytes };
+			char which[sizeof((struct value *)0)->which];
+			snprintf(which, sizeof which, "%.20s, %llu MiB", row->name,
+				 (unsigned long long)(cell->parent_bytes / MIB));
+			if (backend_is_process_pool(row->name) && !(row->can & POOL_CAN_EXEC))
+				judge_ratio(j, which, &arm, &raw);
+		}
+	}
+	judge_end(j);
+}
+
+/*
+ * == Balance, payload, real work ==
+ */
+
+static const struct arm list = { "raw-list", "map", "skew", .chunk = 0 };
+
+/* The fixed chunk with the smallest median ratio; 0: none was measured. */
+static int64_t best_chunk(const struct judge *j, const char *backend)
+{
+	const struct group *ideal = arm_group(j->groups, &list);
+	double least = 0;
+	int64_t best = 0;
+
+	for (size_t i = 0; ideal && i < j->groups->count; i++) {
+		const struct group *g = &j->groups->at[i];
+		double ratio = group_speedup(ideal, g).mid;
+		if (strcmp(g->cell->backend, backend) != 0 || g->cell->chunk == 0 ||
+		    strcmp(g->cell->workload, list.workload) != 0 || !(ratio > 0))
+			continue;
+		if (best != 0 && ratio >= least)
+			continue;
+		best = g->cell->chunk;
+		least = ratio;
+	}
+	return best;
+}
+
+static void judge_p9(struct judge *j, bool best)
+{
+	const struct pool_backend_info *row;
+	struct arm arm = { NULL, "map", list.workload, .chunk = 0 };
+
+	judge_begin(j, "P9",
+		    best ? "skewed tasks, makespan over list scheduling, best chunk"
+			 : "skewed tasks, makespan over list scheduling, auto chunk",
+		    "x", AT_MOST, best ? 1.05 : 1.10);
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
+		char which[sizeof((struct value *)0)->which];
+		arm.backend = row->name;
+		arm.chunk = best ? best_chunk(j, row->name) : 0;
+		snprintf(which, sizeof which, best ? "%.20s, chunk %d" : "%.20s", row->name,
+			 (int)arm.chunk);
+		if (arm_group(j->groups, &arm) != NULL)
+			judge_ratio(j, which, &arm, &list);
+	}
+	judge_end(j);
+}
+
+static void judge_p10(struct judge *j)
+{
+	const struct arm pipe = { j->pipe, "map", "stream", .payload_bytes = MIB };
+	struct arm forked = { "forked", "map", "stream", .payload_bytes = MIB };
+	struct arm shm = forked;
+
+	shm.backend = j->shm;
+	shm.pool_memory = true;
+	judge_begin(j, "P10",
+		    "1 MiB in, its sum out: shm in place, speed over plain forked processes", "x",
+		    AT_LEAST, 0.9);
+	judge_ratio(j, "", &shm, &forked);
+	judge_end(j);
+	forked.backend = "raw-stream";
+	forked.workers = 1;
+	judge_begin(j, "P10", "1 MiB in, its sum out: pipe, bandwidth over that of a raw pipe", "x",
+		    AT_LEAST, 0.8);
+	judge_ratio(j, "", &pipe, &forked);
+	judge_end(j);
+}
+
+static bool is_load(const struct cell *cell)
+{
+	static const char *const others[] = { "square", "noop", "spin", "skew", "stream" };
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(cell->workload, others[i]) == 0)
+			return false;
+	return true;
+}
+
+static void judge_p11(struct judge *j, const char *base, int64_t chunk)
+{
+	bool forked = chunk == 0;
+
+	judge_begin(j, "P11",
+		    forked ? "CPU-bound work, speed over plain forked processes"
+			   : "CPU-bound work, time over OpenMP dynamic,1",
+		    "x", forked ? AT_LEAST : AT_MOST, forked ? 0.97 : 1);
+	for (size_t i = 0; i < j->groups->count; i++) {
+		const struct cell *cell = j->groups->at[i].cell;
+		struct arm arm = { cell->backend, "map", cell->workload, .work = cell->work };
+		struct arm other = arm;
+		char which[sizeof((struct value *)0)->which];
+		if (!backend_is_process_pool(cell->backend) || !is_load(cell))
+			continue;
+		other.backend = base;
+		other.chunk = chunk;
+		snprintf(which, sizeof which, "%.16s, %.20s", cell->workload, cell->backend);
+		judge_ratio(j, which, &arm, &other);
+	}
+	judge_end(j);
+}
+
+/*
+ * == Memory and cost ==
+ */
+
+static void judge_p12(struct judge *j)
+{
+	bool any = false;
+
+	judge_begin(j, "P12", "imap of 10^8 lazy items, most memory above an idle pool", "MiB",
+		    AT_MOST, 8);
+	for (size_t i = 0; i < j->groups->count; i++) {
+		const struct group *g = &j->groups->at[i];
+		struct value value = { .why = "parent and workers, proportional set size" };
+		double mib[PAIRS_MAX];
+		size_t n = 0;
+		if (strncmp(g->cell->backend, "lazy-", strlen("lazy-")) != 0)
+			continue;
+		for (; n < g->count && n < PAIRS_MAX; n++)
+			mib[n] = (double)g->at[n]->max_rss_kib / 1024;
+		value.interval = stats_median_interval(mib, n, CONFIDENCE);
+		snprintf(value.which, sizeof value.which, "%s", g->cell->backend + strlen("lazy-"));
+		bars_add(j->bars, &value);
+		any = true;
+	}
+	if (!any)
+		bars_add(j->bars,
+			 &(struct value){ .why = "only with --full, where there is time" });
+	judge_end(j);
+}
+
+/* Readings of the clock inside what is timed: one for the lap, and at most one for the first result. Laps may be
+ * longer than a call, so this is an upper bound. */
+#define READINGS 2
+
+static void add_timing_cost(struct judge *j, const struct group *g)
+{
+	struct value value = { .why = "readings of the clock in a call, over its time" };
+	double percent[PAIRS_MAX];
+	size_t n = 0;
+
+	for (; n < g->count && n < PAIRS_MAX; n++) {
+		double call_ns = record_median(g->at[n]) * (double)g->at[n]->cell.tasks;
+		percent[n] = 100 * READINGS * g->at[n]->clock_ns / call_ns;
+	}
+	value.interval = stats_median_interval(percent, n, CONFIDENCE);
+	snprintf(value.which, sizeof value.which, "%.16s %.14s %.12s", g->cell->backend,
+		 g->cell->variant, g->cell->workload);
+	bars_add(j->bars, &value);
+}
+
+/* How long the run took so far, from the rows' own clocks; the last cell counts as the mean one. */
+static void add_run_time(struct judge *j, const struct rows *rows)
+{
+	int64_t first = INT64_MAX, last = 0;
+	struct value value = { .why = "first to last row of this experiment" };
+
+	for (size_t i = 0; i < rows->count; i++) {
+		first = rows->at[i].start_ms < first ? rows->at[i].start_ms : first;
+		last = rows->at[i].start_ms > last ? rows->at[i].start_ms : last;
+	}
+	if (rows->count > 1 && last > first) {
+		double s = (double)(last - first) / 1e3 * (double)rows->count /
+			   (double)(rows->count - 1);
+		value.interval = (struct interval){ s, s, s, 1 };
+	}
+	bars_add(j->bars, &value);
+}
+
+/* "quick", "default" or "full" from run.json; "" when it does not tell. */
+static void scale_name(const char *run, char name[16])
+{
+	char path[PATH_MAX];
+	json_t *info, *scale;
+
+	snprintf(path, sizeof path, "%s/run.json", run);
+	info = json_load_file(path, 0, NULL);
+	scale = json_object_get(json_object_get(info, "plan"), "scale");
+	snprintf(name, 16, "%s", json_is_string(scale) ? json_string_value(scale) : "");
+	json_decref(info);
+}
+
+static void judge_run_time(struct judge *j, const struct derivation *d)
+{
+	static const struct {
+		const char *scale;
+		double limit_s;
+	} plans[] = { { "quick", 60 }, { "default", 300 }, { "full", 3600 } };
+	char scale[16], what[64];
+
+	scale_name(d->run, scale);
+	for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+		if (strcmp(scale, plans[i].scale) != 0)
+			continue;
+		snprintf(what, sizeof what, "time of this run, plan %s", scale);
+		judge_begin(j, "P13", what, "s", AT_MOST, plans[i].limit_s);
+		add_run_time(j, d->rows);
+		judge_end(j);
+	}
+}
+
+static void judge_p13(struct judge *j, const struct derivation *d)
+{
+	judge_begin(j, "P13", "what timing adds to what it times", "%", AT_MOST, 1);
+	for (size_t i = 0; i < j->groups->count; i++)
+		if (strcmp(j->groups->at[i].cell->variant, "open") != 0)
+			add_timing_cost(j, &j->groups->at[i]);
+	judge_end(j);
+	judge_run_time(j, d);
+}
+
+void judge_heavy(struct judge *j, const struct derivation *d)
+{
+	judge_p8(j);
+	judge_p9(j, true);
+	judge_p9(j, false);
+	judge_p10(j);
+	judge_p11(j, "forked", 0);
+	judge_p11(j, "openmp-dynamic", 1);
+	judge_p12(j);
+	judge_p13(j, d);
+}

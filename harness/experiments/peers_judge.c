@@ -1,0 +1,90 @@
+/*
+ * peers_judge.c - values for the bars: ratios and times of arms, with what they were computed from.
+ */
+#include "harness/experiments/peers.h"
+#include "harness/grid.h"
+#include "harness/peer.h"
+
+#include <string.h>
+
+const struct group *arm_group(const struct groups *groups, const struct arm *arm)
+{
+	int workers = arm->workers ? arm->workers : PEERS_WORKERS;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct cell *cell = groups->at[i].cell;
+		if (strcmp(cell->backend, arm->backend) == 0 &&
+		    strcmp(cell->variant, arm->variant) == 0 &&
+		    strcmp(cell->workload, arm->workload) == 0 && cell->chunk == arm->chunk &&
+		    cell->work == arm->work && cell->payload_bytes == arm->payload_bytes &&
+		    cell->parent_bytes == arm->parent_bytes && cell->workers == workers &&
+		    cell->pool_memory == arm->pool_memory)
+			return &groups->at[i];
+	}
+	return NULL;
+}
+
+const char *transport_row(const char *transport)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_TRANSPORTS, row);
+
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(row[i]->transport, transport) == 0)
+			return row[i]->name;
+	return "";
+}
+
+void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,
+		 enum bound bound, double limit)
+{
+	bars_begin(j->bars, &(struct demand){ bar, what, unit, bound, limit });
+}
+
+void judge_end(struct judge *j)
+{
+	bars_end(j->bars);
+}
+
+static void explain_missing(struct value *value, const struct arm *arm)
+{
+	const struct peer *peer = peer_find(arm->backend);
+
+	snprintf(value->why, sizeof value->why, "no rows of %s %s%s%s%s", arm->backend,
+		 arm->variant, peer ? " (skipped, or see package " : "", peer ? peer->package : "",
+		 peer ? ")" : "");
+}
+
+/* Time of `arm` over that of `base`, or (AT_LEAST) its reciprocal: the speed. */
+void judge_ratio(struct judge *j, const char *which, const struct arm *arm, const struct arm *base)
+{
+	const struct group *a = arm_group(j->groups, arm), *b = arm_group(j->groups, base);
+	struct value value = { .why = "" };
+	char text[2][24];
+
+	snprintf(value.which, sizeof value.which, "%s", which);
+	if (a == NULL || b == NULL) {
+		explain_missing(&value, a == NULL ? arm : base);
+	} else {
+		value.interval = j->bars->demand.bound == AT_MOST ? group_speedup(b, a)
+								  : group_speedup(a, b);
+		snprintf(value.why, sizeof value.why, "%s %s, %s %s", arm->backend,
+			 time_text(group_ns(a).mid, text[0]), base->backend,
+			 time_text(group_ns(b).mid, text[1]));
+	}
+	bars_add(j->bars, &value);
+}
+
+void judge_ns(struct judge *j, const struct arm *arm)
+{
+	const struct group *g = arm_group(j->groups, arm);
+	struct value value = { .which = "" };
+
+	if (g == NULL)
+		explain_missing(&value, arm);
+	else
+		value.interval = group_ns(g);
+	if (g != NULL)
+		snprintf(value.why, sizeof value.why, "%s, time per task", arm->backend);
+	bars_add(j->bars, &value);
+}

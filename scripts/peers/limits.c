@@ -1,0 +1,441 @@
+/*
+ * limits.c - what the machine can do at best, without a pool: `poolbench cell` with these baselines more.
+ *
+ *	raw-pipe, raw-futex, raw-spin   a task is a round trip of 8 bytes between two processes
+ *	raw-fork      starting and reaping `workers` processes that end at once; time per process
+ *	raw-stream    a task is its payload through a pipe to one other process
+ *	              (these four have two processes: 1 worker: the kernel places them; more: bound to two CPUs)
+ *	raw-list      the makespan of list scheduling, computed from lengths measured while all workers are busy
+ *
+ *	limits cell --record    a row in, a row out: what a run calls
+ *	limits cell --backend raw-futex --variant map --workload noop --tasks 1000
+ *	limits --version
+ *
+ * The two plain forked processes are not here: they are the baseline `forked` of every program that measures cells.
+ */
+#include "harness/bench.h"
+#include "harness/clock.h"
+#include "harness/commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SPINS_PER_YIELD 16384	/* with one CPU for both a spinner must let the other run */
+#define PIPE_BYTES (256 * 1024) /* as the pipes of the pool have, where the system allows it */
+
+/* One line per direction: `word` counts messages; `value` is written before it by its sender. */
+struct mailbox {
+	_Alignas(64) _Atomic uint32_t word;
+	int64_t value;
+};
+
+struct limit {
+	pid_t pid; /* the other process; 0: none */
+	int to[2], from[2];
+	struct mailbox *box; /* [0] to the other process, [1] back; shared memory */
+	uint64_t bytes;	     /* raw-stream: of a call */
+};
+
+static void *map_shared(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static int limit_new(struct bench *b)
+{
+	struct limit *l = calloc(1, sizeof *l);
+
+	b->state = l;
+	if (l == NULL)
+		return -ENOMEM;
+	l->box = map_shared(2 * sizeof *l->box);
+	l->to[0] = l->to[1] = l->from[0] = l->from[1] = -1;
+	if (l->box == NULL)
+		return -ENOMEM;
+	return pipe2(l->to, O_CLOEXEC) < 0 || pipe2(l->from, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static void limit_stop(struct bench *b)
+{
+	struct limit *l = b->state;
+
+	if (l == NULL)
+		return;
+	if (l->pid > 0) {
+		kill(l->pid, SIGKILL);
+		waitpid(l->pid, NULL, 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (l->to[i] >= 0)
+			close(l->to[i]);
+		if (l->from[i] >= 0)
+			close(l->from[i]);
+	}
+	if (l->box != NULL)
+		munmap(l->box, 2 * sizeof *l->box);
+	free(l);
+}
+
+/* Binds this process to the k-th CPU it may use; where there are fewer it stays free. */
+static void bind_cpu(int k)
+{
+	cpu_set_t may, one;
+
+	if (sched_getaffinity(0, sizeof may, &may) < 0)
+		return;
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &may) || k-- > 0)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof one, &one);
+		return;
+	}
+}
+
+/* Starts the other process, which runs `body` until it is killed. */
+static int limit_start(struct bench *b, int (*call)(struct bench *, void *),
+		       void (*body)(struct limit *))
+{
+	struct limit *l;
+	pid_t parent = getpid();
+	int rc = limit_new(b);
+
+	if (rc < 0)
+		return rc;
+	l = b->state;
+	l->bytes = b->work.tasks * b->work.payload_bytes;
+	l->pid = fork();
+	if (l->pid < 0)
+		return -errno;
+	if (l->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (b->cell->workers > 1)
+			bind_cpu(1);
+		if (getppid() == parent)
+			body(l);
+		_exit(1);
+	}
+	if (b->cell->workers > 1)
+		bind_cpu(0);
+	b->call = call;
+	return 0;
+}
+
+/*
+ * == Round trips ==
+ */
+
+static void echo_pipe(struct limit *l)
+{
+	int64_t value;
+
+	while (read(l->to[0], &value, sizeof value) == sizeof value)
+		if (write(l->from[1], &value, sizeof value) != sizeof value)
+			break;
+}
+
+static int call_pipe(struct bench *b, void *results)
+{
+	struct limit *l = b->state;
+	const int64_t *x = b->work.column[0].data;
+	int64_t *y = results;
+
+	for (uint64_t i = 0; i < b->work.tasks; i++)
+		if (write(l->to[1], &x[i], sizeof *x) != sizeof *x ||
+		    read(l->from[0], &y[i], sizeof *y) != sizeof *y)
+			return -EIO;
+	return 0;
+}
+
+static void futex_await(_Atomic uint32_t *word, uint32_t old)
+{
+	/* acquire: pairs with the release in futex_post() */
+	while (atomic_load_explicit(word, memory_order_acquire) == old)
+		syscall(SYS_futex, word, FUTEX_WAIT, old, NULL, NULL, 0);
+}
+
+static void futex_post(_Atomic uint32_t *word)
+{
+	/* release: pairs with the acquire in futex_await() */
+	atomic_fetch_add_explicit(word, 1, memory_order_release);
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void spin_await(_Atomic uint32_t *word, uint32_t old)
+{
+	/* acquire: pairs with the release in spin_post() */
+	for (uint32_t i = 1; atomic_load_explicit(word, memory_order_acquire) == old; i++)
+		if (i % SPINS_PER_YIELD == 0)
+			sched_yield();
+}
+
+static void spin_post(_Atomic uint32_t *word)
+{
+	/* release: pairs with the acquire in spin_await() */
+	atomic_fetch_add_explicit(word, 1, memory_order_release);
+}
+
+/* Inlined into their callers, so that neither pays for a call through a pointer. */
+typedef void await_fn(_Atomic uint32_t *word, uint32_t old);
+typedef void post_fn(_Atomic uint32_t *word);
+
+static inline __attribute__((always_inline)) void echo(struct limit *l, await_fn *await,
+						       post_fn *post)
+{
+	for (uint32_t seen = 0;; seen++) {
+		await(&l->box[0].word, seen);
+		l->box[1].value = l->box[0].value;
+		post(&l->box[1].word);
+	}
+}
+
+static inline __attribute__((always_inline)) void trips(struct bench *b, int64_t *y,
+							await_fn *await, post_fn *post)
+{
+	struct limit *l = b->state;
+	const int64_t *x = b->work.column[0].data;
+	uint32_t seen = atomic_load_explicit(&l->box[1].word, memory_order_relaxed);
+
+	for (uint64_t i = 0; i < b->work.tasks; i++, seen++) {
+		l->box[0].value = x[i];
+		post(&l->box[0].word);
+		await(&l->box[1].word, seen);
+		y[i] = l->box[1].value;
+	}
+}
+
+static void echo_futex(struct limit *l)
+{
+	echo(l, futex_await, futex_post);
+}
+
+static int call_futex(struct bench *b, void *results)
+{
+	trips(b, results, futex_await, futex_post);
+	return 0;
+}
+
+static void echo_spin(struct limit *l)
+{
+	echo(l, spin_await, spin_post);
+}
+
+static int call_spin(struct bench *b, void *results)
+{
+	trips(b, results, spin_await, spin_post);
+	return 0;
+}
+
+static int start_pipe(struct bench *b)
+{
+	return limit_start(b, call_pipe, echo_pipe);
+}
+
+static int start_futex(struct bench *b)
+{
+	return limit_start(b, call_futex, echo_futex);
+}
+
+static int start_spin(struct bench *b)
+{
+	return limit_start(b, call_spin, echo_spin);
+}
+
+/*
+ * == Bandwidth of a pipe ==
+ */
+
+/* Answers once for each call. */
+static void drain(struct limit *l)
+{
+	unsigned char *buffer = malloc(PIPE_BYTES);
+	uint64_t got = 0;
+	ssize_t size;
+
+	while (buffer != NULL && (size = read(l->to[0], buffer, PIPE_BYTES)) > 0) {
+		got += (uint64_t)size;
+		if (got < l->bytes)
+			continue;
+		if (write(l->from[1], &got, sizeof got) != sizeof got)
+			break;
+		got = 0;
+	}
+}
+
+static int write_all(int fd, const unsigned char *bytes, uint64_t size)
+{
+	while (size > 0) {
+		ssize_t written = write(fd, bytes, size);
+		if (written < 0)
+			return -errno;
+		bytes += written;
+		size -= (uint64_t)written;
+	}
+	return 0;
+}
+
+static int call_stream(struct bench *b, void *results)
+{
+	struct limit *l = b->state;
+	const unsigned char *bytes = b->work.column[0].data;
+	uint64_t each = b->work.payload_bytes, got = 0;
+
+	(void)results;
+	for (uint64_t i = 0; i < b->work.tasks; i++) {
+		int rc = write_all(l->to[1], bytes + i * each, each);
+		if (rc < 0)
+			return rc;
+	}
+	return read(l->from[0], &got, sizeof got) == sizeof got && got == l->bytes ? 0 : -EIO;
+}
+
+static int start_stream(struct bench *b)
+{
+	int rc = limit_start(b, call_stream, drain);
+
+	if (rc < 0)
+		return rc;
+	fcntl(((struct limit *)b->state)->to[1], F_SETPIPE_SZ, PIPE_BYTES);
+	b->has_results = false;
+	return 0;
+}
+
+/*
+ * == Processes ==
+ */
+
+static int reap(int count)
+{
+	int status, rc = 0;
+
+	for (int i = 0; i < count; i++)
+		if (wait(&status) < 0 || status != 0)
+			rc = -ECHILD;
+	return rc;
+}
+
+static int call_fork(struct bench *b, void *results)
+{
+	int started = 0, rc = 0;
+
+	(void)results;
+	for (; started < b->cell->workers; started++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(0);
+		if (pid < 0) {
+			rc = -errno;
+			break;
+		}
+	}
+	return reap(started) < 0 ? -ECHILD : rc;
+}
+
+static int start_fork(struct bench *b)
+{
+	b->call = call_fork;
+	b->per_call = b->cell->workers;
+	b->has_results = false;
+	return 0;
+}
+
+/*
+ * == List scheduling ==
+ */
+
+/* Runs every `workers`-th item and notes how long it took, less the reading of the clock. Never returns. */
+static void time_items(struct bench *b, int worker, unsigned char *results, int64_t *length_ns)
+{
+	uint64_t workers = (uint64_t)b->cell->workers, size = b->work.result_size;
+	int64_t clock_ns = (int64_t)clock_cost_ns(), begin = clock_now_ns();
+
+	for (uint64_t i = (uint64_t)worker; i < b->work.tasks; i += workers) {
+		if (b->work.load->serial(&b->work, i, i + 1, results + i * size) != 0)
+			_exit(1);
+		int64_t end = clock_now_ns();
+		length_ns[i] = end - begin > clock_ns ? end - begin - clock_ns : 0;
+		begin = end;
+	}
+	_exit(0);
+}
+
+/* Items in order, each to the worker that is free first (R. L. Graham, Bounds for Certain Multiprocessing Anomalies,
+ * Bell System Technical Journal 45 (1966)). */
+static int64_t makespan(const int64_t *length_ns, uint64_t count, int workers)
+{
+	int64_t busy[POOL_WORKERS_MAX] = { 0 }, last = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		int first = 0;
+		for (int k = 1; k < workers; k++)
+			if (busy[k] < busy[first])
+				first = k;
+		busy[first] += length_ns[i];
+		if (busy[first] > last)
+			last = busy[first];
+	}
+	return last;
+}
+
+static int call_list(struct bench *b, void *results)
+{
+	uint64_t bytes = b->work.tasks * sizeof(int64_t);
+	int64_t *length_ns = map_shared(bytes);
+	int started = 0, rc = 0;
+
+	if (length_ns == NULL)
+		return -ENOMEM;
+	for (; rc == 0 && started < b->cell->workers; started += rc == 0) {
+		pid_t pid = fork();
+		if (pid == 0)
+			time_items(b, started, results, length_ns);
+		if (pid < 0)
+			rc = -errno;
+	}
+	if (reap(started) < 0)
+		rc = -ECHILD;
+	b->told_ns += makespan(length_ns, b->work.tasks, b->cell->workers);
+	munmap(length_ns, bytes);
+	return rc;
+}
+
+static int start_list(struct bench *b)
+{
+	b->call = call_list;
+	return 0;
+}
+
+/*
+ * == The program ==
+ */
+
+static struct baseline raw[] = {
+	{ .name = "raw-pipe", .start = start_pipe, .stop = limit_stop },
+	{ .name = "raw-futex", .start = start_futex, .stop = limit_stop },
+	{ .name = "raw-spin", .start = start_spin, .stop = limit_stop },
+	{ .name = "raw-stream", .start = start_stream, .stop = limit_stop },
+	{ .name = "raw-fork", .start = start_fork },
+	{ .name = "raw-list", .start = start_list, .shared = true },
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	for (size_t i = 0; i < sizeof raw / sizeof *raw; i++)
+		baseline_add(&raw[i]);
+	return baseline_main(argc, argv, "poolbench " POOLBENCH_VERSION);
+}
