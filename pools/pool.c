@@ -139,8 +139,8 @@ static int board_open(struct pool *pool)
 		.argument_at = argument_at,
 		.argument_size = o->initializer_arg_size,
 		.outbox_at = outbox_at,
-		.spin_ns = pool->workers < pool_cpus() ? SPIN_NS
-						       : 0, /* one CPU is left for the caller */
+		.cpus = (uint32_t)pool_cpus(),
+		.spin_ns = pool_cpus() > 1 ? SPIN_NS : 0,
 	};
 	if (o->initializer_arg_size)
 		memcpy((char *)pool->board + argument_at, o->initializer_arg,

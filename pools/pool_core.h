@@ -70,8 +70,9 @@ struct pool {
 	uint32_t serial;
 
 	bool leading, news;
-	bool halting; /* some job is */
-	bool hunting; /* some job has a kill_reason */
+	struct pool_patience patience; /* the leader's */
+	bool halting;		       /* some job is */
+	bool hunting;		       /* some job has a kill_reason */
 	int waiters;
 	pthread_t keeper;
 	bool keeper_runs, keeper_quits;

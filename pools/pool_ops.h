@@ -70,7 +70,8 @@ struct pool_board {
 	int64_t tasks_per_worker;
 	uint64_t initializer, finalizer; /* task ids, 0: none */
 	uint64_t argument_at, argument_size, outbox_at;
-	int64_t spin_ns; /* how long to look for work before going to sleep: 0 unless a CPU is free for it */
+	uint32_t cpus; /* that the pool may use */
+	int64_t spin_ns; /* how long to look for news, at most, before going to sleep, while a CPU is free for it */
 	struct pool_ledger ledger[];
 };
 
@@ -317,6 +318,17 @@ bool pool_is_running_for(
 
 /* Helpers for transports. */
 int64_t pool_now_ns(void);
+
+/* Looking for news instead of sleeping pays if it comes at once, and costs whoever shares the CPU. So: half as long after
+ * each time in vain, twice as long after each success; at 0 it is tried again now and then. Zeroed at first. */
+struct pool_patience {
+	int64_t spin_ns;
+	unsigned naps;
+};
+int64_t pool_patience_ns(struct pool_patience *patience, int64_t most_ns); /* how long this time */
+void pool_patience_learn(struct pool_patience *patience, bool news, int64_t most_ns);
+/* For the time between two looks: nothing at first, then whoever else wants this CPU goes first. */
+void pool_spin_pause(int64_t spun_ns);
 void pool_ledger_wait(struct pool_ledger *ledger,
 		      bool waits); /* claim() is about to wait for work; has waited */
 int pool_watch(struct pool *pool, int fd, unsigned events, int worker); /* epoll; 0 or -errno */

@@ -127,16 +127,36 @@ static void sleep_for_events(struct pool *pool, int64_t deadline_ns)
 		dispatch(pool, &events[i]);
 }
 
-/* Where a CPU is free for it, look for a while before going to sleep. */
-static bool spin(struct pool *pool)
+/* As many workers as have something to do, and we, have a CPU each. */
+static bool cpu_is_free(const struct pool *pool)
+{
+	const uint64_t most = pool->board->cpus;
+	uint64_t busy = 0;
+	for (const struct pool_job *job = pool->jobs; job && busy < most; job = job->next)
+		busy += (job->stream ? job->ready : job->count) - job->resolved;
+	if (busy > (uint64_t)pool->workers)
+		busy = (uint64_t)pool->workers;
+	return busy && busy < most && !pool->waiters;
+}
+
+/* Where a CPU is free for it, look for a while before going to sleep. Others may want the lock. */
+static bool spin(struct pool *pool, int64_t deadline_ns)
 {
 	const struct pool_transport_ops *ops = pool->backend->transport;
-	if (!pool->board->spin_ns || !ops->autonomous || !pool->jobs)
+	if (!ops->autonomous || deadline_ns == 0 || !cpu_is_free(pool))
 		return false;
-	for (int64_t until = pool_now_ns() + pool->board->spin_ns; pool_now_ns() < until;)
-		if (ops->reap(pool->transport))
-			return true;
-	return false;
+	const int64_t most_ns = pool_patience_ns(&pool->patience, pool->board->spin_ns);
+	const int64_t since_ns = most_ns ? pool_now_ns() : 0;
+	bool news = false;
+	for (int64_t spun_ns = 0; !news && spun_ns < most_ns; spun_ns = pool_now_ns() - since_ns) {
+		pthread_mutex_unlock(&pool->lock);
+		pool_spin_pause(spun_ns);
+		pthread_mutex_lock(&pool->lock);
+		news = ops->reap(pool->transport) || pool->news;
+	}
+	if (most_ns)
+		pool_patience_learn(&pool->patience, news, pool->board->spin_ns);
+	return news;
 }
 
 /* One turn of the leader: until something happened, or the deadline. */
@@ -146,7 +166,7 @@ static void lead(struct pool *pool, int64_t deadline_ns)
 	if (pump_progress(pool))
 		return;
 	int64_t timer_ns = crew_timers(pool, pool_now_ns());
-	if (pool->news || spin(pool))
+	if (pool->news || spin(pool, deadline_ns))
 		return;
 	int64_t most_ns = ops->doze(pool->transport, true);
 	job_publish_queued(

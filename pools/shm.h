@@ -75,11 +75,16 @@ static inline void lane_clear_thief(struct shm_lane *lane)
 
 enum desk_kind { DESK_FREE, DESK_TAKE, DESK_STEAL, DESK_TILE };
 
+/* A worker without work sleeps, or looks for some for a while first. Whoever publishes something makes as many of them AWAKE
+ * as it is for, those who look first: they need no system call. One that looks, is awake and has found nothing says again
+ * that it looks, and looks again. */
+enum desk_rest { DESK_AWAKE, DESK_ASLEEP, DESK_LOOKING };
+
 /* What a worker is about to do or doing. Written by the worker, read by the parent when the worker
- * is dead or stopped (kind, active: at any time); asleep is also cleared by the parent. */
+ * is dead or stopped (kind, active: at any time); rest is also made AWAKE by whoever has work for it. */
 struct shm_desk {
 	_Alignas(64) uint32_t active; /* slot + 1; sequentially consistent, see above */
-	uint32_t asleep;	      /* futex: 1 while the worker sleeps */
+	uint32_t rest;		      /* futex: enum desk_rest */
 	uint32_t kind, victim;
 	uint64_t lo, hi;      /* positions taken or stolen; tile: lo is the ring position */
 	uint64_t done_before; /* own lane's done at the claim */
@@ -187,6 +192,8 @@ void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tiles, uint64_t p
 
 void shm_view_of(struct shm_view *view, struct shm_area *area);
 void shm_futex_wake(uint32_t *word);
+/* Makes a worker awake that is in this rest; false: it was not. */
+bool shm_rouse(struct shm_desk *desk, enum desk_rest rest);
 
 /* The worker's side, shm_port.c. */
 int shm_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board);

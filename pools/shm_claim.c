@@ -73,6 +73,13 @@ static struct shm_lane *fullest(const struct pool_port *p, uint64_t *word, uint3
 	return best;
 }
 
+bool shm_lanes_have_work(const struct pool_port *p)
+{
+	uint64_t word;
+	uint32_t victim;
+	return fullest(p, &word, &victim) != NULL;
+}
+
 /* Upper half, cut where chunks meet; everything when that is less than two chunks. */
 static uint64_t split_at(uint64_t lo, uint64_t hi, uint64_t chunk)
 {

@@ -73,18 +73,14 @@ static void notify(struct pool_port *p)
 	(void)written; /* a full counter wakes too */
 }
 
-/* One worker that sleeps, if any: there is something for it. The fence pairs with the one in doze. */
+/* One worker that rests, if any: there is something for it. The fence pairs with the one in rest. */
 void shm_wake_one(struct pool_port *p)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i < p->view->area->workers; i++) {
-		uint32_t *asleep = &p->view->desk[i].asleep;
-		if (i != p->worker && __atomic_load_n(asleep, __ATOMIC_RELAXED) &&
-		    __atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL)) {
-			shm_futex_wake(asleep);
-			return;
-		}
-	}
+	for (enum desk_rest rest = DESK_LOOKING; rest >= DESK_ASLEEP; rest--)
+		for (uint32_t i = 0; i < p->view->area->workers; i++)
+			if (i != p->worker && shm_rouse(&p->view->desk[i], rest))
+				return;
 }
 
 /* ---- slots ---- */
@@ -231,44 +227,78 @@ static bool stopping(const struct pool_port *p)
 	return __atomic_load_n(&p->view->area->stopping, __ATOMIC_ACQUIRE);
 }
 
-static void pause_cpu(void)
+/* Everybody who is awake, the parent included, has a CPU. */
+static bool cpu_is_free(const struct pool_port *p)
 {
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#else
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-#endif
+	uint32_t awake = !__atomic_load_n(&p->view->area->parent_asleep, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < p->view->area->workers && awake <= p->board->cpus; i++)
+		awake += __atomic_load_n(&p->view->desk[i].rest, __ATOMIC_RELAXED) != DESK_ASLEEP;
+	return awake <= p->board->cpus;
 }
 
-/* Looks for news for as long as the board allows, which is 0 unless a CPU is free for it. */
-static bool spin(struct pool_port *p, struct pool_span *span)
+/* Say so, fence, look again. The parent publishes, fences, looks who rests. */
+static bool rest(struct pool_port *p, struct pool_span *span, enum desk_rest how)
+{
+	__atomic_store_n(&p->desk->rest, how, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return try_claim(p, span);
+}
+
+/* True if somebody had something for us. */
+static bool rise(struct pool_port *p)
+{
+	return __atomic_exchange_n(&p->desk->rest, DESK_AWAKE, __ATOMIC_ACQ_REL) == DESK_AWAKE;
+}
+
+static bool is_roused(const struct pool_port *p)
+{
+	return __atomic_load_n(&p->desk->rest, __ATOMIC_ACQUIRE) == DESK_AWAKE;
+}
+
+/* Looks for as long as patience and the others allow. */
+static bool look_out(struct pool_port *p, struct pool_span *span, int64_t most_ns)
 {
 	const uint64_t *epoch = &p->view->area->epoch;
+	const int64_t since_ns = pool_now_ns();
 	uint64_t seen = __atomic_load_n(epoch, __ATOMIC_ACQUIRE);
-	int64_t until = p->board->spin_ns ? pool_now_ns() + p->board->spin_ns : 0;
-	while (until && pool_now_ns() < until) {
-		for (int i = 0; i < 64 && __atomic_load_n(epoch, __ATOMIC_ACQUIRE) == seen; i++)
-			pause_cpu();
-		if (__atomic_load_n(epoch, __ATOMIC_ACQUIRE) == seen)
+	bool got = rest(p, span, DESK_LOOKING);
+	for (int64_t spun_ns = 0; !got && spun_ns < most_ns && cpu_is_free(p) && !stopping(p);
+	     spun_ns = pool_now_ns() - since_ns) {
+		for (int i = 0; i < 32 && __atomic_load_n(epoch, __ATOMIC_ACQUIRE) == seen; i++)
+			pool_spin_pause(i ? 0 : spun_ns);
+		if (__atomic_load_n(epoch, __ATOMIC_ACQUIRE) == seen && !is_roused(p))
 			continue;
-		if (stopping(p) || try_claim(p, span))
-			return p->slot >= 0;
 		seen = __atomic_load_n(epoch, __ATOMIC_ACQUIRE);
+		got = rest(p, span, DESK_LOOKING);
 	}
-	return false;
+	return got;
 }
 
-/* Say so, fence, look again, wait. The parent publishes, fences, looks who sleeps. */
-static bool doze(struct pool_port *p, struct pool_span *span)
+/* Besides what was just claimed. */
+static bool is_more_to_do(const struct pool_port *p)
 {
-	uint32_t *asleep = &p->desk->asleep;
-	__atomic_store_n(asleep, 1, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	bool got = try_claim(p, span);
+	const uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_RELAXED);
+	if (live & ~(UINT64_C(1) << p->slot))
+		return true;
+	return p->at->tiles ? __atomic_load_n(&p->at->next, __ATOMIC_RELAXED) <
+				      __atomic_load_n(&p->at->ready, __ATOMIC_RELAXED)
+			    : shm_lanes_have_work(p);
+}
+
+/* Returns awake. What we took need not be what we were roused for: that is for somebody else then. */
+static bool look_or_sleep(struct pool_port *p, struct pool_span *span)
+{
+	const int64_t most_ns = pool_patience_ns(&p->patience, p->board->spin_ns);
+	bool got = false;
+	if (most_ns && cpu_is_free(p)) {
+		got = look_out(p, span, most_ns);
+		pool_patience_learn(&p->patience, got, p->board->spin_ns);
+	}
+	got = got || rest(p, span, DESK_ASLEEP);
 	if (!got && !stopping(p))
-		syscall(SYS_futex, asleep, FUTEX_WAIT, 1, NULL, NULL, 0);
-	bool woken = !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL);
-	if (got && woken) /* the wake-up was meant for somebody who is free */
+		syscall(SYS_futex, &p->desk->rest, FUTEX_WAIT, DESK_ASLEEP, NULL, NULL, 0);
+	bool roused = rise(p);
+	if (got && roused && is_more_to_do(p))
 		shm_wake_one(p);
 	return got;
 }
@@ -276,7 +306,7 @@ static bool doze(struct pool_port *p, struct pool_span *span)
 static int wait_for_claim(struct pool_port *p, struct pool_span *span)
 {
 	for (;;) {
-		if (spin(p, span) || doze(p, span))
+		if (look_or_sleep(p, span))
 			return 0;
 		if (stopping(p))
 			return try_claim(p, span) ? 0 : POOL_END;

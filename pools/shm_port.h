@@ -10,6 +10,7 @@ struct pool_port {
 	struct pool_board *board;
 	uint32_t worker;
 	int wake_fd;
+	struct pool_patience patience;
 	int slot;	       /* we are in; -1: none */
 	int last;	       /* slot looked at last: the search goes on behind it */
 	uint64_t grain;	       /* chunks (auto: positions, stream: tiles) to take */
@@ -24,7 +25,8 @@ struct pool_port {
  * had. */
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
 bool shm_claim_tiles(struct pool_port *p, struct pool_span *span);
-int64_t shm_measure_claim(struct pool_port *p); /* ns since the last time; adapts the grain */
+bool shm_lanes_have_work(const struct pool_port *p); /* others' lanes of the batch */
+int64_t shm_measure_claim(struct pool_port *p);	     /* ns since the last time; adapts the grain */
 void shm_wake_one(struct pool_port *p);
 
 #endif

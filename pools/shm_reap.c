@@ -442,7 +442,7 @@ void shm_lost(struct pool_transport *t, int worker)
 		recover(t, job, worker);
 	take_back_reserve(t, worker);
 	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
-	__atomic_store_n(&desk->asleep, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&desk->rest, DESK_AWAKE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);
 	job = NULL;
 	shm_wake(t, UINT64_MAX);

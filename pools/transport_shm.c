@@ -27,6 +27,17 @@ void shm_futex_wake(uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+bool shm_rouse(struct shm_desk *desk, enum desk_rest rest)
+{
+	uint32_t seen = __atomic_load_n(&desk->rest, __ATOMIC_RELAXED);
+	if (seen != rest || !__atomic_compare_exchange_n(&desk->rest, &seen, DESK_AWAKE, false,
+							 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return false;
+	if (rest == DESK_ASLEEP)
+		shm_futex_wake(&desk->rest);
+	return true;
+}
+
 void shm_view_of(struct shm_view *view, struct shm_area *area)
 {
 	view->area = area;
@@ -115,15 +126,10 @@ void shm_wake(struct pool_transport *t, uint64_t most)
 {
 	__atomic_add_fetch(&t->view.area->epoch, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (unsigned i = 0; i < t->workers && most; i++) {
-		uint32_t *asleep = &t->view.desk[i].asleep;
-		if (!__atomic_load_n(asleep, __ATOMIC_RELAXED))
-			continue;
-		if (__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL)) {
-			shm_futex_wake(asleep);
-			most--;
-		}
-	}
+	for (unsigned i = 0; i < t->workers && most; i++)
+		most -= shm_rouse(&t->view.desk[i], DESK_LOOKING);
+	for (unsigned i = 0; i < t->workers && most; i++)
+		most -= shm_rouse(&t->view.desk[i], DESK_ASLEEP);
 }
 
 static void shm_stop(struct pool_transport *t)
@@ -190,13 +196,13 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	s->closed = 0;
 }
 
-/* Who is served first: those who sleep, since they are free. Each flag is read once: it may change
+/* Who is served first: those who rest, since they are free. Each flag is read once: it may change
  * at any time. */
 static void rank_workers(struct pool_transport *t)
 {
 	unsigned front = 0, back = t->workers;
 	for (unsigned i = 0; i < t->workers; i++) {
-		if (__atomic_load_n(&t->view.desk[i].asleep, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&t->view.desk[i].rest, __ATOMIC_RELAXED) != DESK_AWAKE)
 			t->rank[front++] = i;
 		else
 			t->rank[--back] = i;
