@@ -114,7 +114,7 @@ $(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(
 	$(Q)if ! echo 'int main(void) { return 0; }' | $(CC) -fopenmp -o $@.probe -x c - 2>/dev/null; then \
 		echo 'left out: OpenMP, which $(CC) does not have (Debian: gcc; for clang libomp-dev)'; else \
 		rm -f $@.probe; $(CC) $(ALL_CFLAGS) -fopenmp -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
-			$(filter-out $(B)/flags,$^) $(LIBS_BENCH); fi
+			$(filter-out %.h $(B)/flags,$^) $(LIBS_BENCH); fi
 
 test-programs: deps-quiet $(tests) $(bench) $(examples) $(peers)
 
@@ -160,7 +160,7 @@ plots: all
 	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
 	$(Q)$(bench) plot $(RUN)
 
-# The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about 25 minutes.
+# The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about half an hour.
 ROUNDS ?= 12
 peers: all
 	$(Q)$(bench) run peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)) --out $(OUT)
@@ -195,7 +195,7 @@ help:
 	@echo 'make bench      run the default plan (5 minutes), plot and report; QUICK=1: under a minute'
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
-	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (25 minutes; QUICK=1: one)'
+	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (half an hour; QUICK=1: a minute)'
 	@echo 'make fuzz       fuzz the parsers of what processes tell each other; SECONDS=60 or RUNS=n'
 	@echo 'make chaos [ROW=ROW] [SECONDS=10] [SEED=N]   random use while workers are killed'
 	@echo 'make check      format, static analysis, sanitizers'

@@ -58,7 +58,9 @@ static void judge_p8(struct judge *j)
 			char which[sizeof((struct value *)0)->which];
 			snprintf(which, sizeof which, "%.20s, %llu MiB", row->name,
 				 (unsigned long long)(cell->parent_bytes / MIB));
-			if (backend_is_process_pool(row->name) && !(row->can & POOL_CAN_EXEC))
+			/* Not every row has the largest parents. */
+			if (backend_is_process_pool(row->name) && !(row->can & POOL_CAN_EXEC) &&
+			    arm_group(j->groups, &arm) != NULL)
 				judge_ratio(j, which, &arm, &raw);
 		}
 	}
