@@ -139,8 +139,8 @@ static int board_open(struct pool *pool)
 		.argument_at = argument_at,
 		.argument_size = o->initializer_arg_size,
 		.outbox_at = outbox_at,
-		.cpus = (uint32_t)pool_cpus(),
-		.spin_ns = pool_cpus() > 1 ? SPIN_NS : 0,
+		.cpus = (uint32_t)pool->cpus,
+		.spin_ns = pool->cpus > 1 ? SPIN_NS : 0,
 	};
 	if (o->initializer_arg_size)
 		memcpy((char *)pool->board + argument_at, o->initializer_arg,
@@ -221,7 +221,8 @@ static struct pool *pool_new(const struct pool_backend *backend, const struct po
 		return NULL;
 	pool->backend = backend;
 	pool->options = *options;
-	pool->workers = options->workers ? options->workers : pool_cpus();
+	pool->cpus = pool_cpus();
+	pool->workers = options->workers ? options->workers : pool->cpus;
 	if (pool->workers > POOL_WORKERS_MAX)
 		pool->workers = POOL_WORKERS_MAX;
 	if (!backend->start)

@@ -51,7 +51,7 @@ struct pool {
 	pthread_cond_t keeper_wake;
 	const struct pool_backend *backend;
 	struct pool_options options;
-	int workers;
+	int workers, cpus;
 	pid_t owner;
 	unsigned generation; /* of the process that made the pool: see pool_usable */
 	enum pool_state state;
