@@ -159,22 +159,33 @@ bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 
 /* ---- streams ---- */
 
+/* Maybe of another position by now: what was read holds only if the first tile is claimed after it. Relaxed: the swap that
+ * claims it orders it. */
+static struct shm_tile read_tile(const struct shm_tile *tile)
+{
+	return (struct shm_tile){
+		.state = __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE),
+		.index = __atomic_load_n(&tile->index, __ATOMIC_RELAXED),
+		.cell = __atomic_load_n(&tile->cell, __ATOMIC_RELAXED),
+		.count = __atomic_load_n(&tile->count, __ATOMIC_RELAXED),
+	};
+}
+
 /* How many tiles from `position` on may go together: published, beside each other, and a small part of what there is. Those
  * behind the first stay as they are until the first is claimed: `next` reaches them only over it. */
 static uint64_t tiles_together(const struct pool_port *p, const struct shm_tile *tiles,
-			       uint64_t position, uint64_t ready, uint64_t *items)
+			       const struct shm_tile *first, uint64_t position, uint64_t ready,
+			       uint64_t *items)
 {
-	const uint64_t ring = p->at->tiles;
-	const struct shm_tile *first = &tiles[position % ring];
 	uint64_t most = (ready - position) / (4 * (uint64_t)p->view->area->workers), n = 1;
 	if (most > p->grain)
 		most = p->grain;
 	for (*items = first->count; n < most && !p->board->tasks_per_worker; n++) {
-		const struct shm_tile *tile = &tiles[(position + n) % ring];
-		if (__atomic_load_n(&tile->state, __ATOMIC_ACQUIRE) != tile_ready(position + n) ||
-		    tile->cell != first->cell + *items || tile->index != first->index + *items)
+		struct shm_tile tile = read_tile(&tiles[(position + n) % p->at->tiles]);
+		if (tile.state != tile_ready(position + n) || tile.cell != first->cell + *items ||
+		    tile.index != first->index + *items)
 			break;
-		*items += tile->count;
+		*items += tile.count;
 	}
 	return n;
 }
@@ -183,19 +194,19 @@ static uint64_t tiles_together(const struct pool_port *p, const struct shm_tile 
 static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, uint64_t position,
 		       uint64_t ready, struct pool_span *span)
 {
-	struct shm_tile *first = &tiles[position % p->at->tiles];
-	uint64_t word = tile_ready(position);
-	if (__atomic_load_n(&first->state, __ATOMIC_ACQUIRE) != word)
+	uint64_t *state = &tiles[position % p->at->tiles].state, word = tile_ready(position);
+	const struct shm_tile first = read_tile(&tiles[position % p->at->tiles]);
+	if (first.state != word)
 		return false;
-	span->claims = tiles_together(p, tiles, position, ready, &span->count);
-	span->call.index = first->index;
-	span->cookie[0] = first->cell;
+	span->claims = tiles_together(p, tiles, &first, position, ready, &span->count);
+	span->call.index = first.index;
+	span->cookie[0] = first.cell;
 	span->cookie[1] = position;
 	p->desk->lo = position;
 	p->desk->progress_before = p->board->ledger[p->worker].progress;
 	__atomic_store_n(&p->desk->kind, DESK_TILE, __ATOMIC_RELEASE);
 	uint64_t claimed = tile_word(position, span->claims, p->worker, TILE_CLAIMED);
-	if (__atomic_compare_exchange_n(&first->state, &word, claimed, false, __ATOMIC_ACQ_REL,
+	if (__atomic_compare_exchange_n(state, &word, claimed, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))
 		return true;
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);

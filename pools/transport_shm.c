@@ -265,15 +265,16 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
 void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
 {
+	assert(work->tile_count > 0);
 	for (uint64_t most = work->tile_count; most; most--, work->tail++)
 		if (tile_phase(__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
 					       __ATOMIC_RELAXED)) == TILE_FREE)
 			break;
 	tile.state = tile_ready(work->tail);
 	struct shm_tile *place = &work->tiles[work->tail % work->tile_count];
-	place->index = tile.index;
-	place->cell = tile.cell;
-	place->count = tile.count;
+	__atomic_store_n(&place->index, tile.index, __ATOMIC_RELAXED); /* see read_tile */
+	__atomic_store_n(&place->cell, tile.cell, __ATOMIC_RELAXED);
+	__atomic_store_n(&place->count, tile.count, __ATOMIC_RELAXED);
 	__atomic_store_n(&place->state, tile.state, __ATOMIC_RELEASE);
 	work->tail++;
 	if (work->slot < 0)
