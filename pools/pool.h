@@ -581,6 +581,22 @@ static inline __attribute__((always_inline)) void pool_run_span(struct pool_call
 								uint64_t count, pool_task_fn *fn)
 {
 	struct pool_call call = *span;
+	if (!call.watched && !call.variable &&
+	    call.columns == 1) { /* the common case, known to the compiler */
+		call.variable = 0;
+		call.columns = 1;
+		const uint64_t arg_size = call.arg_size[0], result_size = call.result_size;
+		for (uint64_t i = 0; i < count; i++) {
+			__atomic_store_n(call.progress, call.claim + i + 1, __ATOMIC_RELEASE);
+			int code = fn(&call);
+			if (__builtin_expect(code != 0, 0))
+				pool_item_failed(span, i, code);
+			call.arg[0] += arg_size;
+			call.result += result_size;
+			call.index++;
+		}
+		return;
+	}
 	for (uint64_t i = 0; i < count; i++) {
 		if (call.watched)
 			pool_item_begin(span, i);
