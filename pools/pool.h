@@ -574,29 +574,13 @@ static inline uint64_t pool_index(const struct pool_call *call)
 	return call->index;
 }
 
-/* Runs `count` consecutive items. The copy never leaves this function unless the task passes it on,
- * so its fields can live in registers. Progress is a release store: what item i-1 wrote is visible
- * to whoever sees that item i began. */
-static inline __attribute__((always_inline)) void pool_run_span(struct pool_call *span,
-								uint64_t count, pool_task_fn *fn)
+/* The loop over a span's items. The copy never leaves it unless the task passes it on, so its fields can live in
+ * registers. Progress is a release store: what item i-1 wrote is visible to whoever sees that item i began. A task may
+ * set `watched` on its way: see note_encoding in worker.c. */
+static inline __attribute__((always_inline)) void pool_run_items(struct pool_call *span,
+								 struct pool_call call,
+								 uint64_t count, pool_task_fn *fn)
 {
-	struct pool_call call = *span;
-	if (!call.watched && !call.variable &&
-	    call.columns == 1) { /* the common case, known to the compiler */
-		call.variable = 0;
-		call.columns = 1;
-		const uint64_t arg_size = call.arg_size[0], result_size = call.result_size;
-		for (uint64_t i = 0; i < count; i++) {
-			__atomic_store_n(call.progress, call.claim + i + 1, __ATOMIC_RELEASE);
-			int code = fn(&call);
-			if (__builtin_expect(code != 0, 0))
-				pool_item_failed(span, i, code);
-			call.arg[0] += arg_size;
-			call.result += result_size;
-			call.index++;
-		}
-		return;
-	}
 	for (uint64_t i = 0; i < count; i++) {
 		if (call.watched)
 			pool_item_begin(span, i);
@@ -611,6 +595,22 @@ static inline __attribute__((always_inline)) void pool_run_span(struct pool_call
 		call.result += call.result_size;
 		call.index++;
 	}
+}
+
+/* Runs `count` consecutive items. The common case, one column of fixed size and nothing to watch, is said in constants,
+ * so that the compiler makes a loop of its own for it. */
+static inline __attribute__((always_inline)) void pool_run_span(struct pool_call *span,
+								uint64_t count, pool_task_fn *fn)
+{
+	struct pool_call call = *span;
+	if (call.watched || call.variable || call.columns != 1) {
+		pool_run_items(span, call, count, fn);
+		return;
+	}
+	call.watched = false;
+	call.variable = 0;
+	call.columns = 1;
+	pool_run_items(span, call, count, fn);
 }
 
 #ifdef __cplusplus
