@@ -109,24 +109,77 @@ static pid_t worker_pid(const struct bench *b, int worker)
 	return pid == getpid() || pid < 0 ? 0 : pid;
 }
 
-static void count_workers(const struct bench *b, pid_t *pids, struct counts *counts)
+/* Everything read outside the laps, before and after all batches. */
+struct account {
+	pid_t pid[POOL_WORKERS_MAX + 1]; /* worker_pid() */
+	struct counts counts[POOL_WORKERS_MAX + 1];
+	struct traffic traffic[POOL_WORKERS_MAX + 1], parent;
+	struct machine_time machine;
+	int64_t starts;
+};
+
+static int64_t starts(const struct bench *b)
 {
-	for (int i = 0; (pids[i] = worker_pid(b, i)) >= 0; i++)
-		if (pids[i] > 0)
-			counts_process(pids[i], &counts[i]);
+	struct pool_worker_stats stats;
+	int64_t sum = 0;
+
+	for (int i = 0; b->pool != NULL && i < b->cell->workers; i++)
+		if (pool_worker_stats(b->pool, i, &stats) == 0)
+			sum += (int64_t)stats.starts;
+	return sum;
+}
+
+static void open_account(const struct bench *b, struct account *account)
+{
+	for (int i = 0; (account->pid[i] = worker_pid(b, i)) >= 0; i++)
+		if (account->pid[i] > 0) {
+			counts_process(account->pid[i], &account->counts[i]);
+			counts_traffic(account->pid[i], &account->traffic[i]);
+		}
+	counts_traffic(getpid(), &account->parent);
+	account->starts = starts(b);
+	counts_machine(&account->machine);
+}
+
+static void add_traffic(struct record *record, const struct traffic *from, pid_t pid)
+{
+	struct traffic to;
+
+	counts_traffic(pid, &to);
+	record->io_calls += to.io_calls - from->io_calls;
+	record->io_bytes += to.io_bytes - from->io_bytes;
+	record->run_delay_ns += to.run_delay_ns - from->run_delay_ns;
 }
 
 /* Adds what workers that lived through all batches used; others' counts came with their reaping. */
-static void add_workers(struct bench *b, const pid_t *pids, const struct counts *before)
+static void add_workers(struct bench *b, const struct account *account, struct record *record)
 {
 	struct counts after;
 
-	for (int i = 0; pids[i] >= 0; i++) {
-		if (pids[i] == 0 || worker_pid(b, i) != pids[i])
+	for (int i = 0; account->pid[i] >= 0; i++) {
+		if (account->pid[i] == 0 || worker_pid(b, i) != account->pid[i])
 			continue;
-		counts_process(pids[i], &after);
-		counts_add_difference(&b->spent, &before[i], &after);
+		counts_process(account->pid[i], &after);
+		counts_add_difference(&b->spent, &account->counts[i], &after);
+		add_traffic(record, &account->traffic[i], account->pid[i]);
 	}
+}
+
+static void close_account(struct bench *b, const struct account *account, struct record *record)
+{
+	struct machine_time machine;
+
+	counts_machine(&machine);
+	add_traffic(record, &account->parent, getpid());
+	record->starts = b->pool ? starts(b) - account->starts
+				 : (int64_t)b->calls * (b->has_results ? 0 : b->cell->workers);
+	add_workers(b, account, record);
+	record->steal_ns = machine.steal_ns - account->machine.steal_ns;
+	record->pressure_ns = machine.pressure_ns - account->machine.pressure_ns;
+	record->foreign_ns =
+		machine.busy_ns - account->machine.busy_ns - b->spent.user_ns - b->spent.system_ns;
+	if (record->foreign_ns < 0)
+		record->foreign_ns = 0;
 }
 
 static int timed_batches(struct bench *b, uint64_t repeats, struct record *record)
@@ -157,9 +210,7 @@ static void keep_counts(const struct bench *b, struct record *record)
 
 int bench_measure(struct bench *b, struct record *record)
 {
-	struct counts before[POOL_WORKERS_MAX + 1];
-	pid_t pids[POOL_WORKERS_MAX + 1];
-	int64_t steal;
+	struct account account;
 	uint64_t repeats;
 	int rc;
 
@@ -167,11 +218,9 @@ int bench_measure(struct bench *b, struct record *record)
 	rc = warm_up(b, &repeats);
 	if (rc != 0)
 		return rc;
-	count_workers(b, pids, before);
-	steal = counts_steal_ns();
+	open_account(b, &account);
 	rc = timed_batches(b, repeats, record);
-	record->steal_ns = counts_steal_ns() - steal;
-	add_workers(b, pids, before);
+	close_account(b, &account, record);
 	keep_counts(b, record);
 	return rc;
 }

@@ -284,7 +284,8 @@ enum cell_outcome cell_measure(const struct cell *cell, const struct cell_setup 
 
 	*record = (struct record){ .cell = *cell,
 				   .start_ms = wall_clock_ms(),
-				   .clock_ns = clock_cost_ns() };
+				   .clock_ns = clock_cost_ns(),
+				   .system_calls = -1 };
 	if (cell_check(cell, record->error, sizeof record->error) < 0 ||
 	    open_work(&b, setup, record->error, sizeof record->error) < 0)
 		return CELL_REFUSED;

@@ -131,18 +131,60 @@ void counts_add_difference(struct counts *total, const struct counts *from, cons
 	total->minor_faults += to->minor_faults - from->minor_faults;
 }
 
-/* proc(5), /proc/stat: the eighth number of the first line. */
-int64_t counts_steal_ns(void)
+void counts_traffic(pid_t pid, struct traffic *traffic)
+{
+	char path[64];
+	FILE *file;
+
+	memset(traffic, 0, sizeof *traffic);
+	snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
+	traffic->io_calls = proc_number(path, "syscr:") + proc_number(path, "syscw:");
+	traffic->io_bytes = proc_number(path, "rchar:") + proc_number(path, "wchar:");
+	snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return;
+	if (fscanf(file, "%*d %" SCNd64, &traffic->run_delay_ns) != 1)
+		traffic->run_delay_ns = 0;
+	fclose(file);
+}
+
+/* proc(5), /proc/stat, first line: user nice system idle iowait irq softirq steal. */
+static void read_cpu_line(struct machine_time *time)
 {
 	FILE *file = fopen("/proc/stat", "re");
-	int64_t steal = 0;
+	int64_t user, nice, kernel, irq, softirq, steal;
 
 	if (file == NULL)
-		return 0;
-	if (fscanf(file, "cpu %*u %*u %*u %*u %*u %*u %*u %" SCNd64, &steal) != 1)
-		steal = 0;
+		return;
+	if (fscanf(file,
+		   "cpu %" SCNd64 " %" SCNd64 " %" SCNd64 " %*d %*d %" SCNd64 " %" SCNd64
+		   " %" SCNd64,
+		   &user, &nice, &kernel, &irq, &softirq, &steal) == 6) {
+		time->steal_ns = steal * tick_ns();
+		time->busy_ns = (user + nice + kernel + irq + softirq) * tick_ns();
+	}
 	fclose(file);
-	return steal * tick_ns();
+}
+
+/* Documentation/accounting/psi.rst of Linux: the total is in microseconds. */
+static void read_pressure(struct machine_time *time)
+{
+	FILE *file = fopen("/proc/pressure/cpu", "re");
+	int64_t us;
+
+	if (file == NULL)
+		return;
+	if (fscanf(file, "some avg10=%*f avg60=%*f avg300=%*f total=%" SCNd64, &us) == 1)
+		time->pressure_ns = us * 1000;
+	fclose(file);
+}
+
+void counts_machine(struct machine_time *time)
+{
+	memset(time, 0, sizeof *time);
+	read_cpu_line(time);
+	read_pressure(time);
 }
 
 int64_t counts_peak_kib(void)

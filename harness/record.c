@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA 1
-
 enum kind { TEXT, INT, WHOLE, COUNT, FLAG, REAL };
 
 struct field {
@@ -35,6 +33,7 @@ static const struct field cell_fields[] = {
 	FIELD(cell, payload_bytes, COUNT), FIELD(cell, window, WHOLE),
 	FIELD(cell, parent_bytes, COUNT),  FIELD(cell, pool_memory, FLAG),
 	FIELD(cell, batch_ns, WHOLE),	   FIELD(cell, batches, INT),
+	FIELD(cell, probe, TEXT),
 };
 
 static const struct field record_fields[] = {
@@ -51,9 +50,20 @@ static const struct field record_fields[] = {
 	FIELD(record, voluntary_switches, WHOLE),
 	FIELD(record, involuntary_switches, WHOLE),
 	FIELD(record, minor_faults, WHOLE),
+	FIELD(record, io_calls, WHOLE),
+	FIELD(record, io_bytes, WHOLE),
+	FIELD(record, system_calls, WHOLE),
+	FIELD(record, starts, WHOLE),
 	FIELD(record, max_rss_kib, WHOLE),
+	FIELD(record, pss_idle_kib, WHOLE),
+	FIELD(record, pss_peak_kib, WHOLE),
 	FIELD(record, clock_ns, REAL),
 	FIELD(record, steal_ns, WHOLE),
+	FIELD(record, foreign_ns, WHOLE),
+	FIELD(record, run_delay_ns, WHOLE),
+	FIELD(record, pressure_ns, WHOLE),
+	FIELD(record, arm, TEXT),
+	FIELD(record, profile, INT),
 	FIELD(record, error, TEXT),
 };
 
@@ -131,14 +141,14 @@ json_t *cell_to_json(const struct cell *cell)
 	return NULL;
 }
 
-static int samples_to_json(const struct record *record, json_t *object)
+static int array_to_json(json_t *object, const char *name, const double *at, int count)
 {
 	json_t *array = json_array();
 
-	for (int i = 0; i < record->samples; i++)
-		if (json_array_append_new(array, json_real(record->ns_per_task[i])) < 0)
+	for (int i = 0; i < count; i++)
+		if (json_array_append_new(array, json_real(at[i])) < 0)
 			goto err_free_array;
-	return json_object_set_new(object, "ns_per_task", array);
+	return json_object_set_new(object, name, array);
 
 err_free_array:
 	json_decref(array);
@@ -154,7 +164,8 @@ json_t *record_to_json(const struct record *record)
 	if (json_object_set_new(object, "schema", json_integer(SCHEMA)) == 0 &&
 	    fields_to_json(cell_fields, COUNT_OF(cell_fields), &record->cell, object) == 0 &&
 	    fields_to_json(record_fields, COUNT_OF(record_fields), record, object) == 0 &&
-	    samples_to_json(record, object) == 0)
+	    array_to_json(object, "ns_per_task", record->ns_per_task, record->samples) == 0 &&
+	    array_to_json(object, "profile_ns", record->profile_ns, record->profile) == 0)
 		return object;
 	json_decref(object);
 	return NULL;
@@ -252,17 +263,23 @@ int cell_from_json(struct cell *cell, const json_t *object, char *why, size_t wh
 	return rc;
 }
 
-static int samples_from_json(const json_t *array, struct record *record, char *why, size_t why_size)
+/* `count` numbers, which is what the field `counted` of the row says. */
+static int array_from_json(const json_t *object, const char *name, const char *counted, int count,
+			   double *at, char *why, size_t why_size)
 {
-	if (!json_is_array(array) || record->samples < 0 || record->samples > SAMPLES_MAX ||
-	    json_array_size(array) != (size_t)record->samples)
-		return refuse(why, why_size, "ns_per_task",
-			      "an array of as many numbers as \"samples\" says, at most 64");
-	for (int i = 0; i < record->samples; i++) {
+	const json_t *array = json_object_get(object, name);
+	char wanted_text[96];
+
+	snprintf(wanted_text, sizeof wanted_text,
+		 "an array of as many numbers as \"%s\" says, at most %d", counted, SAMPLES_MAX);
+	if (!json_is_array(array) || count < 0 || count > SAMPLES_MAX ||
+	    json_array_size(array) != (size_t)count)
+		return refuse(why, why_size, name, wanted_text);
+	for (int i = 0; i < count; i++) {
 		const json_t *value = json_array_get(array, (size_t)i);
 		if (!json_is_number(value) || !(json_number_value(value) >= 0))
-			return refuse(why, why_size, "ns_per_task", "numbers, none negative");
-		record->ns_per_task[i] = json_number_value(value);
+			return refuse(why, why_size, name, "numbers, none negative");
+		at[i] = json_number_value(value);
 	}
 	return 0;
 }
@@ -273,14 +290,17 @@ static int record_from_json(struct record *record, const json_t *object, char *w
 	int rc;
 
 	if (!json_is_integer(schema) || json_integer_value(schema) != SCHEMA)
-		return refuse(why, why_size, "schema", "1: not a row of this version of poolbench");
+		return refuse(why, why_size, "schema", "2: not a row of this version of poolbench");
 	rc = cell_from_json(&record->cell, object, why, why_size);
 	if (rc == 0)
 		rc = fields_from_json(record_fields, COUNT_OF(record_fields), object, record, why,
 				      why_size);
 	if (rc == 0)
-		rc = samples_from_json(json_object_get(object, "ns_per_task"), record, why,
-				       why_size);
+		rc = array_from_json(object, "ns_per_task", "samples", record->samples,
+				     record->ns_per_task, why, why_size);
+	if (rc == 0)
+		rc = array_from_json(object, "profile_ns", "profile", record->profile,
+				     record->profile_ns, why, why_size);
 	return rc;
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define SCHEMA 2 /* of rows.jsonl and run.json; other versions are refused */
 #define NAME_SIZE 32
 #define SAMPLES_MAX 64
 
@@ -33,6 +34,9 @@ struct cell {
 	bool pool_memory;      /* inputs and results lie in memory of pool_alloc() */
 	int64_t batch_ns;      /* a batch repeats the call until it lasts this long */
 	int batches;	       /* timed batches; one more goes first and is discarded */
+	/* What else is looked at, into the row's profile or memory; costs time, so such a cell's times are not compared
+	 * with others'. "": nothing; "syscalls", "latency", "delivery", "memory": see probe.h. */
+	char probe[NAME_SIZE];
 };
 
 struct record {
@@ -51,10 +55,22 @@ struct record {
 	/* Counts over the timed part, parent and workers; a worker's split of user and system time has
 	 * the grain of the kernel's tick, everything else is exact. */
 	int64_t user_ns, system_ns, voluntary_switches, involuntary_switches, minor_faults;
-	int64_t max_rss_kib; /* the parent's highest resident memory after preparation */
-	double clock_ns;     /* cost of one reading of the clock */
-	int64_t steal_ns;    /* time the hypervisor took from all CPUs meanwhile */
-	char error[256];     /* "" or why the cell failed; then samples may be 0 */
+	int64_t io_calls, io_bytes; /* read and write calls, and what they moved */
+	int64_t system_calls; /* of all kinds, where the probe is "syscalls"; -1: not counted */
+	int64_t starts;	      /* workers started */
+	int64_t max_rss_kib;  /* the parent's highest resident memory after preparation */
+	/* Proportional set size of parent and workers, where the probe is "memory": with the pool idle, and at most. */
+	int64_t pss_idle_kib, pss_peak_kib;
+	double clock_ns; /* cost of one reading of the clock */
+	/* What disturbed it, over the timed part. */
+	int64_t steal_ns;     /* time the hypervisor took from all CPUs */
+	int64_t foreign_ns;   /* processor time of processes that are not ours; grain of a tick */
+	int64_t run_delay_ns; /* parent and workers were ready to run and had no CPU */
+	int64_t pressure_ns; /* some process of the machine was in that state (PSI); 0 where not known */
+	char arm[NAME_SIZE]; /* which of the programs of a paired session; "" where there is one only */
+	int profile;	     /* how many values; what they are is told by the probe */
+	double profile_ns[SAMPLES_MAX];
+	char error[256]; /* "" or why the cell failed; then samples may be 0 */
 };
 
 struct rows {

@@ -104,7 +104,7 @@ bool cell_equal(const struct cell *a, const struct cell *b)
 	       a->tasks == b->tasks && a->chunk == b->chunk && a->workers == b->workers &&
 	       a->work == b->work && a->payload_bytes == b->payload_bytes &&
 	       a->window == b->window && a->parent_bytes == b->parent_bytes &&
-	       a->pool_memory == b->pool_memory;
+	       a->pool_memory == b->pool_memory && strcmp(a->probe, b->probe) == 0;
 }
 
 static void append_count(char *label, size_t size, const char *name, uint64_t count)
@@ -128,4 +128,6 @@ void cell_label(const struct cell *cell, char *label, size_t size)
 	append_count(label, size, "window", (uint64_t)cell->window);
 	append_count(label, size, "parent", cell->parent_bytes);
 	append_count(label, size, "pool-memory", cell->pool_memory);
+	if (cell->probe[0])
+		snprintf(label + strlen(label), size - strlen(label), " probe=%s", cell->probe);
 }

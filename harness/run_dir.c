@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA 1
-
 /* Says what failed and returns -errno. */
 static int failed(const char *path, const char *doing)
 {

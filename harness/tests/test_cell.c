@@ -74,9 +74,9 @@ static void forked_counts_what_its_children_used(void **state)
 	cell.work = 10000;
 	cell.tasks = 1000;
 	assert_int_equal(cell_measure(&cell, &setup, &record), CELL_DONE);
-	/* the serial loop's time, spent by the children: more than half of it must be seen */
+	/* A step waits for a product of 64 bits; no processor is done with one in a tenth of a nanosecond. */
 	assert_true((double)(record.user_ns + record.system_ns) >
-		    0.5 * record.serial_ns_per_task * 1000 * (double)record.calls);
+		    0.1 * 10000 * 1000 * (double)record.calls);
 }
 
 static void every_row_opens_on_the_clock(void **state)

@@ -26,7 +26,8 @@ static const struct record sample = {
 		  .parent_bytes = 4096,
 		  .pool_memory = true,
 		  .batch_ns = 50000000,
-		  .batches = 3 },
+		  .batches = 3,
+		  .probe = "memory" },
 	.round = 4,
 	.order = 99,
 	.start_ms = 1700000000123,
@@ -41,9 +42,21 @@ static const struct record sample = {
 	.voluntary_switches = 3,
 	.involuntary_switches = 4,
 	.minor_faults = 5,
+	.io_calls = 7,
+	.io_bytes = 8,
+	.system_calls = -1,
+	.starts = 9,
 	.max_rss_kib = 6,
+	.pss_idle_kib = 10,
+	.pss_peak_kib = 11,
 	.clock_ns = 22.5,
 	.steal_ns = -1,
+	.foreign_ns = 12,
+	.run_delay_ns = 13,
+	.pressure_ns = 14,
+	.arm = "b",
+	.profile = 2,
+	.profile_ns = { 0.5, 1e9 },
 	.error = "a \"quoted\" \\ text\nof two lines",
 };
 
@@ -87,6 +100,10 @@ static void record_formatted_comes_back_equal(void **state)
 	assert_memory_equal(back.ns_per_task, sample.ns_per_task, sizeof sample.ns_per_task);
 	assert_true(back.clock_ns == sample.clock_ns && back.steal_ns == sample.steal_ns);
 	assert_true(back.first_result_ns == sample.first_result_ns);
+	assert_memory_equal(back.profile_ns, sample.profile_ns, sizeof sample.profile_ns);
+	assert_int_equal(back.pss_peak_kib, sample.pss_peak_kib);
+	assert_int_equal(back.foreign_ns, sample.foreign_ns);
+	assert_string_equal(back.arm, sample.arm);
 	assert_string_equal(back.error, sample.error);
 	assert_true(back.verified);
 	free(line);
@@ -124,8 +141,8 @@ static void record_of_infinite_sample_is_not_written(void **state)
 static void record_parse_of_wrong_fields_names_them(void **state)
 {
 	(void)state;
-	assert_refused("\"schema\":1", "\"schema\":2", "schema");
-	assert_refused("\"schema\":1,", "", "schema");
+	assert_refused("\"schema\":2", "\"schema\":1", "schema");
+	assert_refused("\"schema\":2,", "", "schema");
 	assert_refused("\"tasks\":10000", "\"tasks\":-1", "tasks");
 	assert_refused("\"tasks\":10000", "\"tasks\":1.5", "tasks");
 	assert_refused("\"workers\":2", "\"workers\":\"2\"", "workers");
@@ -230,7 +247,7 @@ static void rows_load_of_truncated_last_line_leaves_it_out(void **state)
 	bool truncated;
 	char why[512];
 
-	write_rows(place, "{\"schema\":1,\"exper");
+	write_rows(place, "{\"schema\":2,\"exper");
 	assert_int_equal(rows_load(&rows, place->directory, &truncated, why, sizeof why), 0);
 	assert_int_equal(rows.count, 2);
 	assert_true(truncated);
