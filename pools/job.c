@@ -35,6 +35,8 @@ struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
 		if (policy->task_timeout_ns)
 			job->limit_ns = policy->task_timeout_ns;
 	}
+	if (job->limit_ns == POOL_FOREVER)
+		job->limit_ns = 0;
 	if (job->limit_ns > POOL_LIMIT_NS_MOST)
 		job->limit_ns = POOL_LIMIT_NS_MOST;
 	return job;

@@ -36,10 +36,10 @@ static int check_policy(const struct pool_policy *policy)
 {
 	if (!policy)
 		return 0;
-	if (policy->chunk < 0 || policy->window < 0 || policy->retries < 0 ||
-	    policy->task_timeout_ns < 0)
+	if (policy->chunk < 0 || policy->window < 0 || policy->retries < 0)
 		return -EINVAL;
-	return policy->timeout_ns < POOL_FOREVER ? -EINVAL : 0;
+	return policy->timeout_ns < POOL_FOREVER || policy->task_timeout_ns < POOL_FOREVER ? -EINVAL
+											   : 0;
 }
 
 static int check_task(const struct pool *pool, const struct map_call *call)
@@ -49,7 +49,7 @@ static int check_task(const struct pool *pool, const struct map_call *call)
 	int rc = check_policy(call->policy);
 	if (rc < 0)
 		return rc;
-	if (call->policy && call->policy->task_timeout_ns &&
+	if (call->policy && call->policy->task_timeout_ns > 0 &&
 	    !(pool->backend->info.can & POOL_CAN_KILL))
 		return -ENOTSUP;
 	return call->task->id ? 0 : POOL_UNKNOWN_TASK;

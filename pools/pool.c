@@ -85,7 +85,7 @@ static int check_options(const struct pool_options *o, const struct pool_backend
 	if (backend->start && backend->transport->needs & ~backend->start->can)
 		return -ENOTSUP; /* a row of parts that do not go together */
 	if (o->workers < 0 || o->workers > POOL_WORKERS_MAX || o->tasks_per_worker < 0 ||
-	    o->task_timeout_ns < 0)
+	    o->task_timeout_ns < POOL_FOREVER)
 		return -EINVAL;
 	if (o->grace_ns < 0 || o->initializer_timeout_ns < POOL_FOREVER)
 		return -EINVAL;
@@ -95,7 +95,7 @@ static int check_options(const struct pool_options *o, const struct pool_backend
 		return POOL_UNKNOWN_TASK;
 	if (backend->info.can & POOL_CAN_EXEC && !pool_main_path())
 		return POOL_NO_MAIN;
-	if (o->task_timeout_ns && !(backend->info.can & POOL_CAN_KILL))
+	if (o->task_timeout_ns > 0 && !(backend->info.can & POOL_CAN_KILL))
 		return -ENOTSUP;
 	return 0;
 }
@@ -356,11 +356,10 @@ int pool_join(struct pool *pool, int64_t timeout_ns)
 	rc = pool->state == POOL_IS_OPEN ? POOL_BUSY : 0;
 	if (rc == 0)
 		rc = pump_wait(pool, work_done, pool, deadline);
-	if (rc == 0 && pool->backend->start) {
-		if (!pool->stopping)
-			crew_stop(pool);
+	if (rc == 0 && !pool->stopping)
+		crew_stop(pool); /* without workers, too: iterations end alike on all rows */
+	if (rc == 0 && pool->backend->start)
 		rc = pump_wait(pool, is_gone, pool, deadline);
-	}
 	pthread_mutex_unlock(&pool->lock);
 	return rc;
 }

@@ -184,7 +184,8 @@ struct pool_bytes {
 void pool_bytes_free(struct pool_bytes *bytes, uint64_t count);
 
 /* The k-th argument of this item, k < columns; aligned like the start of its column (16) plus a
- * multiple of its size. Valid until the task returns. */
+ * multiple of its size. Where arrays are read and written in place (serial; memory of pool_alloc)
+ * they are aligned as you made them. Valid until the task returns. */
 static inline const void *pool_arg(const struct pool_call *call, unsigned k);
 
 /* Its size in bytes. */
@@ -242,7 +243,8 @@ struct pool_options {
 					   an initializer; 0: 10 s; POOL_FOREVER: no limit */
 	int64_t tasks_per_worker; /* a worker is replaced after the chunk in which it reaches this
 				     many tasks; 0: never */
-	int64_t task_timeout_ns;  /* run time a task may take (not queueing); 0: no limit */
+	int64_t task_timeout_ns;  /* run time a task may take (not queueing); 0, POOL_FOREVER: no
+				     limit */
 	int64_t grace_ns;	  /* between asking (SIGTERM) and killing, for all workers together;
 				     0: 100 ms */
 	bool pin; /* bind worker i to the i-th CPU this process may use, round robin */
@@ -384,7 +386,7 @@ struct pool_policy {
 			   4096, at least 4 chunks a worker. Rounded to whole chunks, at least one. */
 	int64_t timeout_ns;	 /* blocking calls: give up (-ETIMEDOUT, the rest is cancelled); 0:
 				    POOL_FOREVER */
-	int64_t task_timeout_ns; /* run time of one item; 0: the pool's */
+	int64_t task_timeout_ns; /* run time of one item; 0: the pool's; POOL_FOREVER: no limit */
 	int retries; /* how often an item whose worker died is run again; 0: never (executed at most
 			once) */
 	bool fail_fast; /* the first failing item cancels those that were not started */

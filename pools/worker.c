@@ -112,7 +112,7 @@ int pool_worker(const struct pool_call *call)
 }
 
 /* A task that asks in vain for room fails, whatever it returns. Items of fixed size are not watched,
- * as that would cost each of them: this span's are from here on. */
+ * as that would cost each of them: this span's are from here on, and so they are after a pool_fail. */
 static void note_encoding(struct pool_call *call, bool fine)
 {
 	call->worker->encode_failed = !fine && call->worker->span;
@@ -156,10 +156,18 @@ int pool_fail(struct pool_call *call, int code, const char *format, ...)
 	if (size < 0)
 		w->message = NULL;
 	w->message_size = size < 0 ? 0 : (uint64_t)size;
+	call->watched = true; /* it may yet return 0 */
 	return code ? code : 1;
 }
 
 /* ---- items ---- */
+
+static void forget_message(struct pool_worker_state *w)
+{
+	free(w->message);
+	w->message = NULL;
+	w->message_size = 0;
+}
 
 static void tell_fault(struct pool_worker_state *w, uint64_t i, int status, int code)
 {
@@ -171,9 +179,7 @@ static void tell_fault(struct pool_worker_state *w, uint64_t i, int status, int 
 		.message_size = w->message ? w->message_size : 0,
 	};
 	w->ops->fault(w->port, w->span, &fault);
-	free(w->message);
-	w->message = NULL;
-	w->message_size = 0;
+	forget_message(w);
 }
 
 void pool_item_failed(struct pool_call *span, uint64_t i, int code)
@@ -184,14 +190,16 @@ void pool_item_failed(struct pool_call *span, uint64_t i, int code)
 		tell_fault(w, i, POOL_TASK_ERROR, code);
 }
 
-/* Told before the next item begins: were the worker to die in between, this item would look fine. */
+/* Told before the next item begins: were the worker to die in between, this item would look fine. What it gave as a
+ * reason is not the next one's. */
 void pool_item_end(struct pool_call *span, uint64_t i)
 {
 	struct pool_worker_state *w = span->worker;
-	if (!w->encode_failed || !w->span)
-		return;
+	if (w->encode_failed && w->span)
+		tell_fault(w, i, POOL_ENCODE_ERROR, 0);
+	else if (w->message)
+		forget_message(w);
 	w->encode_failed = false;
-	tell_fault(w, i, POOL_ENCODE_ERROR, 0);
 }
 
 void pool_item_begin(struct pool_call *span, uint64_t i)
@@ -257,8 +265,7 @@ bool pool_worker_begin(struct pool_worker_state *w)
 		snprintf(w->ledger->message, sizeof w->ledger->message, "%s",
 			 w->message ? w->message : "");
 	}
-	free(w->message);
-	w->message = NULL;
+	forget_message(w);
 	__atomic_store_n(&w->ledger->phase, code ? POOL_PHASE_UNFIT : POOL_PHASE_READY,
 			 __ATOMIC_RELEASE);
 	return code == 0;

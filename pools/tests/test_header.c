@@ -242,6 +242,88 @@ static void refused_map_fills_in_statuses_and_failure(const struct pool_backend_
 	suite_finish(pool);
 }
 
+static void a_call_without_limit_stands_above_the_limit_of_the_pool(
+	const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row,
+				(struct pool_options){ .workers = 1, .task_timeout_ns = 100 * MS });
+	struct errand slow = { .value = 3, .nap_ns = 400 * MS };
+	int64_t out = 0;
+	struct pool_column arg = { &slow, sizeof slow };
+	CHECK_EQ(pool_apply(pool, suite_errand, &arg, 1, &out, 8,
+			    &(struct pool_policy){ .task_timeout_ns = POOL_FOREVER }),
+		 0);
+	CHECK_EQ(out, 9);
+	CHECK_EQ(pool_apply(pool, suite_errand, &arg, 1, &out, 8, NULL), POOL_TASK_TIMEOUT);
+	CHECK_EQ(pool_apply(pool, suite_errand, &arg, 1, &out, 8,
+			    &(struct pool_policy){ .task_timeout_ns = 10 * SECOND }),
+		 0);
+	suite_finish(pool);
+}
+
+static void no_limit_is_acceptable_to_every_row(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row,
+				(struct pool_options){ .workers = 2,
+						       .task_timeout_ns = POOL_FOREVER,
+						       .initializer_timeout_ns = POOL_FOREVER });
+	int64_t x[5] = { 1, 2, 3, 4, 5 }, y[5];
+	CHECK_EQ(pool_map(pool, suite_square, x, 8, 5, y, 8,
+			  &(struct pool_policy){ .task_timeout_ns = POOL_FOREVER,
+						 .timeout_ns = POOL_FOREVER }),
+		 0);
+	CHECK_EQ(y[4], 25);
+	struct pool_policy negative = { .task_timeout_ns = -2 };
+	CHECK_EQ(pool_map(pool, suite_square, x, 8, 5, y, 8, &negative), -EINVAL);
+	negative = (struct pool_policy){ .timeout_ns = -2 };
+	CHECK_EQ(pool_map(pool, suite_square, x, 8, 5, y, 8, &negative), -EINVAL);
+	negative = (struct pool_policy){ .retries = -1 };
+	CHECK_EQ(pool_map(pool, suite_square, x, 8, 5, y, 8, &negative), -EINVAL);
+	struct pool *none = NULL;
+	CHECK_EQ(pool_open(&none, &(struct pool_options){ .backend = row->name, .grace_ns = -1 }),
+		 -EINVAL);
+	CHECK_EQ(pool_open(&none,
+			   &(struct pool_options){ .backend = row->name, .task_timeout_ns = -2 }),
+		 -EINVAL);
+	CHECK_EQ(pool_open(&none, &(struct pool_options){ .backend = row->name,
+							  .initializer_timeout_ns = -2 }),
+		 -EINVAL);
+	CHECK(none == NULL);
+	suite_finish(pool);
+}
+
+static void a_lost_item_is_run_again_as_often_as_said_and_its_neighbours_are_not(
+	const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct errand e[12];
+	int64_t y[12];
+	int32_t statuses[12];
+	for (int i = 0; i < 12; i++)
+		e[i] = (struct errand){ .value = i,
+					.word = (uint32_t)i,
+					.deed = i == 4	 ? DEED_KILL_ONCE
+						: i == 7 ? DEED_EXIT0
+							 : DEED_NONE };
+	CHECK_EQ(pool_map(pool, suite_errand, e, sizeof *e, 12, y, 8,
+			  &(struct pool_policy){ .retries = 2, .chunk = 6, .statuses = statuses }),
+		 POOL_WORKER_LOST);
+	for (int i = 0; i < 12; i++) {
+		CHECK_EQ(statuses[i], i == 7 ? POOL_WORKER_LOST : 0);
+		CHECK_EQ(shared_get((unsigned)i), i == 4 ? 2 : i == 7 ? 3 : 1);
+		if (i != 7)
+			CHECK_EQ(y[i], i * i);
+	}
+	struct pool_stats s;
+	CHECK_EQ(pool_stats(pool, &s), 0);
+	CHECK_EQ(s.retried, 3);
+	CHECK_EQ(s.lost, 1);
+	CHECK_EQ(s.done, 11);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(starmap_of_bytes_retries_a_worker_that_dies_at_the_last_item, POOL_CAN_SURVIVE),
 	CASE(fail_fast_gives_every_item_its_status, 0),
@@ -249,6 +331,10 @@ static const struct suite_case cases[] = {
 	CASE(statuses_of_a_map_tell_all_outcomes_apart, POOL_CAN_SURVIVE | POOL_CAN_KILL),
 	CASE(map_that_gives_up_writes_every_status, POOL_CAN_KILL),
 	CASE(refused_map_fills_in_statuses_and_failure, 0),
+	CASE(a_call_without_limit_stands_above_the_limit_of_the_pool, POOL_CAN_KILL),
+	CASE(no_limit_is_acceptable_to_every_row, 0),
+	CASE(a_lost_item_is_run_again_as_often_as_said_and_its_neighbours_are_not,
+	     POOL_CAN_SURVIVE),
 };
 
 int main(int argc, char **argv)

@@ -184,13 +184,72 @@ static void join_before_an_iteration_ends_keeps_what_was_read(const struct pool_
 	}
 	CHECK(count >= read);
 	CHECK_EQ(count, feed.read);
-	if (rc == POOL_CLOSED)
-		rc = pool_iter_next(iter, &y, WAIT);
-	else
-		CHECK_EQ(count, 100); /* a row without workers can go on */
-	CHECK_EQ(rc, POOL_END);
+	CHECK_EQ(rc, POOL_CLOSED);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
 	pool_iter_release(iter);
 	pool_destroy(pool);
+}
+
+/* Elements of no bytes, as many as *state says. */
+static int nothing_left(void *state, struct pool_bytes item[])
+{
+	int *left = state;
+	item[0] = (struct pool_bytes){ NULL, 0 };
+	return (*left)-- > 0;
+}
+
+static void empty_elements_of_a_generator_arrive_as_empty(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	int left = 40;
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_flip, pool_generator(nothing_left, &left, POOL_VARIABLE),
+			   POOL_VARIABLE, &(struct pool_policy){ .chunk = 3, .window = 7 }, &iter),
+		 0);
+	for (int i = 0; i < 40; i++) {
+		struct pool_bytes got = { NULL, 5 };
+		CHECK_EQ(pool_iter_next(iter, i % 2 ? &got : NULL, WAIT), 0);
+		CHECK_EQ(pool_iter_index(iter), i);
+		if (i % 2) {
+			CHECK(got.data != NULL);
+			CHECK_EQ(got.size, 0);
+		}
+		pool_bytes_free(&got, i % 2 ? 1 : 0);
+		CHECK(i % 2 == 0 || got.data == NULL);
+	}
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	CHECK_EQ(pool_iter_next(iter, NULL, 0), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static void an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_once(
+	const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	int64_t x[50], y;
+	for (int i = 0; i < 50; i++)
+		x[i] = i;
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, 50), 8,
+			   &(struct pool_policy){ .window = 6, .chunk = 2 }, &iter),
+		 0);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+	CHECK_EQ(y, 0);
+	CHECK_EQ(pool_close(pool), 0);
+	CHECK_EQ(pool_join(pool, WAIT), 0);
+	int more = 0, rc;
+	while ((rc = pool_iter_next(iter, &y, WAIT)) == 0) {
+		more++;
+		CHECK_EQ(y, more * more);
+		CHECK_EQ(pool_iter_index(iter), more);
+	}
+	CHECK_EQ(rc, POOL_CLOSED);
+	CHECK(more < 9);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+	pool_destroy(pool);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+	pool_iter_release(iter);
 }
 
 static const struct suite_case cases[] = {
@@ -199,6 +258,8 @@ static const struct suite_case cases[] = {
 	CASE(iteration_goes_on_after_failed_and_lost_items, POOL_CAN_SURVIVE),
 	CASE(close_in_the_middle_of_an_iteration_lets_it_finish, 0),
 	CASE(join_before_an_iteration_ends_keeps_what_was_read, 0),
+	CASE(empty_elements_of_a_generator_arrive_as_empty, 0),
+	CASE(an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_once, 0),
 };
 
 int main(int argc, char **argv)

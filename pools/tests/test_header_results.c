@@ -211,12 +211,142 @@ static void bytes_for_a_fixed_size_are_an_encode_error(const struct pool_backend
 	suite_finish(pool);
 }
 
+/* Two columns -> how far both are from an alignment of 16. */
+static int misalignment(struct pool_call *call)
+{
+	*(int64_t *)pool_result(call) = (int64_t)(((uintptr_t)pool_arg(call, 0) & 15) |
+						  ((uintptr_t)pool_arg(call, 1) & 15) << 8);
+	return 0;
+}
+POOL_TASK(misalignment)
+
+/* Where workers copy arrays. */
+static void arguments_are_aligned_wherever_the_array_is(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	char *odd = calloc(1, 16 * 100 + 32 * 100 + 64);
+	struct pool_column columns[2] = { { odd + 1, 16 }, { odd + 16 * 100 + 3, 32 } };
+	int64_t got[99];
+	memset(got, 1, sizeof got);
+	CHECK_EQ(pool_starmap(pool, POOL(misalignment), columns, 2, 99, got, 8, NULL), 0);
+	for (int i = 0; i < 99; i++)
+		CHECK_EQ(got[i], 0);
+	CHECK_EQ(pool_starmap(pool, POOL(misalignment), columns, 2, 99, got, 8,
+			      &(struct pool_policy){ .chunk = 7 }),
+		 0);
+	for (int i = 0; i < 99; i++)
+		CHECK_EQ(got[i], 0);
+	got[0] = 1;
+	CHECK_EQ(pool_apply(pool, POOL(misalignment), columns, 2, got, 8, NULL), 0);
+	CHECK_EQ(got[0], 0);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, POOL(misalignment), pool_columns(columns, 2, 30), 8,
+			   &(struct pool_policy){ .chunk = 3 }, &iter),
+		 0);
+	for (int i = 0; i < 30; i++) {
+		int64_t value = 1;
+		CHECK_EQ(pool_iter_next(iter, &value, WAIT), 0);
+		CHECK_EQ(value, 0);
+	}
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+	free(odd);
+}
+
+/* int64_t -> the same; asks for bytes it cannot have, unless the number leaves 2 when divided by 3. */
+static int asks_in_vain(struct pool_call *call)
+{
+	const int64_t *x = pool_arg(call, 0);
+	if (*x % 3 == 0)
+		(void)pool_result_alloc(call, 8);
+	else if (*x % 3 == 1)
+		(void)pool_return(call, x, 8);
+	if (pool_result(call))
+		*(int64_t *)pool_result(call) = *x;
+	return 0;
+}
+POOL_TASK(asks_in_vain)
+
+static void asking_for_room_of_a_fixed_result_spoils_that_item_only(
+	const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	int64_t x[60], y[60];
+	int32_t statuses[60];
+	for (int i = 0; i < 60; i++)
+		x[i] = i % 7 == 0 ? i : 3 * i + 2;
+	const int64_t chunks[] = { 0, 1, 7, 60 };
+	for (unsigned c = 0; c < COUNT(chunks); c++) {
+		struct pool_failure failure = { 0 };
+		struct pool_policy policy = { .chunk = chunks[c],
+					      .statuses = statuses,
+					      .failure = &failure };
+		memset(y, 0, sizeof y);
+		CHECK_EQ(pool_map(pool, POOL(asks_in_vain), x, 8, 60, y, 8, &policy),
+			 POOL_ENCODE_ERROR);
+		CHECK_EQ(failure.index, 0);
+		CHECK_EQ(failure.status, POOL_ENCODE_ERROR);
+		pool_failure_clear(&failure);
+		for (int i = 0; i < 60; i++) {
+			CHECK_EQ(statuses[i], x[i] % 3 == 2 ? 0 : POOL_ENCODE_ERROR);
+			if (x[i] % 3 == 2)
+				CHECK_EQ(y[i], x[i]);
+		}
+	}
+	suite_finish(pool);
+}
+
+/* int64_t: 0 gives a reason and succeeds, 1 fails without one, else fails with one. */
+static int changes_its_mind(struct pool_call *call)
+{
+	int64_t x = *(const int64_t *)pool_arg(call, 0);
+	if (x == 0) {
+		(void)pool_fail(call, 9, "not so");
+		return 0;
+	}
+	if (x == 1)
+		return 4;
+	return pool_fail(call, 0, "%s", "yes");
+}
+POOL_TASK(changes_its_mind)
+
+static void a_reason_belongs_to_the_failing_item_alone(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	int64_t x[3] = { 0, 1, 2 };
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, POOL(changes_its_mind), pool_array(x, 8, 3), 0,
+			   &(struct pool_policy){ .chunk = 3 }, &iter),
+		 0);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	CHECK(pool_iter_failure(iter) == NULL);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_TASK_ERROR);
+	const struct pool_failure *failure = pool_iter_failure(iter);
+	CHECK(failure != NULL);
+	CHECK_EQ(failure->code, 4);
+	CHECK_EQ(failure->index, 1);
+	CHECK(failure->message != NULL);
+	CHECK(strstr(failure->message, "not so") == NULL);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_TASK_ERROR);
+	failure = pool_iter_failure(iter);
+	CHECK_EQ(failure->code, 1);
+	CHECK_EQ(strcmp(failure->message, "yes"), 0);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	CHECK(pool_iter_failure(iter) == NULL);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(shared_memory_outlives_calls_and_workers, 0),
 	CASE(arguments_are_aligned_as_their_sizes_allow, 0),
 	CASE(task_takes_as_many_columns_as_the_header_says, 0),
 	CASE(bytes_delivered_are_never_null_and_failed_ones_are, 0),
 	CASE(bytes_for_a_fixed_size_are_an_encode_error, 0),
+	CASE(arguments_are_aligned_wherever_the_array_is, POOL_CAN_OVERLAP),
+	CASE(asking_for_room_of_a_fixed_result_spoils_that_item_only, 0),
+	CASE(a_reason_belongs_to_the_failing_item_alone, 0),
 };
 
 int main(int argc, char **argv)
