@@ -7,14 +7,11 @@
  */
 #include "harness/commands.h"
 #include "harness/record.h"
-#include "harness/stats.h"
+#include "harness/verdict.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DRAWS 2000
-#define LEVEL 0.95
 
 static const char help[] = "Usage: poolbench compare A B [--csv]\n"
 			   "\n"
@@ -27,13 +24,6 @@ static const char help[] = "Usage: poolbench compare A B [--csv]\n"
 			   "  --csv   comma separated values instead of a table\n"
 			   "\n"
 			   "Exit status: 0 fine, 2 a run cannot be read, 3 no cell is in both.\n";
-
-struct row {
-	char label[256];
-	double a, b;
-	struct interval ratio;
-	size_t rounds_a, rounds_b;
-};
 
 static int load(struct rows *rows, const char *run)
 {
@@ -48,15 +38,16 @@ static int load(struct rows *rows, const char *run)
 	return rc;
 }
 
-/* The medians of `cell` in its good rows; at most `rows->count` of them. */
-static size_t collect(const struct rows *rows, const struct cell *cell, double *values)
+/* The batches of `cell` in its good rows; at most `rows->count` of them. */
+static size_t collect(const struct rows *rows, const struct cell *cell, struct invocation *found)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < rows->count; i++) {
 		const struct record *row = &rows->at[i];
 		if (row->verified && row->samples > 0 && cell_equal(&row->cell, cell))
-			values[count++] = record_median(row);
+			found[count++] =
+				(struct invocation){ row->ns_per_task, (size_t)row->samples };
 	}
 	return count;
 }
@@ -80,40 +71,37 @@ static void print_head(bool csv)
 		       "95 % interval");
 }
 
-static void print_row(const struct cell *cell, const struct row *row, bool csv)
+static void print_row(const struct cell *cell, const struct comparison *c, size_t rounds_a,
+		      size_t rounds_b, bool csv)
 {
-	char named[320], interval[48] = "too few rounds";
+	char named[400], interval[48] = "too few rounds";
 
 	if (csv) {
-		printf("%s,%s,%.6g,%.6g,%.6g,%.6g,%.6g,%zu,%zu\n", cell->experiment, row->label,
-		       row->a, row->b, row->ratio.mid, row->ratio.low, row->ratio.high,
-		       row->rounds_a, row->rounds_b);
+		printf("%s,%s,%.6g,%.6g,%.6g,%.6g,%.6g,%zu,%zu\n", cell->experiment, c->label,
+		       c->baseline, c->candidate, c->ratio.mid, c->ratio.low, c->ratio.high,
+		       rounds_a, rounds_b);
 		return;
 	}
-	snprintf(named, sizeof named, "%s: %s", cell->experiment, row->label);
-	if (row->ratio.level > 0)
-		snprintf(interval, sizeof interval, "%.3f .. %.3f", row->ratio.low,
-			 row->ratio.high);
-	printf("%-58s %11.4g %11.4g %7.3f  %s\n", named, row->a, row->b, row->ratio.mid, interval);
+	snprintf(named, sizeof named, "%s: %s", cell->experiment, c->label);
+	if (c->ratio.level > 0)
+		snprintf(interval, sizeof interval, "%.3f .. %.3f", c->ratio.low, c->ratio.high);
+	printf("%-58s %11.4g %11.4g %7.3f  %s\n", named, c->baseline, c->candidate, c->ratio.mid,
+	       interval);
 }
 
 /* Whether the cell is in both. */
 static bool compare_cell(const struct rows *a, const struct rows *b, const struct cell *cell,
-			 double *values, bool csv)
+			 struct invocation *found, bool csv)
 {
-	double *of_b = values + a->count;
-	struct row row = { .rounds_a = collect(a, cell, values),
-			   .rounds_b = collect(b, cell, of_b) };
+	struct invocation *of_b = found + a->count;
+	size_t rounds_a = collect(a, cell, found), rounds_b = collect(b, cell, of_b);
+	struct comparison c = { .n = 0 };
 
-	if (row.rounds_a == 0 || row.rounds_b == 0)
+	if (rounds_a == 0 || rounds_b == 0 ||
+	    comparison_sessions(&c, of_b, rounds_b, found, rounds_a) < 0)
 		return false;
-	cell_label(cell, row.label, sizeof row.label);
-	row.a = stats_median(values, row.rounds_a);
-	row.b = stats_median(of_b, row.rounds_b);
-	row.ratio =
-		stats_ratio_bootstrap(of_b, row.rounds_b, values, row.rounds_a, LEVEL, DRAWS, 1);
-	row.ratio.mid = row.b / row.a;
-	print_row(cell, &row, csv);
+	cell_label(cell, c.label, sizeof c.label);
+	print_row(cell, &c, rounds_a, rounds_b, csv);
 	return true;
 }
 
@@ -128,7 +116,7 @@ static size_t count_cells(const struct rows *rows)
 
 static int compare(const struct rows *a, const struct rows *b, bool csv)
 {
-	double *values = calloc(a->count + b->count + 1, sizeof *values);
+	struct invocation *values = calloc(a->count + b->count + 1, sizeof *values);
 	size_t shared = 0;
 
 	if (values == NULL)

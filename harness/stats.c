@@ -1,15 +1,14 @@
 /*
- * stats.c - the statistics of poolbench: medians, distribution-free intervals, one regression, one crossing.
+ * stats.c - medians, quantiles, and the intervals that order statistics give.
  *
  * DESIGN. Everything is computed from ranks where that is possible: timings have a long right tail and no
  * distribution worth assuming. Samples are small (rounds, batches), so the k-th smallest is found by counting, which
- * takes n^2 steps, no memory, and cannot fail. Only the bootstrap allocates.
+ * takes n^2 steps, no memory, and cannot fail. The other files: stats_rank.c (signed ranks), stats_family.c (many tests,
+ * proportions), stats_bootstrap.c, stats_curve.c (lines, crossings, monotone curves).
  */
 #include "harness/stats.h"
 
 #include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
 
 /* Values, or with `base` the logarithms of value[i]/base[i]. */
 struct sample {
@@ -49,6 +48,26 @@ static double sample_median(const struct sample *s)
 double stats_median(const double *x, size_t n)
 {
 	return sample_median(&(struct sample){ x, NULL, n });
+}
+
+/* F. R. Hampel, The Influence Curve and its Role in Robust Estimation, JASA 69 (1974); 1.4826 makes it the standard
+ * deviation where values are normal. The k-th smallest deviation is found by counting, as above. */
+double stats_scatter(const double *x, size_t n)
+{
+	double middle = stats_median(x, n), half = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		double deviation = fabs(x[i] - middle);
+		size_t below = 0, equal = 0;
+
+		for (size_t j = 0; j < n; j++) {
+			below += fabs(x[j] - middle) < deviation;
+			equal += fabs(x[j] - middle) == deviation;
+		}
+		if (below <= n / 2 && n / 2 < below + equal)
+			half = deviation;
+	}
+	return 1.4826 * half;
 }
 
 /* R. J. Hyndman and Y. Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996), type 7:
@@ -118,112 +137,4 @@ struct interval stats_ratio_interval(const double *candidate, const double *base
 		return log_ratio;
 	return (struct interval){ exp(log_ratio.low), exp(log_ratio.mid), exp(log_ratio.high),
 				  log_ratio.level };
-}
-
-/* G. L. Steele, D. Lea, C. H. Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014 (SplitMix64). */
-static uint64_t random_next(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-static double resampled_median(const double *x, size_t n, double *scratch, uint64_t *state)
-{
-	for (size_t i = 0; i < n; i++)
-		scratch[i] = x[random_next(state) % n];
-	return stats_median(scratch, n);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Percentile interval: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), section 13.3. The
- * ends are order statistics of the sorted draws. No memory or no draws: the estimate alone, level 0. */
-struct interval stats_ratio_bootstrap(const double *a, size_t na, const double *b, size_t nb,
-				      double level, unsigned draws, unsigned seed)
-{
-	double ratio = na && nb ? stats_median(a, na) / stats_median(b, nb) : 0;
-	struct interval interval = { ratio, ratio, ratio, 0 };
-	double *drawn = draws && ratio > 0 ? malloc((draws + na + nb) * sizeof *drawn) : NULL;
-	uint64_t state = seed;
-
-	if (!drawn)
-		return interval;
-	for (unsigned i = 0; i < draws; i++)
-		drawn[i] = resampled_median(a, na, drawn + draws, &state) /
-			   resampled_median(b, nb, drawn + draws + na, &state);
-	qsort(drawn, draws, sizeof *drawn, by_value);
-	double last = (double)(draws - 1);
-	interval.low = drawn[(size_t)floor((1 - level) / 2 * last)];
-	interval.high = drawn[(size_t)ceil((1 + level) / 2 * last)];
-	interval.level = level;
-	free(drawn);
-	return interval;
-}
-
-struct moments {
-	double weight, x, y, xx, xy, yy;
-};
-
-/* Means first, then sums of squares around them: the one-pass formula cancels catastrophically. T. F. Chan,
- * G. H. Golub, R. J. LeVeque, Algorithms for Computing the Sample Variance, The American Statistician 37 (1983). */
-static struct moments weighted_moments(const double *x, const double *y, const double *w, size_t n)
-{
-	struct moments m = { 0 };
-
-	for (size_t i = 0; i < n; i++) {
-		double weight = w ? w[i] : 1;
-		m.weight += weight;
-		m.x += weight * x[i];
-		m.y += weight * y[i];
-	}
-	m.x /= m.weight;
-	m.y /= m.weight;
-	for (size_t i = 0; i < n; i++) {
-		double weight = w ? w[i] : 1, dx = x[i] - m.x, dy = y[i] - m.y;
-		m.xx += weight * dx * dx;
-		m.xy += weight * dx * dy;
-		m.yy += weight * dy * dy;
-	}
-	return m;
-}
-
-/* Weighted least squares. N. R. Draper and H. Smith, Applied Regression Analysis, 3rd ed. (1998), chapters 1, 9. */
-bool stats_line(const double *x, const double *y, const double *w, size_t n, struct line *line)
-{
-	bool distinct = false;
-
-	for (size_t i = 1; i < n; i++)
-		distinct = distinct || x[i] != x[0];
-	if (!distinct)
-		return false;
-	struct moments m = weighted_moments(x, y, w, n);
-	if (!(m.xx > 0))
-		return false;
-	line->slope = m.xy / m.xx;
-	line->intercept = m.y - line->slope * m.x;
-	line->r2 = m.yy > 0 ? m.xy * m.xy / (m.xx * m.yy) : 1;
-	return true;
-}
-
-/* Piecewise linear over ln x, as METG is read off an efficiency curve: E. Slaughter et al., Task Bench: A
- * Parameterized Benchmark for Evaluating Parallel Runtime Performance, SC 2020, section IV. */
-bool stats_crossing(const double *x, const double *y, size_t n, double level, double *at)
-{
-	for (size_t i = 0; i + 1 < n; i++) {
-		double before = y[i] - level, after = y[i + 1] - level;
-
-		if (before * after > 0 || before == after)
-			continue;
-		*at = x[i] * exp(before / (before - after) * log(x[i + 1] / x[i]));
-		return true;
-	}
-	return false;
 }

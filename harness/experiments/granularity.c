@@ -4,7 +4,8 @@
  * DESIGN. Efficiency = useful rate / best useful rate of the same kernel in as many plain forked processes in the same
  * round; granularity = wall time x cores / tasks, overhead included; METG(x %) = the smallest granularity
  * that still reaches x % (E. Slaughter et al., Task Bench, SC 2020). Crossings are found in each round and
- * the interval is taken over rounds, so a slow round moves all its curves together. The kernel is a chain of
+ * the interval is taken over rounds, so a slow round moves all its curves together. Larger tasks can only be more
+ * efficient, so each curve is first made to rise: one disturbed point is no crossing. The kernel is a chain of
  * arithmetic that a preempted worker has to catch up on, never a timed wait.
  */
 #include "harness/experiments/granularity.h"
@@ -151,7 +152,7 @@ struct curve {
 static void round_crossing(struct curve *curve, int round)
 {
 	double x[POINTS_MAX], y[POINTS_MAX], at, best = best_rate(curve->all, round);
-	size_t n = 0;
+	size_t width[POINTS_MAX], n = 0;
 
 	for (const struct group *g = curve->first; g < curve->end && n < POINTS_MAX; g++) {
 		const struct record *record = group_round(g, round);
@@ -165,6 +166,7 @@ static void round_crossing(struct curve *curve, int round)
 	double level = curve->level > 0 ? curve->level : 1;
 	if (n < 2)
 		return;
+	stats_isotonic(y, width, n);
 	curve->rounds++;
 	curve->above += y[0] >= level;
 	if (y[0] < level && stats_crossing(x, y, n, level, &at))

@@ -134,32 +134,41 @@ static void ratio_swapped_is_the_reciprocal(void **state)
 	near(ab.high, 2, 1e-12);
 }
 
-/* {1, 3} resampled has medians 1, 2, 3 with probabilities 1/4, 1/2, 1/4. */
+/* {1, 3} resampled has medians 1, 2, 3 with probabilities 1/4, 1/2, 1/4; one batch each. */
 static void bootstrap_of_two_values_has_the_enumerated_quantiles(void **state)
 {
-	const double a[] = { 1, 3 }, b[] = { 1 };
-	struct interval wide = stats_ratio_bootstrap(a, 2, b, 1, 0.95, 2000, 7);
-	struct interval narrow = stats_ratio_bootstrap(a, 2, b, 1, 0.40, 2000, 7);
+	const double one = 1, three = 3;
+	const struct invocation a[] = { { &one, 1 }, { &three, 1 } };
+	double draws[2000];
 
 	(void)state;
-	near(wide.low, 1, 0);
-	near(wide.mid, 2, 0);
-	near(wide.high, 3, 0);
-	near(narrow.low, 2, 0);
-	near(narrow.high, 2, 0);
+	assert_int_equal(stats_ratio_draws(a, 2, a, 1, 7, draws, 2000), 0);
+	struct interval wide = stats_draws_interval(draws, 2000, 0.95);
+	struct interval narrow = stats_draws_interval(draws, 2000, 0.40);
+	near(wide.low, 0, 0);
+	near(wide.mid, log(2), 1e-12);
+	near(wide.high, log(3), 1e-12);
+	near(narrow.low, log(2), 1e-12);
+	near(narrow.high, log(2), 1e-12);
 }
 
-static void bootstrap_with_one_seed_is_reproducible(void **state)
+/* One invocation of batches {1, 3}: drawing invocations alone would never vary. */
+static void bootstrap_draws_batches_within_an_invocation(void **state)
 {
-	const double a[] = { 10, 12, 11, 19, 13, 14, 10.5 }, b[] = { 9, 8, 10, 11, 7 };
-	struct interval first = stats_ratio_bootstrap(a, 7, b, 5, 0.95, 500, 3);
-	struct interval again = stats_ratio_bootstrap(a, 7, b, 5, 0.95, 500, 3);
+	const double batches[] = { 1, 3 }, one = 1;
+	const struct invocation a = { batches, 2 }, b = { &one, 1 };
+	double draws[2000], again[2000];
+	unsigned ones = 0;
 
 	(void)state;
-	near(first.low, again.low, 0);
-	near(first.high, again.high, 0);
-	assert_true(first.low < first.mid && first.mid < first.high);
-	near(stats_ratio_bootstrap(a, 0, b, 5, 0.95, 500, 3).level, 0, 0);
+	assert_int_equal(stats_ratio_draws(&a, 1, &b, 1, 3, draws, 2000), 0);
+	assert_int_equal(stats_ratio_draws(&a, 1, &b, 1, 3, again, 2000), 0);
+	assert_memory_equal(draws, again, sizeof draws);
+	for (unsigned i = 0; i < 2000; i++)
+		ones += draws[i] == 0;
+	near(ones / 2000.0, 0.25, 0.04); /* four standard errors */
+	assert_true(stats_ratio_draws(&a, 0, &b, 1, 3, draws, 2000) < 0);
+	near(stats_draws_interval(draws, 0, 0.95).level, 0, 0);
 }
 
 /* F. J. Anscombe, Graphs in Statistical Analysis, The American Statistician 27 (1973), data set 1: y = 3 + 0.5 x. */
@@ -240,6 +249,36 @@ static void crossing_that_never_happens_is_refused(void **state)
 	near(at, -1, 0);
 }
 
+static void isotonic_pools_violators_to_their_mean(void **state)
+{
+	double y[] = { 1, 3, 2, 4, 3, 3.5, 0 }, falling[] = { 3, 2, 1 }, rising[] = { 1, 1, 2 };
+	/* By hand: {3, 2} pool, {4, 3, 3.5, 0} pool to 2.625, which stays above 2.5. */
+	const double wanted[] = { 1, 2.5, 2.5, 2.625, 2.625, 2.625, 2.625 };
+	size_t width[7];
+
+	(void)state;
+	stats_isotonic(y, width, 7);
+	for (size_t i = 0; i < COUNT(y); i++)
+		near(y[i], wanted[i], 1e-12);
+	stats_isotonic(falling, width, 3);
+	near(falling[0], 2, 1e-12);
+	near(falling[2], 2, 1e-12);
+	stats_isotonic(rising, width, 3);
+	near(rising[1], 1, 0);
+	near(rising[2], 2, 0);
+	stats_isotonic(rising, width, 0);
+}
+
+/* 1.4826 times the median of the deviations 4 3 1 0 1 95 from 5. */
+static void scatter_ignores_one_wild_value(void **state)
+{
+	const double x[] = { 1, 2, 4, 5, 6, 100, 5 }, same[] = { 3, 3, 3 };
+
+	(void)state;
+	near(stats_scatter(x, 7), 1.4826, 1e-12);
+	near(stats_scatter(same, 3), 0, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,12 +290,14 @@ int main(void)
 		cmocka_unit_test(ratio_of_paired_values_ignores_drift),
 		cmocka_unit_test(ratio_swapped_is_the_reciprocal),
 		cmocka_unit_test(bootstrap_of_two_values_has_the_enumerated_quantiles),
-		cmocka_unit_test(bootstrap_with_one_seed_is_reproducible),
+		cmocka_unit_test(bootstrap_draws_batches_within_an_invocation),
 		cmocka_unit_test(line_through_anscombe_one_matches_the_paper),
 		cmocka_unit_test(line_weight_two_equals_a_repeated_point),
 		cmocka_unit_test(line_far_from_zero_keeps_its_digits),
 		cmocka_unit_test(line_with_one_distinct_x_is_refused),
 		cmocka_unit_test(crossing_is_linear_in_log_x),
+		cmocka_unit_test(isotonic_pools_violators_to_their_mean),
+		cmocka_unit_test(scatter_ignores_one_wild_value),
 		cmocka_unit_test(crossing_that_never_happens_is_refused),
 	};
 

@@ -1,0 +1,131 @@
+/*
+ * stats_family.c - many tests at once, how many rounds they need, and how often something happened of so many times.
+ */
+#include "harness/stats.h"
+
+#include <math.h>
+
+static double next_above(const double *p, size_t n, double last, size_t *equal)
+{
+	double next = INFINITY;
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i] > last && p[i] < next)
+			next = p[i];
+	*equal = 0;
+	for (size_t i = 0; i < n; i++)
+		*equal += p[i] == next;
+	return next;
+}
+
+/* S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6 (1979): the k-th
+ * smallest (from 0) times n - k, never below its predecessor. Equal values get what their first would. */
+void stats_holm(const double *p, size_t n, double *adjusted)
+{
+	double last = -1, highest = 0;
+	size_t equal;
+
+	for (size_t done = 0; done < n; done += equal) {
+		last = next_above(p, n, last, &equal);
+		if (equal == 0)
+			return; /* only when a value is no number */
+		highest = fmin(1, fmax(highest, last * (double)(n - done)));
+		for (size_t i = 0; i < n; i++)
+			if (p[i] == last)
+				adjusted[i] = highest;
+	}
+}
+
+/* By halving: erfc keeps its digits in the tail, where 1 - p would have lost them. */
+double stats_normal_upper(double tail)
+{
+	double low = 0, high = 40;
+
+	while (high - low > 1e-12 * high) {
+		double z = (low + high) / 2;
+
+		if (erfc(z / sqrt(2)) / 2 > tail)
+			low = z;
+		else
+			high = z;
+	}
+	return high;
+}
+
+/* The least n with two-sided p <= alpha when all signs agree: 2 / 2^n. */
+static double rounds_least(double alpha)
+{
+	return fmax(6, ceil(1 - log2(alpha)));
+}
+
+#define MEDIAN_ERROR 1.2533 /* sqrt(pi/2): standard error of a median in units of sigma / sqrt(n) */
+#define RANK_ERROR                                                                                 \
+	1.0233 /* sqrt(pi/3): the same of the signed-rank test, its asymptotic efficiency being 3/pi */
+
+static double rounds_for(double tail, double error, double sigma, double distance)
+{
+	if (distance <= 0)
+		return INFINITY;
+	double root = stats_normal_upper(tail) * error * sigma / distance;
+	return ceil(root * root);
+}
+
+/* Asymptotic: E. L. Lehmann, Nonparametrics: Statistical Methods Based on Ranks (1975), sections 2.4 and 4.3. */
+double stats_rounds_needed(const struct rounds_question *q)
+{
+	double size = fabs(q->shift);
+	double show = fmax(rounds_for(0.025, MEDIAN_ERROR, q->sigma, size - q->beyond),
+			   rounds_for(q->alpha / 2, RANK_ERROR, q->sigma, size));
+	double equal = rounds_for(0.05, MEDIAN_ERROR, q->sigma, q->within - size);
+
+	return fmin(fmax(show, rounds_least(q->alpha)), fmax(equal, 6));
+}
+
+/* ln P(X = k) of the binomial (n, p), 0 < p < 1. */
+static double log_binomial(size_t n, size_t k, double p)
+{
+	return lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1) +
+	       (double)k * log(p) + (double)(n - k) * log1p(-p);
+}
+
+/* P(X >= k), summed relative to its largest term: no power underflows, nothing cancels. */
+static double binomial_upper(size_t n, size_t k, double p)
+{
+	double largest = -INFINITY, sum = 0;
+
+	for (size_t i = k; i <= n; i++)
+		largest = fmax(largest, log_binomial(n, i, p));
+	for (size_t i = k; i <= n; i++)
+		sum += exp(log_binomial(n, i, p) - largest);
+	return exp(largest) * sum;
+}
+
+/* The p at which k or more of n have the probability `tail`; P rises with p. */
+static double lower_end(size_t n, size_t k, double tail)
+{
+	double low = 0, high = 1;
+
+	if (k == 0)
+		return 0;
+	for (int step = 0; step < 200 && high - low > 1e-15 * high; step++) {
+		double p = (low + high) / 2;
+
+		if (binomial_upper(n, k, p) < tail)
+			low = p;
+		else
+			high = p;
+	}
+	return low;
+}
+
+/* C. J. Clopper and E. S. Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial,
+ * Biometrika 26 (1934). */
+struct interval stats_proportion_interval(size_t count, size_t n, double level)
+{
+	double tail = (1 - level) / 2;
+
+	if (n == 0 || count > n)
+		return (struct interval){ 0, 0, 1, 0 };
+	return (struct interval){ lower_end(n, count, tail), (double)count / (double)n,
+				  1 - lower_end(n, n - count, tail), level };
+}
