@@ -43,8 +43,10 @@ int bench_lap(struct bench *b, size_t calls, int64_t *ns)
 	b->told_ns = 0;
 	counts_self(&before);
 	begin = clock_now_ns();
-	for (size_t i = 0; rc == 0 && i < calls; i++)
-		rc = b->call(b, b->arena + i * b->call_bytes);
+	for (size_t i = 0; rc == 0 && i < calls; i++) {
+		unsigned char *results = b->arena + i * b->call_bytes;
+		rc = b->probe ? probe_call(b, results) : b->call(b, results);
+	}
 	*ns = clock_now_ns() - begin;
 	if (b->told_ns != 0)
 		*ns = b->told_ns;
@@ -92,6 +94,7 @@ static int warm_up(struct bench *b, uint64_t *repeats)
 	b->calls = 0;
 	b->timed_ns = b->first_ns = 0;
 	memset(&b->spent, 0, sizeof b->spent);
+	probe_reset(b->probe);
 	return 0;
 }
 
@@ -222,5 +225,6 @@ int bench_measure(struct bench *b, struct record *record)
 	rc = timed_batches(b, repeats, record);
 	close_account(b, &account, record);
 	keep_counts(b, record);
+	probe_keep(b->probe, record);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #define HARNESS_BENCH_H
 
 #include "harness/counts.h"
+#include "harness/probe.h"
 #include "harness/record.h"
 #include "workloads/workload.h"
 
@@ -37,7 +38,10 @@ struct bench {
 	bool has_results; /* false for "open" */
 	int64_t first_ns; /* sum over the calls: start to first result; 0 where call does not tell */
 	int64_t told_ns;  /* a call that knows its time better than the clock adds it here */
-	uint64_t calls;	  /* timed ones */
+	/* probe "latency": a call that waited for something shorter than itself says so; -1: it did not */
+	int64_t latency_ns;
+	struct probe *probe; /* NULL: none that times */
+	uint64_t calls;	     /* timed ones */
 	int64_t timed_ns;    /* their sum */
 	struct counts spent; /* by this process and reaped children while the clock ran */
 	int64_t memory_kib;  /* becomes the row's max_rss_kib; 0: the parent's peak does */

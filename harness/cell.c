@@ -158,6 +158,7 @@ static void finish(struct bench *b)
 	if (b->parent != NULL)
 		munmap(b->parent, b->parent_bytes);
 	free(b->item);
+	probe_free(b->probe);
 	if (b->work.load != NULL)
 		work_close(&b->work);
 }
@@ -257,6 +258,8 @@ static int prepare(struct bench *b, struct record *record)
 		rc = time_serial(b, &record->serial_ns_per_task);
 	if (rc == 0)
 		rc = enlarge_parent(b);
+	if (rc == 0)
+		rc = probe_new(&b->probe, b);
 	return rc ? rc : start(b);
 }
 

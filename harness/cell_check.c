@@ -84,6 +84,8 @@ static int check_names(const struct cell *cell, char *why, size_t why_size)
 		return unknown(why, why_size, "variant", cell->variant, variant_name);
 	if (workload_find(cell->workload) == NULL)
 		return unknown(why, why_size, "workload", cell->workload, workload_name);
+	if (!probe_known(cell->probe))
+		return unknown(why, why_size, "probe", cell->probe, probe_name);
 	return 0;
 }
 
@@ -125,5 +127,8 @@ int cell_check(const struct cell *cell, char *why, size_t why_size)
 		rc = check_numbers(cell, why, why_size);
 	if (rc == 0 && cell->pool_memory && strcmp(cell->variant, "open") == 0)
 		rc = refuse(why, why_size, "variant open has no results: --memory must be own");
+	if (rc == 0 && strcmp(cell->probe, "delivery") == 0 && strcmp(cell->variant, "open") == 0)
+		rc = refuse(why, why_size,
+			    "variant open has no results: --probe must not be delivery");
 	return rc;
 }

@@ -42,6 +42,9 @@ static const char help[] =
 	"  --parent B      memory the parent touches before it opens the pool; suffixes k M G\n"
 	"  --memory own|pool  where inputs and results lie (default own)\n"
 	"  --seed N        of the input's random numbers (default 1)\n"
+	"  --probe NAME    look closer: latency (of each call), delivery (when results come), "
+	"into\n"
+	"                  profile_ns (see harness/probe.h); memory; syscalls\n"
 	"  --json          one JSON object instead of `key value` lines\n"
 	"\n"
 	"Times are ns per task (open: per worker); chunk 0 means auto.\n"
@@ -63,6 +66,7 @@ enum option_id {
 	PARENT,
 	MEMORY,
 	SEED,
+	PROBE,
 	JSON,
 	RECORD,
 	HELP
@@ -84,6 +88,7 @@ static const struct option options[] = {
 	{ "parent", required_argument, NULL, PARENT },
 	{ "memory", required_argument, NULL, MEMORY },
 	{ "seed", required_argument, NULL, SEED },
+	{ "probe", required_argument, NULL, PROBE },
 	{ "json", no_argument, NULL, JSON },
 	{ "record", no_argument, NULL, RECORD },
 	{ "help", no_argument, NULL, HELP },
@@ -204,6 +209,9 @@ static int read_option(struct request *r, int id, const char *text)
 		return 0;
 	case WORKLOAD:
 		args_name(text, cell->workload, sizeof cell->workload);
+		return 0;
+	case PROBE:
+		args_name(text, cell->probe, sizeof cell->probe);
 		return 0;
 	case TREE:
 		return read_tree(text, &r->setup.tree);

@@ -31,9 +31,13 @@ static int told(struct bench *b, int rc)
 	return rc;
 }
 
-static void note_first(struct bench *b, int64_t begin_ns)
+/* `count` results of a call are there. */
+static void note_results(struct bench *b, uint64_t count, int64_t begin_ns)
 {
-	b->first_ns += clock_now_ns() - begin_ns;
+	if (count == 1)
+		b->first_ns += clock_now_ns() - begin_ns;
+	if (b->probe != NULL)
+		probe_delivered(b->probe, count);
 }
 
 static void *result_at(const struct bench *b, void *results, uint64_t i)
@@ -67,8 +71,7 @@ static int call_apply(struct bench *b, void *results)
 				    result_at(b, results, i), b->work.result_size, &b->policy);
 		if (rc < 0)
 			return told(b, rc);
-		if (i == 0)
-			note_first(b, begin);
+		note_results(b, i + 1, begin);
 	}
 	return 0;
 }
@@ -121,8 +124,7 @@ static int apply_slice(struct bench *b, uint64_t begin, uint64_t end, void *resu
 	for (uint64_t i = begin; i < submitted; i++) {
 		int got = collect(b, async[i - begin], result_at(b, results, i));
 		rc = rc ? rc : got;
-		if (i == 0)
-			note_first(b, begin_ns);
+		note_results(b, i + 1, begin_ns);
 	}
 	return rc;
 }
@@ -199,8 +201,7 @@ static int drain(struct bench *b, struct pool_iter *iter, next_fn *next, int64_t
 			tell(b, pool_iter_failure(iter));
 		if (rc != 0)
 			return rc;
-		if (i == 0)
-			note_first(b, begin_ns);
+		note_results(b, i + 1, begin_ns);
 	}
 	return pool_iter_next(iter, b->item, POOL_FOREVER) == POOL_END ? 0 : POOL_DECODE_ERROR;
 }

@@ -132,6 +132,12 @@ static void unknown_names_are_refused_with_the_known_ones(void **state)
 	assert_cell_refused(&cell, "imap_unordered");
 	cell = make_cell("loop", "map", "nosuch");
 	assert_cell_refused(&cell, "stream");
+	cell = make_cell("loop", "map", "square");
+	strcpy(cell.probe, "nosuch");
+	assert_cell_refused(&cell, "delivery");
+	cell = make_cell("fork-shm", "open", "noop");
+	strcpy(cell.probe, "delivery");
+	assert_cell_refused(&cell, "must not be delivery");
 }
 
 static void bad_numbers_are_refused(void **state)

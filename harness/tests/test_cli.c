@@ -102,6 +102,7 @@ static void cell_with_unknown_names_lists_the_known(void **state)
 	assert_bad_cell("--backend nosuch", "fork-shm");
 	assert_bad_cell("--variant nosuch", "imap_unordered");
 	assert_bad_cell("--workload nosuch", "mandelbrot");
+	assert_bad_cell("--probe nosuch", "syscalls latency delivery memory");
 	assert_bad_cell("surplus", "surplus");
 	assert_bad("cell --backend loop --variant map", "--workload");
 }
