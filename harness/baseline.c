@@ -1,8 +1,9 @@
 /*
- * baseline.c - what is timed instead of a pool: the plain serial loop, plain forked processes, and whatever a program
- * that links this adds.
+ * baseline.c - what is timed instead of a pool: the plain serial loop, plain forked processes, a spinner that waits to be
+ * stopped, and whatever a program that links this adds.
  */
 #include "harness/bench.h"
+#include "harness/clock.h"
 #include "harness/commands.h"
 
 #include <stdio.h>
@@ -25,9 +26,39 @@ static int start_forked(struct bench *b)
 	return forked_start(&b->forked, b);
 }
 
-static struct baseline forked = { .name = "forked", .start = start_forked, .shared = true };
+/* What a call that needs nothing but the CPU meets: for HICCUP_NS the clock is read again and again, and the longest time
+ * between two readings is what the call tells the probe "latency". (Single gaps would be as rare as a reading is short;
+ * a gap in a window has a share that can be held beside that of calls which last about as long.) */
+#define HICCUP_NS 10000
+
+static int call_hiccup(struct bench *b, void *results)
+{
+	int64_t begin = clock_now_ns(), last = begin, longest = 0;
+
+	(void)results;
+	while (last - begin < HICCUP_NS) {
+		int64_t now = clock_now_ns();
+		if (now - last > longest)
+			longest = now - last;
+		last = now;
+	}
+	b->latency_ns = longest;
+	return 0;
+}
+
+static int start_hiccup(struct bench *b)
+{
+	b->call = call_hiccup;
+	b->has_results = false;
+	return 0;
+}
+
+static struct baseline hiccup = { .name = "hiccup", .start = start_hiccup };
+static struct baseline forked = {
+	.name = "forked", .start = start_forked, .shared = true, .next = &hiccup
+};
 static struct baseline loop = { .name = "loop", .start = start_loop, .next = &forked };
-static struct baseline *last = &forked;
+static struct baseline *last = &hiccup;
 
 void baseline_add(struct baseline *baseline)
 {

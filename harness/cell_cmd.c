@@ -25,7 +25,7 @@ static const char help[] =
 	"Measures one combination in this process and prints one object. Every result is checked\n"
 	"against the serial loop; exit status 0 only if all were right.\n"
 	"\n"
-	"  --backend B     a row of `poolbench list`, or a baseline: loop, forked\n"
+	"  --backend B     a row of `poolbench list`, or a baseline: loop, forked, hiccup\n"
 	"  --variant V     apply apply_async map map_async starmap starmap_async imap\n"
 	"                  imap_unordered, or open (time to open and end a pool, per worker)\n"
 	"  --workload W    see `poolbench list`\n"

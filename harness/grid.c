@@ -2,6 +2,7 @@
  * grid.c - rows by what they can do.
  */
 #include "harness/grid.h"
+#include "harness/peer.h"
 
 #include <string.h>
 
@@ -111,6 +112,29 @@ void grid_add(struct grid *grid, const struct cell *cell)
 {
 	if (grid->rc == 0)
 		grid->rc = plan_add(grid->plan, cell);
+}
+
+#define PEERS_MAX 8
+
+bool grid_can_measure(const char *backend)
+{
+	static struct {
+		bool asked, there;
+	} known[PEERS_MAX];
+	const struct peer *peer = peer_find(backend);
+	size_t i = peer ? (size_t)(peer - peer_at(0)) : PEERS_MAX;
+	char version[256];
+
+	if (i >= PEERS_MAX)
+		return true;
+	if (known[i].asked)
+		return known[i].there;
+	known[i].asked = true;
+	known[i].there = peer_version(peer, version, sizeof version) == 0;
+	if (!known[i].there)
+		fprintf(stderr, "poolbench: skipped: %s is not there (Debian package %s)\n",
+			peer->title, peer->package);
+	return known[i].there;
 }
 
 uint64_t grid_memory_available(void)

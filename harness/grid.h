@@ -39,6 +39,9 @@ struct cell grid_cell(const struct grid *grid, const char *backend, const char *
 		      const char *workload);
 void grid_add(struct grid *grid, const struct cell *cell);
 
+/* Can who measures this backend run here (a peer may be missing)? Says so on stderr, once, when not. */
+bool grid_can_measure(const char *backend);
+
 /* Bytes of memory that could be used without swapping; 0: not known. */
 uint64_t grid_memory_available(void);
 

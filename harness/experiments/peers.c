@@ -17,7 +17,6 @@
  * == The grid ==
  */
 
-#define PEERS_MAX 8
 /* Filling and copying a parent of this size takes seconds: one forking row does, and fewer batches. */
 #define PARENT_LARGE (1024 * MIB)
 
@@ -50,33 +49,11 @@ static uint64_t square_tasks(const struct arm *arm)
 	return lazy ? 100000 : 1000000;
 }
 
-/* Can who measures this backend run here? Says so on stderr, once, when not. */
-static bool is_there(const char *backend)
-{
-	static struct {
-		bool asked, there;
-	} known[PEERS_MAX];
-	const struct peer *peer = peer_find(backend);
-	size_t i = peer ? (size_t)(peer - peer_at(0)) : PEERS_MAX;
-	char version[256];
-
-	if (i >= PEERS_MAX)
-		return true;
-	if (known[i].asked)
-		return known[i].there;
-	known[i].asked = true;
-	known[i].there = peer_version(peer, version, sizeof version) == 0;
-	if (!known[i].there)
-		fprintf(stderr, "poolbench: skipped: %s is not there (Debian package %s)\n",
-			peer->title, peer->package);
-	return known[i].there;
-}
-
 static void add_arm(struct grid *grid, const struct arm *arm, uint64_t tasks)
 {
 	struct cell cell = grid_cell(grid, arm->backend, arm->variant, arm->workload);
 
-	if (!is_there(arm->backend))
+	if (!grid_can_measure(arm->backend))
 		return;
 	cell.tasks = tasks;
 	cell.chunk = arm->chunk;
@@ -262,7 +239,7 @@ static void add_lazy(struct grid *grid)
 		char name[NAME_SIZE];
 		snprintf(name, sizeof name, "lazy-%.20s", transport_row(transports[i]));
 		struct cell cell = grid_cell(grid, name, "map", "noop");
-		if (!is_there(name))
+		if (!grid_can_measure(name))
 			continue;
 		cell.workers = PEERS_WORKERS;
 		cell.tasks = 1000000;

@@ -152,6 +152,65 @@ static void skew_makes_one_task_in_a_hundred_long(void **state)
 	work_close(&other);
 }
 
+static int64_t steps_of(const struct work *w, uint64_t i)
+{
+	return ((const int64_t *)w->column[0].data)[2 * i + 1];
+}
+
+static void straggler_has_one_long_task_and_it_is_the_first(void **state)
+{
+	struct work w;
+
+	(void)state;
+	open_with(&w, "straggler", (struct work_options){ .tasks = 65, .work = 10 });
+	assert_int_equal(steps_of(&w, 0), 64 / 4 * 10);
+	for (uint64_t i = 1; i < w.tasks; i++)
+		assert_int_equal(steps_of(&w, i), 10);
+	work_close(&w);
+	open_with(&w, "straggler", (struct work_options){ .tasks = 2, .work = 10 });
+	assert_int_equal(steps_of(&w, 0), 10);
+	work_close(&w);
+}
+
+/* The share of tasks longer than c times the shortest is c^(-3/2): an eighth for c = 4, 1/64 for c = 16. */
+static void pareto_has_the_tail_it_claims(void **state)
+{
+	struct work w;
+	int above_4 = 0, above_16 = 0;
+
+	(void)state;
+	open_with(&w, "pareto", (struct work_options){ .tasks = 64000, .work = 30, .seed = 1 });
+	for (uint64_t i = 0; i < w.tasks; i++) {
+		int64_t steps = steps_of(&w, i);
+		assert_in_range(steps, 10, 30 * 300 + 1);
+		above_4 += steps > 4 * 10;
+		above_16 += steps > 16 * 10;
+	}
+	/* Binomial, standard deviations 84 and 31. */
+	assert_in_range(above_4, 8000 - 500, 8000 + 500);
+	assert_in_range(above_16, 1000 - 200, 1000 + 200);
+	work_close(&w);
+}
+
+static void lengths_depend_on_the_seed_alone(void **state)
+{
+	struct work a, same, other;
+	int moved = 0;
+
+	(void)state;
+	open_with(&a, "pareto", (struct work_options){ .tasks = 100, .work = 300, .seed = 1 });
+	open_with(&same, "pareto", (struct work_options){ .tasks = 100, .work = 300, .seed = 1 });
+	open_with(&other, "pareto", (struct work_options){ .tasks = 100, .work = 300, .seed = 2 });
+	for (uint64_t i = 0; i < a.tasks; i++) {
+		assert_int_equal(steps_of(&a, i), steps_of(&same, i));
+		moved += steps_of(&a, i) != steps_of(&other, i);
+	}
+	assert_true(moved > 50);
+	work_close(&a);
+	work_close(&same);
+	work_close(&other);
+}
+
 static void spin_of_three_steps_is_the_chain_written_out(void **state)
 {
 	struct work w;
@@ -208,6 +267,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(mandelbrot_is_symmetric_around_the_set),
 		cmocka_unit_test(matmul_does_not_depend_on_the_blocks),
 		cmocka_unit_test(skew_makes_one_task_in_a_hundred_long),
+		cmocka_unit_test(straggler_has_one_long_task_and_it_is_the_first),
+		cmocka_unit_test(pareto_has_the_tail_it_claims),
+		cmocka_unit_test(lengths_depend_on_the_seed_alone),
 		cmocka_unit_test(spin_of_three_steps_is_the_chain_written_out),
 		cmocka_unit_test(stream_of_odd_sizes_tells_every_byte),
 		cmocka_unit_test(sleep_of_a_millisecond_takes_one),
