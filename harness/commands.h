@@ -22,6 +22,7 @@ int cell_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int compare_main(int argc, char **argv);
 int list_main(int argc, char **argv);
+int export_main(int argc, char **argv);
 int plot_main(int argc, char **argv);	/* plot.c */
 int report_main(int argc, char **argv); /* report.c */
 
