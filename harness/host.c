@@ -97,6 +97,89 @@ static json_t *kernel(void)
 	return json_pack("{ssss}", "release", name.release, "machine", name.machine);
 }
 
+/* Pages, forks and RSS figures depend on the one in brackets: "always [madvise] never" gives "madvise". */
+static json_t *chosen_word(const char *path)
+{
+	json_t *line = first_line(path), *word;
+	const char *open = json_is_string(line) ? strchr(json_string_value(line), '[') : NULL;
+	size_t length = open ? strcspn(open + 1, "]") : 0;
+
+	if (open == NULL)
+		return line;
+	word = json_stringn(open + 1, length);
+	json_decref(line);
+	return word;
+}
+
+static json_t *cpu_mhz(void)
+{
+	json_t *text = keyed_line("/proc/cpuinfo", "cpu MHz"), *mhz;
+
+	if (json_is_null(text))
+		return text;
+	mhz = json_real(strtod(json_string_value(text), NULL));
+	json_decref(text);
+	return mhz;
+}
+
+static int64_t bytes_of(const char *text)
+{
+	char *suffix;
+	int64_t number = strtoll(text, &suffix, 10);
+
+	return *suffix == 'K' ? number << 10 : *suffix == 'M' ? number << 20 : number;
+}
+
+/* CPUs in a list like "0-3,8". */
+static int count_cpus(const char *list)
+{
+	int count = 0;
+
+	while (*list) {
+		char *end;
+		long first = strtol(list, &end, 10), last = first;
+		if (end == list)
+			break;
+		if (*end == '-')
+			last = strtol(end + 1, &end, 10);
+		count += (int)(last - first + 1);
+		list = *end == ',' ? end + 1 : end;
+	}
+	return count;
+}
+
+static json_t *cache_fact(int index, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, name);
+	return first_line(path);
+}
+
+/* Of the first CPU, in Google Benchmark's words; empty where the kernel does not tell. */
+static json_t *caches(void)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < 8; i++) {
+		json_t *type = cache_fact(i, "type"), *level = cache_fact(i, "level"),
+		       *size = cache_fact(i, "size"), *shared = cache_fact(i, "shared_cpu_list");
+		if (json_is_string(type) && json_is_string(level) && json_is_string(size) &&
+		    json_is_string(shared))
+			json_array_append_new(
+				list,
+				json_pack("{sO si sI si}", "type", type, "level",
+					  atoi(json_string_value(level)), "size",
+					  (json_int_t)bytes_of(json_string_value(size)),
+					  "num_sharing", count_cpus(json_string_value(shared))));
+		json_decref(type);
+		json_decref(level);
+		json_decref(size);
+		json_decref(shared);
+	}
+	return list;
+}
+
 /* `git describe` of the source tree the binary was built in; null elsewhere. */
 static json_t *git_describe(void)
 {
@@ -125,16 +208,17 @@ static json_t *git_describe(void)
 json_t *host_fingerprint(void)
 {
 	return json_pack(
-		"{so si so si so so so so so sf so so so so ss ss so}", "cpu_model",
-		keyed_line("/proc/cpuinfo", "model name"), "cpus_online",
-		(int)sysconf(_SC_NPROCESSORS_ONLN), "cpus_affinity", affinity(), "cpus_usable",
-		pool_cpus(), "cgroup_cpu_max", first_line("/sys/fs/cgroup/cpu.max"), "kernel",
-		kernel(), "virtualised", virtualised(), "governor",
+		"{so so so si so si so so so so so sf so so so so so so ss ss so}", "cpu_model",
+		keyed_line("/proc/cpuinfo", "model name"), "cpu_mhz", cpu_mhz(), "caches", caches(),
+		"cpus_online", (int)sysconf(_SC_NPROCESSORS_ONLN), "cpus_affinity", affinity(),
+		"cpus_usable", pool_cpus(), "cgroup_cpu_max", first_line("/sys/fs/cgroup/cpu.max"),
+		"kernel", kernel(), "virtualised", virtualised(), "governor",
 		first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), "clock_source",
 		first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
 		"clock_ns", clock_cost_ns(), "memory_bytes", memory_bytes(), "load_1min",
 		load_average(), "transparent_huge_pages",
-		first_line("/sys/kernel/mm/transparent_hugepage/enabled"), "cpu_pressure",
-		first_line("/proc/pressure/cpu"), "compiler", __VERSION__, "poolbench",
-		POOLBENCH_VERSION, "git", git_describe());
+		chosen_word("/sys/kernel/mm/transparent_hugepage/enabled"), "cpu_pressure",
+		first_line("/proc/pressure/cpu"), "memory_pressure",
+		first_line("/proc/pressure/memory"), "io_pressure", first_line("/proc/pressure/io"),
+		"compiler", __VERSION__, "poolbench", POOLBENCH_VERSION, "git", git_describe());
 }

@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{ "compare", "two runs beside each other", compare_main },
 	{ "plot", "draw a run's figures", plot_main },
 	{ "report", "a run's figures and findings as one page", report_main },
+	{ "doctor", "which conclusions this machine can support today", doctor_main },
 	{ "export", "a run in the format of another tool", export_main },
 	{ "list", "backends, variants, workloads, experiments", list_main },
 };
