@@ -8,6 +8,7 @@
  */
 #include "harness/bench.h"
 #include "harness/clock.h"
+#include "harness/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #define REPEATS_MAX (UINT64_C(1) << 24)
+/* Looks at the memory while calls run, at least. */
+#define MEMORY_SAMPLES 5
 
 int bench_check(struct bench *b, size_t calls)
 {
@@ -211,12 +214,41 @@ static void keep_counts(const struct bench *b, struct record *record)
 			(double)(b->first_ns ? b->first_ns : b->timed_ns) / (double)b->calls;
 }
 
+/* The pool as it was opened. */
+static int measure_idle_memory(struct record *record)
+{
+	struct memory_watch *watch;
+	int rc = memory_watch_start(&watch);
+
+	return rc < 0 ? rc : memory_watch_end(watch, &record->pss_idle_kib);
+}
+
+/* One batch more, which nobody times. */
+static int measure_memory(struct bench *b, uint64_t repeats, struct record *record)
+{
+	int64_t begin = clock_now_ns(), ns;
+	struct memory_watch *watch;
+	int rc = memory_watch_start(&watch), ended;
+
+	if (rc < 0)
+		return rc;
+	do
+		rc = bench_lap(b, repeats < b->slots ? (size_t)repeats : b->slots, &ns);
+	while (rc == 0 && (clock_now_ns() - begin < b->cell->batch_ns ||
+			   memory_watch_samples(watch) < MEMORY_SAMPLES));
+	ended = memory_watch_end(watch, &record->pss_peak_kib);
+	return rc ? rc : ended;
+}
+
 int bench_measure(struct bench *b, struct record *record)
 {
+	bool memory = strcmp(b->cell->probe, "memory") == 0;
 	struct account account;
 	uint64_t repeats;
-	int rc;
+	int rc = memory ? measure_idle_memory(record) : 0;
 
+	if (rc != 0)
+		return rc;
 	counts_reset_peak();
 	rc = warm_up(b, &repeats);
 	if (rc != 0)
@@ -226,5 +258,5 @@ int bench_measure(struct bench *b, struct record *record)
 	close_account(b, &account, record);
 	keep_counts(b, record);
 	probe_keep(b->probe, record);
-	return rc;
+	return rc == 0 && memory ? measure_memory(b, repeats, record) : rc;
 }

@@ -130,5 +130,9 @@ int cell_check(const struct cell *cell, char *why, size_t why_size)
 	if (rc == 0 && strcmp(cell->probe, "delivery") == 0 && strcmp(cell->variant, "open") == 0)
 		rc = refuse(why, why_size,
 			    "variant open has no results: --probe must not be delivery");
+	if (rc == 0 && strcmp(cell->probe, "memory") == 0 && strcmp(cell->variant, "open") == 0)
+		rc = refuse(why, why_size,
+			    "variant open has no pool that could be idle: --probe must not be "
+			    "memory");
 	return rc;
 }

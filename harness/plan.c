@@ -87,8 +87,8 @@ int plan_add_experiment(struct plan *plan, const struct experiment *experiment)
 	return experiment->grid(plan, &plan->scale);
 }
 
-/* One batch more than timed is discarded, one more goes to the serial loop; the parent's memory has to be touched, and its
- * page tables copied, before and during each. */
+/* One batch more than timed is discarded, one more goes to the serial loop, one to looking at the memory; the parent's memory
+ * has to be touched, and its page tables copied, before and during each. */
 #define PARENT_BYTE_NS 1.6
 
 static int64_t cell_estimate(const struct cell *cell, const struct scale *scale)
@@ -96,6 +96,8 @@ static int64_t cell_estimate(const struct cell *cell, const struct scale *scale)
 	int batches = cell->batches ? cell->batches : scale->batches;
 	int64_t batch_ns = cell->batch_ns ? cell->batch_ns : scale->batch_ns;
 
+	if (strcmp(cell->probe, "memory") == 0)
+		batches++;
 	return CELL_FIXED_NS + (batches + 2) * batch_ns +
 	       (int64_t)((double)cell->parent_bytes * PARENT_BYTE_NS);
 }

@@ -1,7 +1,9 @@
 /*
  * probe.h - what a cell can be looked at with beside its batches: `probe` of a cell, `profile_ns` of its row.
  *
- * DESIGN. A probe that times sees every call of the timed batches: batch.c calls through probe_call(). It costs readings of the
+ * DESIGN. "memory" looks at the proportional set size of parent and workers (memory.h), into the row's pss_idle_kib, before
+ * the first call, and pss_peak_kib, in one batch after the timed ones: the times of such a cell are like any other's. A
+ * probe that times sees every call of the timed batches: batch.c calls through probe_call(). It costs readings of the
  * clock, so the times of such a cell are not compared with others'. What profile_ns holds:
  *
  *	latency   how long single calls took, each timed on its own: profile_ns[i] is the time that the share

@@ -34,8 +34,8 @@ struct cell {
 	bool pool_memory;      /* inputs and results lie in memory of pool_alloc() */
 	int64_t batch_ns;      /* a batch repeats the call until it lasts this long */
 	int batches;	       /* timed batches; one more goes first and is discarded */
-	/* What else is looked at, into the row's profile or memory; costs time, so such a cell's times are not compared
-	 * with others'. "": nothing; "syscalls", "latency", "delivery", "memory": see probe.h. */
+	/* What else is looked at, into the row's profile or memory; costs time (but "memory"), so such a cell's times are
+	 * not compared with others'. "": nothing; "syscalls", "latency", "delivery", "memory": see probe.h. */
 	char probe[NAME_SIZE];
 };
 
@@ -59,7 +59,8 @@ struct record {
 	int64_t system_calls; /* of all kinds, where the probe is "syscalls"; -1: not counted */
 	int64_t starts;	      /* workers started */
 	int64_t max_rss_kib;  /* the parent's highest resident memory after preparation */
-	/* Proportional set size of parent and workers, where the probe is "memory": with the pool idle, and at most. */
+	/* Proportional set size of parent and workers, where the probe is "memory": with the pool as it was
+	 * opened, and at most in a batch after the timed ones. */
 	int64_t pss_idle_kib, pss_peak_kib;
 	double clock_ns; /* cost of one reading of the clock */
 	/* What disturbed it, over the timed part. */
