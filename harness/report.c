@@ -12,6 +12,7 @@
 #include "harness/plot.h"
 #include "harness/series.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -148,22 +149,43 @@ static void write_method(FILE *file, const struct section *section, const struct
 		(double)cell->batch_ns / 1e6);
 }
 
-/* A table's name is that of its file; those of an experiment begin with its name. */
-static void write_tables(FILE *file, const struct report *report, const char *experiment)
+/* `file` is the name of a file. */
+static void write_table(FILE *out, const struct report *report, const char *file)
 {
-	static const char *const suffixes[] = { "", "-fit", "-metg", "-reuse", "-choice" };
+	size_t size = strlen(file), suffix = strlen(".tsv");
 	char name[64];
 
+	if (size <= suffix || size - suffix >= sizeof name ||
+	    strcmp(file + size - suffix, ".tsv") != 0)
+		return;
+	snprintf(name, sizeof name, "%.*s", (int)(size - suffix), file);
+	fputs("<h3>tables/", out);
+	html_text(out, file);
+	fputs("</h3>\n", out);
+	html_table(out, report->run, name, 0);
+}
+
+/* A table's name is that of its file; those of an experiment are its name, and whatever begins with it and a hyphen. */
+static void write_tables(FILE *file, const struct report *report, const char *experiment)
+{
+	char tables[PATH_MAX], first[64], others[64];
+	struct dirent **entry = NULL;
+	int count;
+
 	fputs("<details><summary>The numbers</summary>\n", file);
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		char path[PATH_MAX];
-		snprintf(name, sizeof name, "%s%s", experiment, suffixes[i]);
-		snprintf(path, sizeof path, "%s/tables/%s.tsv", report->run, name);
-		if (access(path, R_OK) < 0)
-			continue;
-		fprintf(file, "<h3>tables/%s.tsv</h3>\n", name);
-		html_table(file, report->run, name, 0);
+	snprintf(tables, sizeof tables, "%s/tables", report->run);
+	snprintf(first, sizeof first, "%s.tsv", experiment);
+	snprintf(others, sizeof others, "%s-", experiment);
+	count = scandir(tables, &entry, NULL, alphasort);
+	for (int i = 0; i < count; i++)
+		if (strcmp(entry[i]->d_name, first) == 0)
+			write_table(file, report, first);
+	for (int i = 0; i < count; i++) {
+		if (strncmp(entry[i]->d_name, others, strlen(others)) == 0)
+			write_table(file, report, entry[i]->d_name);
+		free(entry[i]);
 	}
+	free(entry);
 	if (strcmp(experiment, "peers") == 0 && has_bars(report)) {
 		fputs("<h3>tables/bars-all.tsv</h3>\n", file);
 		html_table(file, report->run, "bars-all", 0);

@@ -1,0 +1,153 @@
+/*
+ * derived.h - what tests of experiments share: rows whose truth is known, a run's directory, and what is derived into it.
+ */
+#ifndef HARNESS_TESTS_DERIVED_H
+#define HARNESS_TESTS_DERIVED_H
+
+#include "harness/grid.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ROUNDS 8
+#define DRIFT 1.005 /* median over the rounds of the factor that add() puts in */
+
+struct fixture {
+	char run[64];
+	struct rows rows;
+	char finding[600];
+	char *text; /* the last file read */
+};
+
+static inline const char *process_pool(void)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+
+	assert_true(grid_rows(PICK_PROCESSES, row) > 0);
+	return row[0]->name;
+}
+
+static inline int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	strcpy(f->run, "/tmp/poolbench-report-XXXXXX");
+	*state = f;
+	return mkdtemp(f->run) ? 0 : -1;
+}
+
+static inline int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	snprintf(command, sizeof command, "rm -rf %s", f->run);
+	rows_free(&f->rows);
+	free(f->text);
+	free(f);
+	return system(command);
+}
+
+static inline struct cell cell_of(const char *experiment, const char *backend, const char *variant,
+				  const char *workload)
+{
+	struct grid grid = { .scale = &(struct scale){ .cpus = 2 } };
+	struct cell cell = grid_cell(&grid, backend, variant, workload);
+
+	snprintf(cell.experiment, sizeof cell.experiment, "%s", experiment);
+	cell.tasks = 100;
+	cell.batches = 3;
+	cell.batch_ns = 1000000;
+	return cell;
+}
+
+/* The cell in all rounds; rounds differ by a common factor that paired statistics do not see. */
+static inline void add(struct fixture *f, const struct cell *cell, double ns, double serial_ns)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		double drift = 1 + 0.01 * (round % 2 ? round : -round);
+		struct record record = { .cell = *cell,
+					 .round = round,
+					 .verified = true,
+					 .samples = 3,
+					 .serial_ns_per_task = serial_ns * drift };
+		for (int i = 0; i < record.samples; i++)
+			record.ns_per_task[i] = ns * drift;
+		assert_int_equal(rows_add(&f->rows, &record), 0);
+	}
+}
+
+static inline void derive(struct fixture *f, const char *name)
+{
+	const struct experiment *experiment = experiment_find(name);
+	struct derivation d = { .run = f->run };
+	struct rows own;
+
+	assert_non_null(experiment);
+	assert_int_equal(experiment_rows(experiment, &f->rows, &own), 0);
+	d.rows = &own;
+	assert_int_equal(experiment->derive(&d), 0);
+	memcpy(f->finding, d.finding, sizeof f->finding);
+	rows_free(&own);
+}
+
+static inline const char *read_file(struct fixture *f, const char *name)
+{
+	char path[128];
+	size_t size;
+
+	snprintf(path, sizeof path, "%s/%s", f->run, name);
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	free(f->text);
+	f->text = calloc(1, 4u << 20);
+	size = fread(f->text, 1, (4u << 20) - 1, file);
+	fclose(file);
+	assert_true(size > 0);
+	return f->text;
+}
+
+/* The number in `column` (from 0) of the first line that begins with `start`. */
+static inline double number_at(const char *table, const char *start, int column)
+{
+	const char *line = table;
+
+	while (line && strncmp(line, start, strlen(start)) != 0) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	for (int i = 0; line && i < column; i++) {
+		line = strchr(line, '\t');
+		line = line ? line + 1 : NULL;
+	}
+	if (!line)
+		fail_msg("no column %d in a line that begins with '%s' in:\n%s", column, start,
+			 table);
+	return line ? strtod(line, NULL) : 0; /* fail_msg does not return */
+}
+
+static inline void near(double got, double wanted)
+{
+	if (!(fabs(got - wanted) <= 1e-4 * fabs(wanted)))
+		fail_msg("got %g, wanted %g", got, wanted);
+}
+
+static inline void assert_contains(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("'%s' is not in: %.900s", part, text);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+#endif
