@@ -41,7 +41,7 @@ examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
 # What poolbench runs beside the pools: programs that are arms of a round.
-peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp)
+peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp mpi)
 
 .PHONY: all lib test fuzz bench compare plots peers chaos check install clean help test-programs
 .SECONDARY:
@@ -114,6 +114,14 @@ $(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(
 	$(Q)if ! echo 'int main(void) { return 0; }' | $(CC) -fopenmp -o $@.probe -x c - 2>/dev/null; then \
 		echo 'left out: OpenMP, which $(CC) does not have (Debian: gcc; for clang libomp-dev)'; else \
 		rm -f $@.probe; $(CC) $(ALL_CFLAGS) -fopenmp -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
+			$(filter-out %.h $(B)/flags,$^) $(LIBS_BENCH); fi
+
+# Likewise without MPI.
+$(B)/scripts/peers/mpi: scripts/peers/mpi.c $(call objects,$(bench_src) $(work_src)) $(lib) $(B)/flags
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)if ! command -v mpicc >/dev/null; then echo 'left out: MPI (Debian: libopenmpi-dev openmpi-bin)'; else \
+		OMPI_CC='$(CC)' mpicc $(ALL_CFLAGS) -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
 			$(filter-out %.h $(B)/flags,$^) $(LIBS_BENCH); fi
 
 test-programs: deps-quiet $(tests) $(bench) $(examples) $(peers)

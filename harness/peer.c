@@ -12,6 +12,9 @@
 static const struct peer peers[] = {
 	{ "openmp-", "OpenMP", "openmp", "gcc (for clang: libomp-dev)" },
 	{ "cpython-", "CPython", "pool_square.py", "python3" },
+	{ "mpi-", "MPI", "mpi", "libopenmpi-dev openmpi-bin" },
+	{ "xargs", "xargs", "xargs_square.sh", "findutils" },
+	{ "parallel", "GNU parallel", "parallel_square.sh", "parallel" },
 	{ "raw-", "the machine's limits", "limits", "gcc" },
 	{ "lazy-", "memory of lazy input", "lazy", "gcc" },
 };

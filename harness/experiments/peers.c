@@ -31,6 +31,10 @@ static uint64_t peer_tasks(const struct arm *arm)
 
 	if (strcmp(arm->variant, "apply") == 0)
 		return 200;
+	if (strcmp(arm->backend, "xargs") == 0)
+		return 100;
+	if (strcmp(arm->backend, "parallel") == 0)
+		return 40;
 	if (begins(arm->backend, "cpython-executor"))
 		return arm->chunk > 1 ? 20000 : 500;
 	return grouped ? 100000 : 1000;
@@ -40,7 +44,7 @@ static uint64_t square_tasks(const struct arm *arm)
 {
 	bool lazy = begins(arm->variant, "imap"), map = strcmp(arm->variant, "map") == 0;
 
-	if (begins(arm->backend, "cpython-"))
+	if (peer_find(arm->backend) != NULL && !begins(arm->backend, "openmp-"))
 		return peer_tasks(arm);
 	if (backend_is_each(arm->backend))
 		return map && arm->chunk == 0 ? 20000 : 20;
@@ -62,7 +66,7 @@ static void add_arm(struct grid *grid, const struct arm *arm, uint64_t tasks)
 	cell.payload_bytes = arm->payload_bytes;
 	cell.parent_bytes = arm->parent_bytes;
 	cell.pool_memory = arm->pool_memory;
-	cell.batches = arm->parent_bytes >= PARENT_LARGE ? 2 : 0;
+	cell.batches = arm->parent_bytes >= PARENT_LARGE ? 2 : arm->batches;
 	grid_add(grid, &cell);
 }
 
@@ -116,6 +120,21 @@ static void add_cpython(struct grid *grid)
 		add_square(grid, "cpython-pool", python[i].variant, python[i].chunk);
 	add_square(grid, "cpython-executor", "map", 1);
 	add_square(grid, "cpython-executor", "map", 256);
+}
+
+/* MPI hands out by a manager; xargs and GNU parallel start a shell for each task, and a batch is a whole command. */
+static void add_launched(struct grid *grid)
+{
+	static const char *const commands[] = { "xargs", "parallel" };
+
+	if (grid->scale->level == 0)
+		return;
+	add_square(grid, "mpi-pool", "map", 1);
+	add_square(grid, "mpi-pool", "map", 0);
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		struct arm arm = { commands[i], "map", "square", .chunk = 1, .batches = 2 };
+		add_arm(grid, &arm, peer_tasks(&arm));
+	}
 }
 
 /* P6: the raw round trips carry what a task of square carries. */
@@ -255,6 +274,7 @@ static int peers_grid(struct plan *plan, const struct scale *scale)
 
 	add_squares(&grid);
 	add_cpython(&grid);
+	add_launched(&grid);
 	add_trips(&grid);
 	add_granularity(&grid);
 	add_starts(&grid);
@@ -329,6 +349,9 @@ static int write_costs(const struct derivation *d, const struct groups *groups)
 					 "cpython-pool" });
 	write_subject(file, groups,
 		      &(struct subject){ "CPython Executor", NULL, "cpython-executor", NULL });
+	write_subject(file, groups, &(struct subject){ "MPI", "mpi-pool", "mpi-pool", NULL });
+	write_subject(file, groups, &(struct subject){ "xargs", NULL, "xargs", NULL });
+	write_subject(file, groups, &(struct subject){ "GNU parallel", NULL, "parallel", NULL });
 	return table_close(file);
 }
 

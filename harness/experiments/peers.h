@@ -15,7 +15,7 @@ struct arm {
 	const char *backend, *variant, *workload;
 	int64_t chunk, work;
 	uint64_t payload_bytes, parent_bytes;
-	int workers;
+	int workers, batches; /* batches 0: as many as the plan says */
 	bool pool_memory;
 };
 

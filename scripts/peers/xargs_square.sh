@@ -1,24 +1,30 @@
 #!/bin/sh
 # xargs_square.sh - squares by xargs -P, a fresh shell for each chunk: what a process for each piece of work costs.
 #
-#	xargs_square.sh TASKS CHUNK WORKERS [ROUNDS]
+#	xargs_square.sh [--parallel] cell --record    a row in, a row out: what a run calls; --parallel: by GNU parallel
+#	xargs_square.sh [--parallel] --version
 #
-# Prints the line of JSON that `poolbench cell` prints. A round is one whole pipeline; the first is discarded.
-# Verified: there are TASKS results, each once, and their sum is TASKS (TASKS + 1) (2 TASKS + 1) / 6.
+# A batch is one whole pipeline; the first is discarded. Verified: there are as many results as tasks, each once, and
+# their sum is n (n + 1) (2 n + 1) / 6.
 set -eu
-if [ $# -lt 3 ]; then
-	echo "usage: xargs_square.sh TASKS CHUNK WORKERS [ROUNDS]" >&2
-	exit 2
+export LC_ALL=C
+with="xargs"
+if [ "${1-}" = --parallel ]; then
+	with=parallel
+	shift
 fi
-tasks=$1 chunk=$2 workers=$3 rounds=${4:-5}
 
+# shellcheck disable=SC2016 # expanded by the inner shells
 squares() {
-	# shellcheck disable=SC2016 # expanded by the inner shell
-	seq "$tasks" | xargs -P "$workers" -n "$chunk" sh -c 'for x; do echo $((x * x)); done' sh
+	if [ "$with" = xargs ]; then
+		seq "$tasks" | xargs -P "$workers" -n "$chunk" sh -c 'for x; do echo $((x * x)); done' sh
+	else
+		seq "$tasks" | parallel --will-cite -j "$workers" -n "$chunk" 'for x in {}; do echo $((x * x)); done'
+	fi
 }
 
-# Sorting is for the check; the time is taken before it.
-round() {
+# Prints ns per task and whether all results were right. Sorting is for the check; the time is taken before it.
+batch() {
 	begin=$(date +%s%N)
 	squares >"$results"
 	end=$(date +%s%N)
@@ -27,19 +33,42 @@ round() {
 		END { print ns / n, NR == n && sum == n * (n + 1) * (2 * n + 1) / 6 }'
 }
 
-results=$(mktemp)
-trap 'rm -f "$results"' EXIT
-i=0
-while [ "$i" -le "$rounds" ]; do
-	round
-	i=$((i + 1))
-done | sed 1d | sort -g | awk -v tasks="$tasks" -v chunk="$chunk" -v workers="$workers" '
-	{ ns[NR] = $1; right += $2 }
-	END {
-		median = (ns[int((NR + 1) / 2)] + ns[int(NR / 2) + 1]) / 2
-		printf "{\"backend\": \"xargs\", \"variant\": \"map\", \"workload\": \"square\", "
-		printf "\"tasks\": %d, \"chunk\": %d, \"workers\": %d, \"rounds\": %d, ", tasks, chunk, workers, NR
-		printf "\"ns_per_task_median\": %.1f, \"ns_per_task_min\": %.1f, ", median, ns[1]
-		printf "\"tasks_per_s\": %.1f, \"verified\": %s}\n", 1e9 / median, right == NR ? "true" : "false"
-		exit right != NR
-	}'
+batches() {
+	i=0
+	while [ "$i" -le "$count" ]; do
+		batch
+		i=$((i + 1))
+	done | sed 1d
+}
+
+# field NAME: a number of the row.
+field() {
+	printf '%s\n' "$row" | jq ".$1"
+}
+
+record() {
+	IFS= read -r row
+	if [ "$(field workload)$(field variant)" != '"square""map"' ]; then
+		printf '%s\n' "$row" | jq -c '.error = "the only workload is square, the only variant map"'
+		return 1
+	fi
+	tasks=$(field tasks) chunk=$(field chunk) workers=$(field workers) count=$(field batches)
+	[ "$chunk" -gt 0 ] || chunk=1
+	results=$(mktemp)
+	trap 'rm -f "$results"' EXIT
+	now=$(date +%s%3N)
+	batches | jq -c -R -s --argjson row "$row" --argjson now "$now" --argjson count "$count" '
+		[split("\n")[] | select(. != "") | split(" ")] as $batch
+		| $row + {start_ms: $now, samples: ($batch | length), calls: ($batch | length),
+			ns_per_task: [$batch[][0] | tonumber], verified: (($batch | length) == $count and all($batch[][1]; . == "1"))}
+		| .error = (if .verified then "" else "wrong result" end)'
+}
+
+case ${1-} in
+--version) "$with" --version | head -n 1 ;;
+cell) record ;;
+*)
+	echo "usage: xargs_square.sh [--parallel] cell --record | --version" >&2
+	exit 2
+	;;
+esac
