@@ -128,10 +128,11 @@ static double mean(const double *x, size_t n)
 /* Of the sample; hyperfine writes null for a single run. */
 static json_t *deviation(const double *x, size_t n)
 {
-	double middle = mean(x, n), squares = 0;
+	double squares = 0;
 
 	if (n < 2)
 		return json_null();
+	const double middle = mean(x, n);
 	for (size_t i = 0; i < n; i++)
 		squares += (x[i] - middle) * (x[i] - middle);
 	return json_real(sqrt(squares / (double)(n - 1)));
@@ -171,7 +172,7 @@ static json_t *zeroes(size_t n)
 /* A "command" is one call of the cell; seconds. */
 static json_t *hyperfine_result(const struct export_series *series)
 {
-	double s[PAIRS_MAX], user = 0, kernel = 0;
+	double s[PAIRS_MAX] = { 0 }, user = 0, kernel = 0;
 	size_t n = series->count < PAIRS_MAX ? series->count : PAIRS_MAX;
 
 	for (size_t i = 0; i < n; i++) {

@@ -49,7 +49,7 @@ static void signed_rank_has_the_tabled_critical_values(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(table); i++) {
-		size_t n = table[i].n, beyond = (size_t)(table[i].one + 1);
+		size_t n = table[i].n, beyond = (size_t)table[i].one + 1;
 		assert_true(p_of_rank_sum(n, table[i].five) <= 0.05);
 		assert_true(p_of_rank_sum(n, table[i].five + 1) > 0.05);
 		assert_true(beyond == 0 || p_of_rank_sum(n, beyond - 1) <= 0.01);

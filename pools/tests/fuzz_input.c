@@ -6,11 +6,13 @@
 #include <string.h>
 
 /* Sizes in headers are nobody's word: what is announced may be refused by malloc, and must be under the sanitizer. */
+/* NOLINTBEGIN(bugprone-reserved-identifier): the sanitizer's own name for it */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "allocator_may_return_null=1:max_allocation_size_mb=64:quarantine_size_mb=4";
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 void fuzz_fail(const char *file, int line, const char *text)
 {

@@ -197,7 +197,7 @@ static void *kill_workers(void *what)
 	struct killer *killer = what;
 	for (unsigned i = 0; !__atomic_load_n(&killer->stop, __ATOMIC_RELAXED); i++) {
 		suite_sleep_ns(5 * MS);
-		pid_t pid = pool_worker_pid(killer->pool, i * 7 / 3 % 2);
+		pid_t pid = pool_worker_pid(killer->pool, (int)(i * 7 / 3 % 2));
 		if (pid > 0)
 			kill(pid, SIGKILL);
 	}

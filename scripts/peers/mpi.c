@@ -37,8 +37,10 @@ static void work(void)
 		MPI_Probe(0, MPI_ANY_TAG, MPI_COMM_WORLD, &status);
 		MPI_Get_count(&status, MPI_INT64_T, &count);
 		x = realloc(x, (size_t)(count + 1) * sizeof *x);
-		if (x == NULL)
+		if (x == NULL) {
 			MPI_Abort(MPI_COMM_WORLD, EXIT_UNFIT);
+			abort();
+		}
 		MPI_Recv(x, count, MPI_INT64_T, 0, status.MPI_TAG, MPI_COMM_WORLD, &status);
 		if (status.MPI_TAG == TAG_QUIT)
 			break;
