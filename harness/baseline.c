@@ -1,13 +1,17 @@
 /*
  * baseline.c - what is timed instead of a pool: the plain serial loop, plain forked processes, a spinner that waits to be
- * stopped, and whatever a program that links this adds.
+ * stopped, bare system calls, and whatever a program that links this adds.
  */
 #include "harness/bench.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int call_loop(struct bench *b, void *results)
 {
@@ -53,12 +57,64 @@ static int start_hiccup(struct bench *b)
 	return 0;
 }
 
-static struct baseline hiccup = { .name = "hiccup", .start = start_hiccup };
+/* A task is 8 bytes into a pipe and out again, by one process: two calls that do something, and wait for nothing. */
+static int call_syscall(struct bench *b, void *results)
+{
+	const int *pipe = b->state;
+	const int64_t *x = b->work.column[0].data;
+	int64_t *y = results;
+
+	for (uint64_t i = 0; i < b->work.tasks; i++)
+		if (write(pipe[1], &x[i], sizeof *x) != sizeof *x ||
+		    read(pipe[0], &y[i], sizeof *y) != sizeof *y)
+			return -EIO;
+	return 0;
+}
+
+static void stop_syscall(struct bench *b)
+{
+	int *pipe = b->state;
+
+	if (pipe == NULL)
+		return;
+	close(pipe[0]);
+	close(pipe[1]);
+	free(pipe);
+}
+
+/* Time per call of the system, so two a task. */
+static int start_syscall(struct bench *b)
+{
+	int *ends, rc;
+
+	if (b->work.column[0].size != sizeof(int64_t) || b->work.result_size != sizeof(int64_t)) {
+		snprintf(b->why, sizeof b->why,
+			 "baseline 'syscall' moves 8 bytes a task: want workload noop");
+		return -EINVAL;
+	}
+	ends = malloc(2 * sizeof *ends);
+	if (ends == NULL)
+		return -ENOMEM;
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		rc = -errno;
+		free(ends);
+		return rc;
+	}
+	b->state = ends;
+	b->call = call_syscall;
+	b->per_call = 2.0 * (double)b->work.tasks;
+	return 0;
+}
+
+static struct baseline bare_calls = { .name = "syscall",
+				      .start = start_syscall,
+				      .stop = stop_syscall };
+static struct baseline hiccup = { .name = "hiccup", .start = start_hiccup, .next = &bare_calls };
 static struct baseline forked = {
 	.name = "forked", .start = start_forked, .shared = true, .next = &hiccup
 };
 static struct baseline loop = { .name = "loop", .start = start_loop, .next = &forked };
-static struct baseline *last = &hiccup;
+static struct baseline *last = &bare_calls;
 
 void baseline_add(struct baseline *baseline)
 {

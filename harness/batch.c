@@ -9,6 +9,7 @@
 #include "harness/bench.h"
 #include "harness/clock.h"
 #include "harness/memory.h"
+#include "harness/syscalls.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -45,6 +46,8 @@ int bench_lap(struct bench *b, size_t calls, int64_t *ns)
 		memset(b->arena, POISON, calls * b->call_bytes);
 	b->told_ns = 0;
 	counts_self(&before);
+	if (b->syscalls)
+		b->system_calls -= syscalls_read(b->syscalls) + 1; /* 1: the other reading */
 	begin = clock_now_ns();
 	for (size_t i = 0; rc == 0 && i < calls; i++) {
 		unsigned char *results = b->arena + i * b->call_bytes;
@@ -53,6 +56,8 @@ int bench_lap(struct bench *b, size_t calls, int64_t *ns)
 	*ns = clock_now_ns() - begin;
 	if (b->told_ns != 0)
 		*ns = b->told_ns;
+	if (b->syscalls)
+		b->system_calls += syscalls_read(b->syscalls);
 	counts_self(&after);
 	counts_add_difference(&b->spent, &before, &after);
 	b->calls += calls;
@@ -95,7 +100,7 @@ static int warm_up(struct bench *b, uint64_t *repeats)
 		   : wanted > (double)REPEATS_MAX ? REPEATS_MAX
 						  : (uint64_t)wanted + 1;
 	b->calls = 0;
-	b->timed_ns = b->first_ns = 0;
+	b->timed_ns = b->first_ns = b->system_calls = 0;
 	memset(&b->spent, 0, sizeof b->spent);
 	probe_reset(b->probe);
 	return 0;
@@ -121,18 +126,20 @@ struct account {
 	struct counts counts[POOL_WORKERS_MAX + 1];
 	struct traffic traffic[POOL_WORKERS_MAX + 1], parent;
 	struct machine_time machine;
-	int64_t starts;
+	int64_t starts, claims;
 };
 
-static int64_t starts(const struct bench *b)
+/* Of all the pool's workers, since it was opened. */
+static void read_pool(const struct bench *b, int64_t *starts, int64_t *claims)
 {
 	struct pool_worker_stats stats;
-	int64_t sum = 0;
 
+	*starts = *claims = 0;
 	for (int i = 0; b->pool != NULL && i < b->cell->workers; i++)
-		if (pool_worker_stats(b->pool, i, &stats) == 0)
-			sum += (int64_t)stats.starts;
-	return sum;
+		if (pool_worker_stats(b->pool, i, &stats) == 0) {
+			*starts += (int64_t)stats.starts;
+			*claims += (int64_t)stats.claims;
+		}
 }
 
 static void open_account(const struct bench *b, struct account *account)
@@ -143,7 +150,7 @@ static void open_account(const struct bench *b, struct account *account)
 			counts_traffic(account->pid[i], &account->traffic[i]);
 		}
 	counts_traffic(getpid(), &account->parent);
-	account->starts = starts(b);
+	read_pool(b, &account->starts, &account->claims);
 	counts_machine(&account->machine);
 }
 
@@ -174,11 +181,14 @@ static void add_workers(struct bench *b, const struct account *account, struct r
 static void close_account(struct bench *b, const struct account *account, struct record *record)
 {
 	struct machine_time machine;
+	int64_t starts, claims;
 
 	counts_machine(&machine);
+	read_pool(b, &starts, &claims);
 	add_traffic(record, &account->parent, getpid());
-	record->starts = b->pool ? starts(b) - account->starts
+	record->starts = b->pool ? starts - account->starts
 				 : (int64_t)b->calls * (b->has_results ? 0 : b->cell->workers);
+	record->claims = claims - account->claims;
 	add_workers(b, account, record);
 	record->steal_ns = machine.steal_ns - account->machine.steal_ns;
 	record->pressure_ns = machine.pressure_ns - account->machine.pressure_ns;
@@ -203,6 +213,7 @@ static int timed_batches(struct bench *b, uint64_t repeats, struct record *recor
 static void keep_counts(const struct bench *b, struct record *record)
 {
 	record->calls = b->calls;
+	record->system_calls = b->syscalls ? b->system_calls : -1;
 	record->user_ns = b->spent.user_ns;
 	record->system_ns = b->spent.system_ns;
 	record->voluntary_switches = b->spent.voluntary_switches;

@@ -15,6 +15,7 @@
 #include "workloads/workload.h"
 
 struct forked;
+struct syscalls;
 
 struct bench {
 	const struct cell *cell;
@@ -40,11 +41,13 @@ struct bench {
 	int64_t told_ns;  /* a call that knows its time better than the clock adds it here */
 	/* probe "latency": a call that waited for something shorter than itself says so; -1: it did not */
 	int64_t latency_ns;
-	struct probe *probe; /* NULL: none that times */
-	uint64_t calls;	     /* timed ones */
-	int64_t timed_ns;    /* their sum */
-	struct counts spent; /* by this process and reaped children while the clock ran */
-	int64_t memory_kib;  /* becomes the row's max_rss_kib; 0: the parent's peak does */
+	struct probe *probe;	   /* NULL: none that times */
+	struct syscalls *syscalls; /* NULL: not counted */
+	int64_t system_calls;	   /* of the timed calls */
+	uint64_t calls;		   /* timed ones */
+	int64_t timed_ns;	   /* their sum */
+	struct counts spent;	   /* by this process and reaped children while the clock ran */
+	int64_t memory_kib;	   /* becomes the row's max_rss_kib; 0: the parent's peak does */
 	char why[256];
 };
 

@@ -7,6 +7,7 @@
 #include "harness/cell.h"
 #include "harness/bench.h"
 #include "harness/clock.h"
+#include "harness/syscalls.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -159,6 +160,7 @@ static void finish(struct bench *b)
 		munmap(b->parent, b->parent_bytes);
 	free(b->item);
 	probe_free(b->probe);
+	syscalls_free(b->syscalls);
 	if (b->work.load != NULL)
 		work_close(&b->work);
 }
@@ -260,6 +262,9 @@ static int prepare(struct bench *b, struct record *record)
 		rc = enlarge_parent(b);
 	if (rc == 0)
 		rc = probe_new(&b->probe, b);
+	if (rc == 0 && strcmp(b->cell->probe, "syscalls") == 0)
+		syscalls_new(
+			&b->syscalls); /* where that fails the row says -1; before workers are started */
 	return rc ? rc : start(b);
 }
 

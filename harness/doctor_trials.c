@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,30 +159,12 @@ static double note_wake(struct checkup *c, const struct trial *trial, size_t cel
 	return one_way;
 }
 
-/* With the first CPU only, as far as the processes started meanwhile are concerned. */
-static int run_on_one_cpu(struct trial *trial)
-{
-	cpu_set_t all, one;
-	int rc;
-
-	if (sched_getaffinity(0, sizeof all, &all) < 0)
-		return trial_run(trial);
-	CPU_ZERO(&one);
-	for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
-		if (CPU_ISSET(cpu, &all))
-			CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof one, &one);
-	rc = trial_run(trial);
-	sched_setaffinity(0, sizeof all, &all);
-	return rc;
-}
-
 static int try_same_cpu(struct checkup *c)
 {
 	const struct cell cells[] = { make_cell("raw-futex", "noop", 1),
 				      make_cell("raw-pipe", "noop", 1) };
 	struct trial trial = { cells, 2, 3, SEED, NULL };
-	int rc = run_on_one_cpu(&trial);
+	int rc = trial_run_on_one_cpu(&trial);
 
 	if (rc == 0) {
 		c->wake_ns = note_wake(c, &trial, 0, "wake-up, same CPU, futex");

@@ -44,9 +44,11 @@ static json_t *list_backends(void)
 
 static json_t *list_baselines(void)
 {
-	return json_pack("[{ssss}{ssss}]", "name", "loop", "summary", "the plain serial loop",
-			 "name", "forked", "summary",
-			 "plain forked processes, each a fixed share, no pool");
+	return json_pack("[{ssss}{ssss}{ssss}{ssss}]", "name", "loop", "summary",
+			 "the plain serial loop", "name", "forked", "summary",
+			 "plain forked processes, each a fixed share, no pool", "name", "hiccup",
+			 "summary", "a spinner that waits to be stopped", "name", "syscall",
+			 "summary", "bare system calls, time per call (workload noop)");
 }
 
 static json_t *list_variants(void)

@@ -15,6 +15,7 @@ struct command {
 static const struct command commands[] = {
 	{ "run", "run experiments; everything measured goes into one directory", run_main },
 	{ "cell", "measure one combination of backend, variant and workload", cell_main },
+	{ "explain", "where a task's time goes", explain_main },
 	{ "compare", "two runs beside each other", compare_main },
 	{ "plot", "draw a run's figures", plot_main },
 	{ "report", "a run's figures and findings as one page", report_main },

@@ -5,6 +5,7 @@
  * the first call, and pss_peak_kib, in one batch after the timed ones: the times of such a cell are like any other's. A
  * probe that times sees every call of the timed batches: batch.c calls through probe_call(). It costs readings of the
  * clock, so the times of such a cell are not compared with others'. What profile_ns holds:
+ * "syscalls" counts system calls into the row's system_calls (syscalls.h); each costs a little more then. -1: not permitted.
  *
  *	latency   how long single calls took, each timed on its own: profile_ns[i] is the time that the share
  *	          probe_exceedance[i] of all calls took longer than or as long as (1: the shortest call, 0: the longest). 0 where

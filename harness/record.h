@@ -58,7 +58,8 @@ struct record {
 	int64_t io_calls, io_bytes; /* read and write calls, and what they moved */
 	int64_t system_calls; /* of all kinds, where the probe is "syscalls"; -1: not counted */
 	int64_t starts;	      /* workers started */
-	int64_t max_rss_kib;  /* the parent's highest resident memory after preparation */
+	int64_t claims; /* chunks that workers took; 0: no pool. Younger than schema 2: may be missing in a row, then 0 */
+	int64_t max_rss_kib; /* the parent's highest resident memory after preparation */
 	/* Proportional set size of parent and workers, where the probe is "memory": with the pool as it was
 	 * opened, and at most in a batch after the timed ones. */
 	int64_t pss_idle_kib, pss_peak_kib;

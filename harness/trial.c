@@ -8,6 +8,7 @@
 #include "harness/progress.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,6 +87,23 @@ done:
 	return rc;
 }
 
+int trial_run_on_one_cpu(struct trial *trial)
+{
+	cpu_set_t all, one;
+	int rc;
+
+	if (sched_getaffinity(0, sizeof all, &all) < 0)
+		return trial_run(trial);
+	CPU_ZERO(&one);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+		if (CPU_ISSET(cpu, &all))
+			CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof one, &one);
+	rc = trial_run(trial);
+	sched_setaffinity(0, sizeof all, &all);
+	return rc;
+}
+
 struct interval trial_ns(const struct trial *trial, size_t cell)
 {
 	double ns[TRIAL_ROUNDS_MAX];
@@ -111,6 +129,19 @@ struct interval trial_ratio(const struct trial *trial, size_t a, size_t b)
 	if (n == 0)
 		return (struct interval){ 0 };
 	return stats_ratio_interval(of_a, of_b, n, 0.95);
+}
+
+double trial_least_ns(const struct trial *trial, size_t cell)
+{
+	double least = 0;
+
+	for (int round = 0; round < trial->rounds; round++) {
+		const struct record *row = row_at(trial, cell, round);
+		for (int i = 0; is_good(row) && i < row->samples; i++)
+			if (least == 0 || row->ns_per_task[i] < least)
+				least = row->ns_per_task[i];
+	}
+	return least;
 }
 
 double trial_per_task(const struct trial *trial, size_t cell, size_t offset)

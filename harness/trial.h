@@ -23,6 +23,9 @@ struct trial {
 /* Each cell once a round, progress on stderr where that is a terminal. 0, or -errno after one line on stderr. */
 int trial_run(struct trial *trial);
 
+/* The same, with the first of the CPUs only. */
+int trial_run_on_one_cpu(struct trial *trial);
+
 /* Row of that round; trial_run must have succeeded. */
 const struct record *trial_row(const struct trial *trial, size_t cell, int round);
 /* The first row that failed, NULL: none. */
@@ -30,6 +33,8 @@ const struct record *trial_failed(const struct trial *trial, size_t cell);
 
 /* ns per task over the good rounds; mid 0 where there is none. */
 struct interval trial_ns(const struct trial *trial, size_t cell);
+/* ns per task of the least disturbed batch of all good rounds; 0 where there is none. */
+double trial_least_ns(const struct trial *trial, size_t cell);
 /* Time of a over time of b, paired by round; mid 0 where no round has both. */
 struct interval trial_ratio(const struct trial *trial, size_t a, size_t b);
 

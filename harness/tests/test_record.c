@@ -46,6 +46,7 @@ static const struct record sample = {
 	.io_bytes = 8,
 	.system_calls = -1,
 	.starts = 9,
+	.claims = 15,
 	.max_rss_kib = 6,
 	.pss_idle_kib = 10,
 	.pss_peak_kib = 11,
@@ -103,10 +104,25 @@ static void record_formatted_comes_back_equal(void **state)
 	assert_memory_equal(back.profile_ns, sample.profile_ns, sizeof sample.profile_ns);
 	assert_int_equal(back.pss_peak_kib, sample.pss_peak_kib);
 	assert_int_equal(back.foreign_ns, sample.foreign_ns);
+	assert_int_equal(back.claims, sample.claims);
 	assert_string_equal(back.arm, sample.arm);
 	assert_string_equal(back.error, sample.error);
 	assert_true(back.verified);
 	free(line);
+}
+
+/* Rows of schema 2 that are older than the field. */
+static void record_without_claims_has_none(void **state)
+{
+	char *line = altered("\"claims\":15,", ""), why[256];
+	struct record back;
+
+	(void)state;
+	assert_int_equal(record_parse(&back, line, why, sizeof why), 0);
+	assert_int_equal(back.claims, 0);
+	assert_int_equal(back.starts, 9);
+	free(line);
+	assert_refused("\"claims\":15", "\"claims\":1.5", "claims");
 }
 
 static void record_format_is_one_line(void **state)
@@ -283,6 +299,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(record_formatted_comes_back_equal),
+		cmocka_unit_test(record_without_claims_has_none),
 		cmocka_unit_test(record_format_is_one_line),
 		cmocka_unit_test(record_error_of_odd_bytes_is_still_json),
 		cmocka_unit_test(record_of_infinite_sample_is_not_written),
