@@ -2,6 +2,7 @@
  * args.c - strict readers for command line arguments.
  */
 #include "harness/args.h"
+#include "harness/clock.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WEEK_S (7 * 24 * INT64_C(3600))
 #define BYTES_MAX (UINT64_C(1) << 50)
 
 /* strtoll skips spaces and takes a plus sign; neither is a number here. */
@@ -78,6 +80,48 @@ int args_bytes(const char *option, const char *text, uint64_t min, uint64_t *val
 		"poolbench: %s: '%s' is not acceptable, want bytes from %" PRIu64
 		" to 1048576G, suffixes k, M and G allowed\n",
 		option, text, min);
+	return -EINVAL;
+}
+
+static int64_t time_unit_s(const char *suffix)
+{
+	return strcmp(suffix, "s") == 0	  ? 1
+	       : strcmp(suffix, "m") == 0 ? 60
+	       : strcmp(suffix, "h") == 0 ? 3600
+					  : 0;
+}
+
+int args_time(const char *option, const char *text, int64_t *ns)
+{
+	int64_t read, unit_s;
+	char *end;
+
+	if (read_whole(text, &read, &end) && (unit_s = time_unit_s(end)) > 0 && read >= 1 &&
+	    read <= WEEK_S / unit_s) {
+		*ns = read * unit_s * NS_PER_S;
+		return 0;
+	}
+	fprintf(stderr,
+		"poolbench: %s: '%s' is not acceptable, want a time like 90s, 10m or 2h, a week at "
+		"most\n",
+		option, text);
+	return -EINVAL;
+}
+
+int args_percent(const char *option, const char *text, double *fraction)
+{
+	size_t digits = strspn(text, "0123456789.");
+	char *end;
+	double read = strtod(text, &end);
+
+	if (digits > 0 && end == text + digits && (*end == '\0' || strcmp(end, "%") == 0) &&
+	    read <= 1000) {
+		*fraction = read / 100;
+		return 0;
+	}
+	fprintf(stderr,
+		"poolbench: %s: '%s' is not acceptable, want per cent from 0 to 1000, like 2.5\n",
+		option, text);
 	return -EINVAL;
 }
 

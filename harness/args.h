@@ -14,6 +14,10 @@ int args_whole(const char *option, const char *text, int64_t min, int64_t max, i
 int args_int(const char *option, const char *text, int min, int max, int *value);
 /* Bytes from `min` to 2^50, with an optional suffix k, M or G (powers of 1024). */
 int args_bytes(const char *option, const char *text, uint64_t min, uint64_t *value);
+/* A time from a second to a week: a whole number with the suffix s, m or h. */
+int args_time(const char *option, const char *text, int64_t *ns);
+/* 0 to 1000 per cent as a fraction: "2.5" and "2.5%" are 0.025. */
+int args_percent(const char *option, const char *text, double *fraction);
 /* A directory that can be listed. */
 int args_directory(const char *option, const char *path);
 /* A name that fits; a longer one is cut, and then unknown to whoever looks it up. */

@@ -15,4 +15,8 @@
 int child_measure(struct record *record, uint64_t seed, int64_t deadline_ns,
 		  const sigset_t *waiting);
 
+/* The same by `program`, another poolbench; NULL is this one. A path without a slash is not looked for. */
+int child_measure_by(const char *program, struct record *record, uint64_t seed, int64_t deadline_ns,
+		     const sigset_t *waiting);
+
 #endif

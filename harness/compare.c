@@ -1,174 +1,219 @@
 /*
- * compare.c - `poolbench compare A B`: the cells that two runs share, side by side.
- *
- * DESIGN. A cell's value in a run is the median over its rounds of each round's median. The runs are different sessions, so
- * rounds are not paired: the ratio's interval is a percentile bootstrap over the invocations of each, and
- * no verdict is given, because between sessions machines differ by more than such an interval knows.
+ * compare.c - `poolbench compare`: two runs, a session of two programs, or two programs now.
  */
+#include "harness/compare.h"
+#include "harness/args.h"
+#include "harness/clock.h"
 #include "harness/commands.h"
-#include "harness/record.h"
-#include "harness/verdict.h"
+#include "harness/rerun.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] = "Usage: poolbench compare A B [--csv]\n"
-			   "\n"
-			   "A and B are directories of runs. For each cell in both: medians over "
-			   "rounds (ns per task), and\n"
-			   "the ratio B/A with its 95 % interval; above 1 means B is slower. The "
-			   "sessions differ, so no\n"
-			   "verdict is given.\n"
-			   "\n"
-			   "  --csv   comma separated values instead of a table\n"
-			   "\n"
-			   "Exit status: 0 fine, 2 a run cannot be read, 3 no cell is in both.\n";
+static const char help[] =
+	"Usage: poolbench compare A B [--floor PERCENT | --floor-from RUN...] [--csv]\n"
+	"       poolbench compare --rerun BINARY_A BINARY_B [OPTION...]\n"
+	"       poolbench compare SESSION [--floor PERCENT] [--csv]\n"
+	"\n"
+	"Is B (the candidate) slower than A (the baseline)? One of five verdicts for each cell:\n"
+	"  REGRESSION      surely slower, by more than 2 % and more than the floor\n"
+	"  NOT COMPARABLE  a wrong result, another machine, other batches, too much disturbance\n"
+	"  INCONCLUSIVE    the rows do not tell; what would have been seen, how many rounds it "
+	"takes\n"
+	"  IMPROVEMENT     surely faster, likewise\n"
+	"  EQUIVALENT      within 3 %\n"
+	"The ratio is B over A with its 95 % interval; p is corrected (Holm) over the cells of "
+	"the\n"
+	"experiment, which are one family. harness/verdict.h has the rules.\n"
+	"\n"
+	"A B: directories of two finished runs. They are different sessions, and what changed\n"
+	"between them looks like a difference: REGRESSION and IMPROVEMENT need a floor.\n"
+	"--rerun: both programs measure each cell in each round, in random order; A does so "
+	"twice,\n"
+	"and what it differs from itself is the floor. A difference is measured again in as many\n"
+	"fresh rounds and reported if it is shown again. SESSION is the directory that this "
+	"wrote.\n"
+	"\n"
+	"  --csv              comma separated values instead of a table\n"
+	"  --floor PERCENT    what one program may differ from itself (--rerun: A runs once only)\n"
+	"  --floor-from RUN   another run of A's program, may be repeated; 95 % of the cells "
+	"differ\n"
+	"                     from A by less than the floor\n"
+	"with --rerun:\n"
+	"  --experiment NAME  may be repeated (default: as for `poolbench run`)\n"
+	"  --cells TEXT       only cells with this text in their name\n"
+	"  --rounds N         1 to 1000 (default 12, or as many as the largest experiment needs)\n"
+	"  --quick, --full    coarser or finer grids, shorter or longer batches, 8 or 20 rounds\n"
+	"  --budget TIME      90s, 10m, 2h: fewer rounds and shorter batches to fit\n"
+	"  --seed N           of the order and the inputs (default: from the clock; recorded)\n"
+	"  -o, --out DIR      new or empty (default: results/compare-DATE-TIME)\n"
+	"\n"
+	"Exit status: 0 no regression, 1 a regression, or a cell that only B fails, 2 bad "
+	"arguments\n"
+	"or input, 3 no cell could be compared, 4 the machine cannot do it now, 130 interrupted.\n";
 
-static int load(struct rows *rows, const char *run)
+#define EXPERIMENTS_MAX 32
+
+struct request {
+	struct compare compare;
+	struct rerun rerun;
+	const char *experiments[EXPERIMENTS_MAX];
+	size_t experiment_count;
+	int level, rounds;
+	int64_t seed;
+	bool is_rerun, wants_rerun, help; /* wants_rerun: an option of --rerun was given */
+};
+
+static int too_many(const char *option, size_t most)
 {
-	char why[512];
-	bool truncated;
-	int rc = rows_load(rows, run, &truncated, why, sizeof why);
-
-	if (rc < 0)
-		fprintf(stderr, "poolbench: %s\n", why);
-	else if (truncated)
-		fprintf(stderr, "poolbench: %s: the last row is cut short and left out\n", run);
-	return rc;
+	fprintf(stderr, "poolbench: %s: given more than %zu times\n", option, most);
+	return -EINVAL;
 }
 
-/* The batches of `cell` in its good rows; at most `rows->count` of them. */
-static size_t collect(const struct rows *rows, const struct cell *cell, struct invocation *found)
+static int read_rerun_option(struct request *r, int id, const char *text)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < rows->count; i++) {
-		const struct record *row = &rows->at[i];
-		if (row->verified && row->samples > 0 && cell_equal(&row->cell, cell))
-			found[count++] =
-				(struct invocation){ row->ns_per_task, (size_t)row->samples };
+	switch (id) {
+	case 'e':
+		if (r->experiment_count == EXPERIMENTS_MAX)
+			return too_many("--experiment", EXPERIMENTS_MAX);
+		r->experiments[r->experiment_count++] = text;
+		return 0;
+	case 'C':
+		r->rerun.filter = text;
+		return 0;
+	case 'r':
+		return args_int("--rounds", text, 1, 1000, &r->rounds);
+	case 'q':
+	case 'F':
+		r->level = id == 'q' ? 0 : 2;
+		return 0;
+	case 'b':
+		return args_time("--budget", text, &r->rerun.budget_ns);
+	case 's':
+		return args_whole("--seed", text, 0, INT64_MAX, &r->seed);
+	case 'o':
+		r->rerun.out = text;
+		return 0;
+	default:
+		return -EINVAL;
 	}
-	return count;
 }
 
-static bool seen_before(const struct rows *rows, size_t at)
+static int read_option(struct request *r, int id, const char *text)
 {
-	for (size_t i = 0; i < at; i++)
-		if (cell_equal(&rows->at[i].cell, &rows->at[at].cell))
-			return true;
-	return false;
-}
-
-static void print_head(bool csv)
-{
-	if (csv)
-		puts("experiment,cell,a_ns_per_task,b_ns_per_task,ratio,ratio_low,ratio_high,a_"
-		     "rounds,"
-		     "b_rounds");
-	else
-		printf("%-58s %11s %11s %7s  %s\n", "cell", "A ns/task", "B ns/task", "B/A",
-		       "95 % interval");
-}
-
-static void print_row(const struct cell *cell, const struct comparison *c, size_t rounds_a,
-		      size_t rounds_b, bool csv)
-{
-	char named[400], interval[48] = "too few rounds";
-
-	if (csv) {
-		printf("%s,%s,%.6g,%.6g,%.6g,%.6g,%.6g,%zu,%zu\n", cell->experiment, c->label,
-		       c->baseline, c->candidate, c->ratio.mid, c->ratio.low, c->ratio.high,
-		       rounds_a, rounds_b);
-		return;
+	switch (id) {
+	case 'c':
+		r->compare.csv = true;
+		return 0;
+	case 'h':
+		r->help = true;
+		return 0;
+	case 'R':
+		r->is_rerun = true;
+		return 0;
+	case 'f':
+		return args_percent("--floor", text, &r->compare.floor);
+	case 'g':
+		if (r->compare.floor_run_count == FLOOR_RUNS_MAX)
+			return too_many("--floor-from", FLOOR_RUNS_MAX);
+		r->compare.floor_runs[r->compare.floor_run_count++] = text;
+		return 0;
+	default:
+		return read_rerun_option(r, id, text);
 	}
-	snprintf(named, sizeof named, "%s: %s", cell->experiment, c->label);
-	if (c->ratio.level > 0)
-		snprintf(interval, sizeof interval, "%.3f .. %.3f", c->ratio.low, c->ratio.high);
-	printf("%-58s %11.4g %11.4g %7.3f  %s\n", named, c->baseline, c->candidate, c->ratio.mid,
-	       interval);
 }
 
-/* Whether the cell is in both. */
-static bool compare_cell(const struct rows *a, const struct rows *b, const struct cell *cell,
-			 struct invocation *found, bool csv)
-{
-	struct invocation *of_b = found + a->count;
-	size_t rounds_a = collect(a, cell, found), rounds_b = collect(b, cell, of_b);
-	struct comparison c = { .n = 0 };
+static const struct option options[] = {
+	{ "csv", no_argument, NULL, 'c' },
+	{ "floor", required_argument, NULL, 'f' },
+	{ "floor-from", required_argument, NULL, 'g' },
+	{ "rerun", no_argument, NULL, 'R' },
+	{ "experiment", required_argument, NULL, 'e' },
+	{ "cells", required_argument, NULL, 'C' },
+	{ "rounds", required_argument, NULL, 'r' },
+	{ "quick", no_argument, NULL, 'q' },
+	{ "full", no_argument, NULL, 'F' },
+	{ "budget", required_argument, NULL, 'b' },
+	{ "seed", required_argument, NULL, 's' },
+	{ "out", required_argument, NULL, 'o' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
 
-	if (rounds_a == 0 || rounds_b == 0 ||
-	    comparison_sessions(&c, of_b, rounds_b, found, rounds_a) < 0)
-		return false;
-	cell_label(cell, c.label, sizeof c.label);
-	print_row(cell, &c, rounds_a, rounds_b, csv);
-	return true;
+static int refuse(const char *why)
+{
+	fprintf(stderr, "poolbench: compare %s, see `poolbench compare --help`\n", why);
+	return -EINVAL;
 }
 
-static size_t count_cells(const struct rows *rows)
+/* Options that go together. */
+static int check(const struct request *r, int names)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < rows->count; i++)
-		count += !seen_before(rows, i);
-	return count;
+	if (r->help)
+		return 0;
+	if (r->is_rerun && names != 2)
+		return refuse("--rerun wants two poolbench programs");
+	if (!r->is_rerun && r->wants_rerun)
+		return refuse("takes grid, rounds, budget, seed and directory with --rerun only");
+	if (!r->is_rerun && names != 2 && names != 1)
+		return refuse("wants two run directories, or the one of a session");
+	if (r->compare.floor_run_count > 0 && (names != 2 || r->is_rerun))
+		return refuse("--floor-from is for two runs");
+	if (r->compare.floor_run_count > 0 && r->compare.floor >= 0)
+		return refuse("takes --floor or --floor-from, not both");
+	if (r->rounds > 0 && r->rerun.budget_ns > 0)
+		return refuse("takes --rounds or --budget, not both");
+	return 0;
 }
 
-static int compare(const struct rows *a, const struct rows *b, bool csv)
+static int read_request(struct request *r, int argc, char **argv)
 {
-	struct invocation *values = calloc(a->count + b->count + 1, sizeof *values);
-	size_t shared = 0;
+	int id;
 
-	if (values == NULL)
-		return EXIT_UNFIT;
-	print_head(csv);
-	for (size_t i = 0; i < a->count; i++)
-		if (!seen_before(a, i))
-			shared += compare_cell(a, b, &a->at[i].cell, values, csv);
-	free(values);
-	fprintf(stderr,
-		"poolbench: %zu cells compared; %zu only in A or without good rows in B, %zu only "
-		"in B "
-		"or without good rows in A\n",
-		shared, count_cells(a) - shared, count_cells(b) - shared);
-	fprintf(stderr, "poolbench: the two runs are different sessions: differences between "
-			"sessions are not in the intervals, so no verdict is given\n");
-	return shared ? EXIT_FINE : EXIT_INCONCLUSIVE;
+	*r = (struct request){ .level = 1, .seed = -1, .compare.floor = FLOOR_UNKNOWN };
+	optind = 0;
+	while ((id = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+		if (read_option(r, id, optarg) < 0)
+			return -EINVAL;
+		r->wants_rerun |= strchr("cfgRh", id) == NULL;
+	}
+	r->compare.baseline = optind < argc ? argv[optind] : NULL;
+	r->compare.candidate = optind + 1 < argc ? argv[optind + 1] : NULL;
+	return check(r, argc - optind);
 }
 
-static int compare_runs(const char *run_a, const char *run_b, bool csv)
+static int rerun(struct request *r)
 {
-	struct rows a = { 0 }, b = { 0 };
+	struct rerun *rerun = &r->rerun;
+	uint64_t seed =
+		r->seed >= 0 ? (uint64_t)r->seed : (uint64_t)clock_now_ns() & UINT64_C(0x7FFFFFFF);
 	int status = EXIT_USAGE;
 
-	if (load(&a, run_a) == 0 && load(&b, run_b) == 0)
-		status = compare(&a, &b, csv);
-	rows_free(&a);
-	rows_free(&b);
+	rerun->baseline = r->compare.baseline;
+	rerun->candidate = r->compare.candidate;
+	rerun->floor = r->compare.floor;
+	rerun->csv = r->compare.csv;
+	rerun->rounds_given = r->rounds > 0;
+	plan_init(&rerun->plan, r->level, r->rounds, seed);
+	if (plan_add_named(&rerun->plan, r->experiments, r->experiment_count) == 0)
+		status = rerun_session(rerun);
+	plan_free(&rerun->plan);
 	return status;
 }
 
 int compare_main(int argc, char **argv)
 {
-	static const struct option options[] = { { "csv", no_argument, NULL, 'c' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
-	bool csv = false;
-	int id;
+	struct request r;
 
-	optind = 0;
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (id == '?')
-			return EXIT_USAGE;
-		if (id == 'h') {
-			fputs(help, stdout);
-			return EXIT_FINE;
-		}
-		csv = true;
+	if (read_request(&r, argc, argv) < 0)
+		return EXIT_USAGE;
+	if (r.help) {
+		fputs(help, stdout);
+		return EXIT_FINE;
 	}
-	if (argc - optind == 2)
-		return compare_runs(argv[optind], argv[optind + 1], csv);
-	fprintf(stderr, "poolbench: compare wants two run directories, see `poolbench compare "
-			"--help`\n");
-	return EXIT_USAGE;
+	if (r.is_rerun)
+		return rerun(&r);
+	return r.compare.candidate ? compare_runs(&r.compare) : compare_session(&r.compare);
 }

@@ -222,3 +222,29 @@ json_t *host_fingerprint(void)
 		first_line("/proc/pressure/memory"), "io_pressure", first_line("/proc/pressure/io"),
 		"compiler", __VERSION__, "poolbench", POOLBENCH_VERSION, "git", git_describe());
 }
+
+bool host_difference(const json_t *a, const json_t *b, char *why, size_t size)
+{
+	static const char *const facts[] = {
+		"cpu_model",
+		"cpus_online",
+		"cpus_affinity",
+		"cpus_usable",
+		"kernel",
+		"virtualised",
+		"governor",
+		"cgroup_cpu_max",
+		"caches",
+		"clock_source",
+		"transparent_huge_pages",
+	};
+
+	for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+		const json_t *x = json_object_get(a, facts[i]), *y = json_object_get(b, facts[i]);
+		if (x == y || json_equal(x, y))
+			continue;
+		snprintf(why, size, "different machines: %s differs", facts[i]);
+		return true;
+	}
+	return false;
+}

@@ -87,6 +87,45 @@ int plan_add_experiment(struct plan *plan, const struct experiment *experiment)
 	return experiment->grid(plan, &plan->scale);
 }
 
+static int unknown_experiment(const char *name)
+{
+	const struct experiment *experiment;
+
+	fprintf(stderr, "poolbench: unknown experiment '%s'; known:", name);
+	for (unsigned i = 0; (experiment = experiment_at(i)) != NULL; i++)
+		fprintf(stderr, " %s", experiment->name);
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
+static int add_all(struct plan *plan)
+{
+	const struct experiment *experiment;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && (experiment = experiment_at(i)) != NULL; i++)
+		if (!experiment->on_request || plan->scale.level == 2)
+			rc = plan_add_experiment(plan, experiment);
+	return rc;
+}
+
+int plan_add_named(struct plan *plan, const char *const *names, size_t count)
+{
+	int rc = count == 0 ? add_all(plan) : 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		const struct experiment *experiment = experiment_find(names[i]);
+		if (experiment == NULL)
+			return unknown_experiment(names[i]);
+		rc = plan_add_experiment(plan, experiment);
+	}
+	if (rc == 0 && plan->count > 0)
+		return 0;
+	fprintf(stderr, "poolbench: %s\n",
+		rc ? "no memory" : "these experiments have no cells on this machine");
+	return rc ? rc : -EINVAL;
+}
+
 /* One batch more than timed is discarded, one more goes to the serial loop, one to looking at the memory; the parent's memory
  * has to be touched, and its page tables copied, before and during each. */
 #define PARENT_BYTE_NS 1.6

@@ -26,6 +26,8 @@ void plan_init(struct plan *plan, int level, int rounds, uint64_t seed);
 void plan_free(struct plan *plan);
 
 int plan_add_experiment(struct plan *plan, const struct experiment *experiment); /* 0 or -errno */
+/* The experiments of these names; count 0: all, but those on request only at level 2. 0, or -errno after one line on stderr. */
+int plan_add_named(struct plan *plan, const char *const *names, size_t count);
 void plan_settle(struct plan *plan);
 int64_t plan_estimate_ns(const struct plan *plan);
 

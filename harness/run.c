@@ -10,13 +10,13 @@
 #include "harness/child.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
+#include "harness/interrupt.h"
 #include "harness/progress.h"
 #include "harness/run_dir.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,63 +121,9 @@ static int read_wish(struct wish *wish, int argc, char **argv)
 	return -EINVAL;
 }
 
-static int unknown_experiment(const char *name)
-{
-	const struct experiment *experiment;
-
-	fprintf(stderr, "poolbench: unknown experiment '%s'; known:", name);
-	for (unsigned i = 0; (experiment = experiment_at(i)) != NULL; i++)
-		fprintf(stderr, " %s", experiment->name);
-	fputc('\n', stderr);
-	return -EINVAL;
-}
-
-static int add_experiments(struct plan *plan, const struct wish *wish)
-{
-	const struct experiment *experiment;
-	int rc = 0;
-
-	for (unsigned i = 0; wish->count == 0 && rc == 0 && (experiment = experiment_at(i)); i++)
-		if (!experiment->on_request || wish->level == 2)
-			rc = plan_add_experiment(plan, experiment);
-	for (int i = 0; rc == 0 && i < wish->count; i++) {
-		experiment = experiment_find(wish->experiments[i]);
-		if (experiment == NULL)
-			return unknown_experiment(wish->experiments[i]);
-		rc = plan_add_experiment(plan, experiment);
-	}
-	if (rc == 0 && plan->count == 0) {
-		fprintf(stderr, "poolbench: these experiments have no cells on this machine\n");
-		rc = -EINVAL;
-	}
-	return rc;
-}
-
 /*
  * == Before ==
  */
-
-static void on_signal(int signal)
-{
-	(void)signal; /* being delivered is all: it ends the waiting */
-}
-
-static void catch_signals(struct session *s)
-{
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
-	const struct sigaction action = { .sa_handler = on_signal };
-	sigset_t blocked;
-
-	sigemptyset(&blocked);
-	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++) {
-		sigaddset(&blocked, caught[i]);
-		sigaction(caught[i], &action, NULL);
-	}
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &blocked, &s->waiting);
-	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
-		sigdelset(&s->waiting, caught[i]);
-}
 
 static int new_run(struct session *s, const struct wish *wish)
 {
@@ -186,11 +132,11 @@ static int new_run(struct session *s, const struct wish *wish)
 	int rc;
 
 	plan_init(&s->plan, wish->level, wish->rounds, seed);
-	rc = add_experiments(&s->plan, wish);
+	rc = plan_add_named(&s->plan, (const char *const *)wish->experiments, (size_t)wish->count);
 	if (rc < 0)
 		return rc;
 	plan_settle(&s->plan);
-	return run_dir_create(&s->dir, wish->out, &s->plan);
+	return run_dir_create(&s->dir, wish->out, &s->plan, NULL);
 }
 
 static int make_room(struct session *s)
@@ -372,7 +318,7 @@ static int run_session(struct session *s)
 	}
 	done = mark_done(s);
 	announce(s, done);
-	catch_signals(s);
+	interrupt_catch(&s->waiting);
 	progress_begin(&s->progress, done, s->plan.count * (size_t)s->plan.scale.rounds);
 	s->begin_ns = clock_now_ns();
 	rc = run_rounds(s);

@@ -4,6 +4,7 @@
 #include "harness/run_dir.h"
 #include "harness/host.h"
 #include "harness/peer.h"
+#include "harness/program.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -91,16 +92,28 @@ static bool has_peers(const struct plan *plan)
 	return false;
 }
 
-static int write_run_json(const char *directory, const struct plan *plan)
+/* Takes over arms. */
+static json_t *describe_run(const struct plan *plan, json_t *arms)
 {
-	char path[1100];
 	json_t *object =
 		json_pack("{si sI so so}", "schema", SCHEMA, "started_s", (json_int_t)time(NULL),
 			  "host", host_fingerprint(), "plan", plan_to_json(plan));
-	int rc = 0;
+	char digest[PROGRAM_DIGEST_SIZE];
 
 	if (has_peers(plan))
 		json_object_set_new(json_object_get(object, "host"), "peers", peer_versions());
+	if (arms != NULL)
+		json_object_set_new(object, "arms", arms);
+	else if (program_digest(NULL, digest) == 0)
+		json_object_set_new(object, "program_sha256", json_string(digest));
+	return object;
+}
+
+static int write_run_json(const char *directory, json_t *object)
+{
+	char path[1100];
+	int rc = 0;
+
 	snprintf(path, sizeof path, "%s/run.json", directory);
 	errno = ENOMEM;
 	if (object == NULL || json_dump_file(object, path, JSON_INDENT(1)) < 0)
@@ -109,12 +122,14 @@ static int write_run_json(const char *directory, const struct plan *plan)
 	return rc;
 }
 
-int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan)
+int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan, json_t *arms)
 {
+	json_t *description = describe_run(plan, arms);
 	int rc;
 
 	if (path != NULL && strlen(path) >= sizeof dir->path) {
 		fprintf(stderr, "poolbench: --out: this path is too long\n");
+		json_decref(description);
 		return -ENAMETOOLONG;
 	}
 	if (path != NULL)
@@ -125,31 +140,54 @@ int run_dir_create(struct run_dir *dir, const char *path, const struct plan *pla
 	if (rc == 0)
 		rc = check_empty(dir->path);
 	if (rc == 0)
-		rc = write_run_json(dir->path, plan);
+		rc = write_run_json(dir->path, description);
+	else
+		json_decref(description);
 	return rc ? rc : open_rows(dir, O_CREAT | O_EXCL);
 }
 
-static int read_plan(const char *directory, struct plan *plan)
+int run_dir_info(const char *directory, json_t **info)
 {
-	char path[1100], why[256];
+	char path[1100];
 	json_error_t error;
 	json_t *object, *schema;
-	int rc = -EINVAL;
 
 	snprintf(path, sizeof path, "%s/run.json", directory);
 	object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
 	schema = json_object_get(object, "schema");
+	if (json_is_integer(schema) && json_integer_value(schema) == SCHEMA &&
+	    json_is_object(json_object_get(object, "host")) &&
+	    json_is_object(json_object_get(object, "plan"))) {
+		*info = object;
+		return 0;
+	}
 	if (object == NULL && error.line < 0)
-		snprintf(why, sizeof why, "cannot be read: not a run's directory?");
+		fprintf(stderr, "poolbench: %s: cannot be read: not a run's directory?\n", path);
 	else if (object == NULL)
-		snprintf(why, sizeof why, "line %d: %s", error.line, error.text);
-	else if (!json_is_integer(schema) || json_integer_value(schema) != SCHEMA)
-		snprintf(why, sizeof why, "not a run of this version of poolbench");
+		fprintf(stderr, "poolbench: %s: line %d: %s\n", path, error.line, error.text);
 	else
-		rc = plan_from_json(plan, json_object_get(object, "plan"), why, sizeof why);
+		fprintf(stderr, "poolbench: %s: not a run of this version of poolbench\n", path);
 	json_decref(object);
+	return -EINVAL;
+}
+
+static int read_plan(const char *directory, struct plan *plan)
+{
+	char why[256];
+	json_t *info;
+	int rc = run_dir_info(directory, &info);
+
 	if (rc < 0)
-		fprintf(stderr, "poolbench: %s: %s\n", path, why);
+		return rc;
+	rc = plan_from_json(plan, json_object_get(info, "plan"), why, sizeof why);
+	if (rc == 0 && json_object_get(info, "arms") != NULL) {
+		snprintf(why, sizeof why,
+			 "a session of two programs cannot be resumed, start it again");
+		rc = -EINVAL;
+	}
+	json_decref(info);
+	if (rc < 0)
+		fprintf(stderr, "poolbench: %s/run.json: %s\n", directory, why);
 	return rc;
 }
 

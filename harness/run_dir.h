@@ -13,8 +13,12 @@ struct run_dir {
 };
 
 /* Makes the directory (and those above it), which must be new or empty, and writes run.json. path NULL: one named after the
- * time, under results/. 0 or -errno after one line on stderr. */
-int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan);
+ * time, under results/. arms: what run.json says about the programs of a paired session (a new reference, taken over);
+ * NULL: this program measures. 0 or -errno after one line on stderr. */
+int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan, json_t *arms);
+
+/* RUN/run.json, a new reference: of this schema, with host and plan. 0 or -errno after one line on stderr. */
+int run_dir_info(const char *path, json_t **info);
 
 /* Opens an interrupted run: its plan and its rows; a row cut short at the end is removed. 0 or
  * -errno after one line on stderr. plan_free and rows_free in any case. */

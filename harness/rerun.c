@@ -1,0 +1,355 @@
+/*
+ * rerun.c - one session of two programs.
+ */
+#include "harness/rerun.h"
+#include "harness/clock.h"
+#include "harness/commands.h"
+#include "harness/interrupt.h"
+#include "harness/program.h"
+#include "harness/progress.h"
+#include "harness/run_dir.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * == Judging ==
+ */
+
+static void say_exclusions(const struct exclusions *e)
+{
+	if (e->count > 0)
+		fprintf(stderr,
+			"poolbench: %zu of %zu rounds left out because the machine was disturbed: "
+			"%s\n",
+			e->count, e->of, e->why);
+}
+
+/* A stage is a run of rounds, judged by itself. */
+struct stage {
+	const struct rows *rows; /* of all stages */
+	int first, rounds;
+	double floor;
+	int cpus;
+	bool quiet;
+};
+
+static int stage_rows(const struct stage *stage, struct rows *own)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < stage->rows->count; i++) {
+		int at = stage->rows->at[i].round - stage->first;
+		if (at >= 0 && at < stage->rounds)
+			rc = rows_add(own, &stage->rows->at[i]);
+	}
+	return rc;
+}
+
+static int judge_rows(struct versus *v, const struct rows *rows, const struct stage *stage,
+		      struct exclusions *exclusions)
+{
+	int rc = versus_find(v, rows, NULL);
+
+	if (rc < 0)
+		return rc;
+	exclusions_find(exclusions, rows, stage->cpus);
+	if (!stage->quiet)
+		say_exclusions(exclusions);
+	versus_pair(v, rows, stage->first, stage->rounds, exclusions);
+	if (stage->floor >= 0)
+		versus_set_floor(v, stage->floor);
+	return versus_decide(v);
+}
+
+static int judge_stage(struct versus *v, const struct stage *stage)
+{
+	struct exclusions *exclusions = malloc(sizeof *exclusions);
+	struct rows own = { 0 };
+	int rc = exclusions ? stage_rows(stage, &own) : -ENOMEM;
+
+	if (rc == 0)
+		rc = judge_rows(v, &own, stage, exclusions);
+	rows_free(&own);
+	free(exclusions);
+	return rc;
+}
+
+static bool is_difference(const struct comparison *c)
+{
+	return c->verdict == REGRESSION || c->verdict == IMPROVEMENT;
+}
+
+/* Index of the cell, or v->count. */
+static size_t find_cell(const struct versus *v, const struct cell *cell)
+{
+	size_t at = 0;
+
+	while (at < v->count && !cell_equal(&v->cells[at].cell, cell))
+		at++;
+	return at;
+}
+
+/* What was shown once becomes what is shown the second time. */
+static void confirm(struct versus *v, size_t at, const struct versus *again)
+{
+	struct comparison *c = &v->comparisons[at];
+	enum comparison_verdict first = c->verdict;
+	size_t n = c->n, same = find_cell(again, &v->cells[at].cell);
+
+	if (same == again->count) {
+		c->verdict = INCONCLUSIVE;
+		snprintf(c->why, sizeof c->why, "%s, but not measured again to confirm it",
+			 verdict_name(first));
+		return;
+	}
+	*c = again->comparisons[same];
+	v->cells[at] = again->cells[same];
+	if (c->verdict == first || c->verdict == NOT_COMPARABLE)
+		return;
+	c->verdict = INCONCLUSIVE;
+	snprintf(c->why, sizeof c->why, "%s in %zu rounds, not confirmed by %zu more",
+		 verdict_name(first), n, c->n);
+}
+
+/* The floor of an experiment is the larger of both stages'. */
+static void raise_floors(struct versus *again, const struct versus *v)
+{
+	for (size_t i = 0; i < again->count; i++) {
+		size_t same = find_cell(v, &again->cells[i].cell);
+		if (same < v->count)
+			again->cells[i].floor = fmax(again->cells[i].floor, v->cells[same].floor);
+	}
+}
+
+static int confirm_all(struct versus *v, const struct stage *stage)
+{
+	struct versus again = { 0 };
+	int rc = judge_stage(&again, stage);
+
+	raise_floors(&again, v);
+	if (rc == 0)
+		rc = versus_decide(&again);
+	for (size_t i = 0; rc == 0 && i < v->count; i++)
+		if (is_difference(&v->comparisons[i]))
+			confirm(v, i, &again);
+	versus_free(&again);
+	return rc;
+}
+
+int rerun_judge(struct versus *v, const struct rows *rows, int rounds, double floor, int cpus)
+{
+	struct stage stage = { .rows = rows, .rounds = rounds, .floor = floor, .cpus = cpus };
+	int rc = judge_stage(v, &stage);
+
+	stage.first = rounds;
+	stage.rounds = ROUNDS_MAX;
+	return rc ? rc : confirm_all(v, &stage);
+}
+
+/*
+ * == Before ==
+ */
+
+static bool is_chosen(const struct rerun *r, const struct cell *cell)
+{
+	char label[256], name[NAME_SIZE + 260];
+
+	cell_label(cell, label, sizeof label);
+	snprintf(name, sizeof name, "%s: %s", cell->experiment, label);
+	return versus_wants(cell) && (r->filter == NULL || strstr(name, r->filter) != NULL);
+}
+
+static int choose_cells(struct rerun *r)
+{
+	struct plan *plan = &r->plan;
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (is_chosen(r, &plan->cells[i]))
+			plan->cells[count++] = plan->cells[i];
+	plan->count = count;
+	if (count > 0)
+		return 0;
+	fprintf(stderr, "poolbench: no cell to compare%s%s\n", r->filter ? ": none has " : "",
+		r->filter ? r->filter : "");
+	return -EINVAL;
+}
+
+static size_t largest_family(const struct plan *plan)
+{
+	size_t largest = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		size_t size = 0;
+		for (size_t k = 0; k < plan->count; k++)
+			size += strcmp(plan->cells[i].experiment, plan->cells[k].experiment) == 0;
+		largest = size > largest ? size : largest;
+	}
+	return largest;
+}
+
+/* The least n with 2 / 2^n < alpha / family: what the signed-rank test says of n differences of one sign. */
+static int rounds_least(size_t family)
+{
+	int n = VERDICT_ROUNDS_LEAST;
+
+	while (ldexp(2, -n) * (double)family >= VERDICT_ALPHA)
+		n++;
+	return n;
+}
+
+static void settle(struct rerun *r, size_t arm_count)
+{
+	struct plan *plan = &r->plan;
+	int least = rounds_least(largest_family(plan));
+
+	if (r->budget_ns != 0)
+		plan->budget_ns = r->budget_ns * 2 / 3 / (int64_t)arm_count;
+	else
+		plan->budget_ns = 0;
+	if (!r->rounds_given && plan->scale.rounds < least)
+		plan->scale.rounds = least;
+	plan_settle(plan);
+	if (plan->scale.rounds < least)
+		fprintf(stderr,
+			"poolbench: %d rounds cannot show a difference among the %zu cells of an "
+			"experiment: %d can\n",
+			plan->scale.rounds, largest_family(plan), least);
+}
+
+static json_t *describe_program(const char *name, const char *program, const char *version)
+{
+	char digest[PROGRAM_DIGEST_SIZE] = "";
+
+	program_digest(program, digest);
+	return json_pack("{ss ss ss}", "arm", name, "version", version, "sha256", digest);
+}
+
+static void announce(const struct rerun *r, size_t arm_count, const char *directory)
+{
+	const struct plan *plan = &r->plan;
+	char time[32];
+
+	progress_time(plan_estimate_ns(plan) * (int64_t)arm_count, time, sizeof time);
+	fprintf(stderr,
+		"poolbench: %zu cells, %zu arms, %d rounds, seed %" PRIu64
+		", about %s, more to confirm differences; into %s\n",
+		plan->count, arm_count, plan->scale.rounds, plan->seed, time, directory);
+}
+
+static int open_directory(struct rerun *r, struct run_dir *dir)
+{
+	char version[2][256], named[64];
+	json_t *arms;
+	time_t now = time(NULL);
+	struct tm local;
+
+	if (program_check(r->baseline, version[0], sizeof version[0]) < 0 ||
+	    program_check(r->candidate, version[1], sizeof version[1]) < 0)
+		return -EINVAL;
+	localtime_r(&now, &local);
+	strftime(named, sizeof named, "results/compare-%Y%m%d-%H%M%S", &local);
+	arms = json_pack("[oo]", describe_program(ARM_BASELINE, r->baseline, version[0]),
+			 describe_program(ARM_CANDIDATE, r->candidate, version[1]));
+	return run_dir_create(dir, r->out ? r->out : named, &r->plan, arms);
+}
+
+/*
+ * == During ==
+ */
+
+/* Measures the cells whose difference was shown again, in rounds of their own. */
+static int measure_again(struct rerun *r, struct arms *arms, const sigset_t *waiting, int cpus)
+{
+	const struct stage stage = { .rows = &arms->rows,
+				     .rounds = r->plan.scale.rounds,
+				     .floor = r->floor,
+				     .cpus = cpus,
+				     .quiet = true };
+	struct versus v = { 0 };
+	size_t count = 0;
+	struct cell *cells = NULL;
+	int rc = judge_stage(&v, &stage);
+
+	if (rc == 0)
+		cells = calloc(v.count + 1, sizeof *cells);
+	for (size_t i = 0; cells != NULL && i < v.count; i++)
+		if (is_difference(&v.comparisons[i]))
+			cells[count++] = v.cells[i].cell;
+	versus_free(&v);
+	if (count > 0) {
+		fprintf(stderr, "poolbench: %zu cells differ: measured again to confirm it\n",
+			count);
+		arms->cells = cells;
+		arms->cell_count = count;
+		arms->first_round = r->plan.scale.rounds;
+		arms->budget_ns = r->budget_ns / 3;
+		rc = arms_run(arms, waiting);
+	}
+	free(cells);
+	return rc;
+}
+
+static int conclude(struct rerun *r, const struct arms *arms, int rc, int cpus)
+{
+	const char *directory = arms->dir->path;
+	struct versus v = { 0 };
+	int status = EXIT_UNFIT;
+
+	if (rc == -EINTR) {
+		fprintf(stderr, "poolbench: interrupted; %zu rows are kept in %s\n",
+			arms->rows.count, directory);
+		return EXIT_INTERRUPTED;
+	}
+	if (rc == 0)
+		rc = rerun_judge(&v, &arms->rows, r->plan.scale.rounds, r->floor, cpus);
+	if (rc == 0)
+		rc = versus_print(&v, r->csv);
+	if (rc == 0) {
+		fprintf(stderr, "poolbench: again from its rows: poolbench compare %s\n",
+			directory);
+		status = versus_status(&v);
+	} else {
+		fprintf(stderr, "poolbench: %s; %zu rows are kept in %s\n", strerror(-rc),
+			arms->rows.count, directory);
+	}
+	versus_free(&v);
+	return status;
+}
+
+int rerun_session(struct rerun *r)
+{
+	struct run_dir dir = { .rows_fd = -1 };
+	struct arms arms = { .arm = { { ARM_BASELINE, r->baseline },
+				      { ARM_CANDIDATE, r->candidate },
+				      { ARM_FLOOR, r->baseline } },
+			     .arm_count = r->floor >= 0 ? 2 : 3,
+			     .dir = &dir };
+	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN), rc, status;
+	sigset_t waiting;
+
+	if (choose_cells(r) < 0)
+		return EXIT_USAGE;
+	settle(r, arms.arm_count);
+	if (open_directory(r, &dir) < 0)
+		return EXIT_USAGE;
+	announce(r, arms.arm_count, dir.path);
+	arms.cells = r->plan.cells;
+	arms.cell_count = r->plan.count;
+	arms.rounds = r->plan.scale.rounds;
+	arms.seed = r->plan.seed;
+	arms.budget_ns = r->budget_ns * 2 / 3;
+	interrupt_catch(&waiting);
+	rc = arms_run(&arms, &waiting);
+	if (rc == 0)
+		rc = measure_again(r, &arms, &waiting, cpus);
+	status = conclude(r, &arms, rc, cpus);
+	rows_free(&arms.rows);
+	run_dir_close(&dir);
+	return status;
+}

@@ -1,0 +1,34 @@
+/*
+ * rerun.h - a session of two programs: measured by turns, judged, differences confirmed, printed.
+ *
+ * DESIGN. Three arms: A the baseline, B the candidate, and A2, the baseline once more, whose difference from A is the floor that
+ * a regression must exceed; with a floor given there are two. A cell whose difference is shown is measured again in as
+ * many fresh rounds, and only what these show too is reported, with their numbers: the first ones were chosen
+ * for being large. All rows are in the session's directory, so `poolbench compare DIR` gives the same answers again.
+ */
+#ifndef HARNESS_RERUN_H
+#define HARNESS_RERUN_H
+
+#include "harness/plan.h"
+#include "harness/versus.h"
+
+struct rerun {
+	const char *baseline, *candidate; /* paths; NULL: this program */
+	struct plan plan; /* the caller's: what to measure; settled by rerun_session */
+	bool rounds_given; /* else plan.scale.rounds grows until the largest family can have a verdict */
+	const char *out;    /* directory; NULL: results/compare-DATE-TIME */
+	const char *filter; /* only cells with this in "experiment: label"; NULL: all */
+	double floor;	    /* FLOOR_UNKNOWN: measured by the third arm */
+	int64_t budget_ns;  /* 0: none; a third of it is for confirming */
+	bool csv;
+};
+
+/* Blocks for as long as it takes, prints the verdicts. An exit status: see versus_status(), and EXIT_USAGE, EXIT_UNFIT,
+ * EXIT_INTERRUPTED. */
+int rerun_session(struct rerun *rerun);
+
+/* The verdicts of a session's rows; the plan's rounds are followed by those that confirm. floor: FLOOR_UNKNOWN, or instead
+ * of a third arm. 0 or -ENOMEM; versus_free in any case. */
+int rerun_judge(struct versus *versus, const struct rows *rows, int rounds, double floor, int cpus);
+
+#endif
