@@ -41,6 +41,7 @@ static const char help[] =
 	"  --floor-from RUN   another run of A's program, may be repeated; 95 % of the cells "
 	"differ\n"
 	"                     from A by less than the floor\n"
+	"  --all-rounds       leave out no round, however disturbed the machine was\n"
 	"with --rerun:\n"
 	"  --experiment NAME  may be repeated (default: as for `poolbench run`)\n"
 	"  --cells TEXT       only cells with this text in their name\n"
@@ -107,6 +108,9 @@ static int read_option(struct request *r, int id, const char *text)
 	case 'c':
 		r->compare.csv = true;
 		return 0;
+	case 'a':
+		r->compare.all_rounds = true;
+		return 0;
 	case 'h':
 		r->help = true;
 		return 0;
@@ -129,6 +133,7 @@ static const struct option options[] = {
 	{ "csv", no_argument, NULL, 'c' },
 	{ "floor", required_argument, NULL, 'f' },
 	{ "floor-from", required_argument, NULL, 'g' },
+	{ "all-rounds", no_argument, NULL, 'a' },
 	{ "rerun", no_argument, NULL, 'R' },
 	{ "experiment", required_argument, NULL, 'e' },
 	{ "cells", required_argument, NULL, 'C' },
@@ -177,7 +182,7 @@ static int read_request(struct request *r, int argc, char **argv)
 	while ((id = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
 		if (read_option(r, id, optarg) < 0)
 			return -EINVAL;
-		r->wants_rerun |= strchr("cfgRh", id) == NULL;
+		r->wants_rerun |= strchr("cafgRh", id) == NULL;
 	}
 	r->compare.baseline = optind < argc ? argv[optind] : NULL;
 	r->compare.candidate = optind + 1 < argc ? argv[optind + 1] : NULL;
@@ -193,7 +198,8 @@ static int rerun(struct request *r)
 
 	rerun->baseline = r->compare.baseline;
 	rerun->candidate = r->compare.candidate;
-	rerun->floor = r->compare.floor;
+	rerun->judging.floor = r->compare.floor;
+	rerun->judging.all_rounds = r->compare.all_rounds;
 	rerun->csv = r->compare.csv;
 	rerun->rounds_given = r->rounds > 0;
 	plan_init(&rerun->plan, r->level, r->rounds, seed);

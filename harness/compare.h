@@ -16,6 +16,7 @@ struct compare {
 	const char *floor_runs[FLOOR_RUNS_MAX]; /* more runs of the baseline's program */
 	size_t floor_run_count;
 	bool csv;
+	bool all_rounds; /* no round is left out because the machine was disturbed */
 };
 
 /* Both print verdicts and return an exit status. */

@@ -55,15 +55,15 @@ static int load(struct side *side, const char *name, const char *run)
 
 	if (rc == 0)
 		rc = run_dir_info(run, &side->info);
-	if (rc == 0)
-		exclusions_find(&side->exclusions, &side->rows, cpus_of(side));
 	return rc;
 }
 
-static int load_run(struct side *side, const char *name, const char *run)
+static int load_run(struct side *side, const char *name, const char *run, bool all_rounds)
 {
 	int rc = load(side, name, run);
 
+	if (rc == 0 && !all_rounds)
+		exclusions_find(&side->exclusions, &side->rows, cpus_of(side));
 	if (rc < 0 || json_object_get(side->info, "arms") == NULL)
 		return rc;
 	fprintf(stderr, "poolbench: %s: is a session of two programs: compare it alone\n", run);
@@ -267,11 +267,12 @@ static int add_differences(const struct side *a, const struct side *other, doubl
 	return rc;
 }
 
-static int add_floor_run(const struct side *a, const char *run, double **at, size_t *count)
+static int add_floor_run(const struct side *a, const char *run, bool all_rounds, double **at,
+			 size_t *count)
 {
 	struct side *other = malloc(sizeof *other);
 	double *more;
-	int rc = other ? load_run(other, "the floor's run", run) : -ENOMEM;
+	int rc = other ? load_run(other, "the floor's run", run, all_rounds) : -ENOMEM;
 
 	if (rc == 0 && strcmp(digest(a), digest(other)) != 0) {
 		fprintf(stderr,
@@ -300,7 +301,7 @@ static int find_floor(const struct compare *compare, const struct side *a, doubl
 
 	*floor = compare->floor;
 	for (size_t i = 0; rc == 0 && i < compare->floor_run_count; i++)
-		rc = add_floor_run(a, compare->floor_runs[i], &at, &count);
+		rc = add_floor_run(a, compare->floor_runs[i], compare->all_rounds, &at, &count);
 	if (rc == 0 && compare->floor_run_count > 0 && count == 0) {
 		fprintf(stderr, "poolbench: --floor-from: no cell can be compared with %s\n",
 			a->run);
@@ -353,8 +354,8 @@ int compare_runs(const struct compare *compare)
 
 	if (sides == NULL)
 		return EXIT_UNFIT;
-	if (load_run(&sides[0], "A", compare->baseline) == 0 &&
-	    load_run(&sides[1], "B", compare->candidate) == 0 &&
+	if (load_run(&sides[0], "A", compare->baseline, compare->all_rounds) == 0 &&
+	    load_run(&sides[1], "B", compare->candidate, compare->all_rounds) == 0 &&
 	    find_floor(compare, &sides[0], &floor) == 0)
 		status = print_runs(compare, &sides[0], &sides[1], floor);
 	unload(&sides[0]);
@@ -365,18 +366,17 @@ int compare_runs(const struct compare *compare)
 
 static int print_session(const struct compare *compare, const struct side *side)
 {
-	const json_t *plan = json_object_get(side->info, "plan");
-	json_int_t rounds = json_integer_value(json_object_get(plan, "rounds"));
+	const struct judging judging = { compare->floor, cpus_of(side), compare->all_rounds };
 	struct versus v = { 0 };
 	int rc, status;
 
-	if (json_object_get(side->info, "arms") == NULL || rounds < 1 || rounds > ROUNDS_MAX) {
+	if (json_object_get(side->info, "arms") == NULL) {
 		fprintf(stderr,
 			"poolbench: %s: is no session of two programs, want two runs to compare\n",
 			side->run);
 		return EXIT_USAGE;
 	}
-	rc = rerun_judge(&v, &side->rows, (int)rounds, compare->floor, cpus_of(side));
+	rc = rerun_judge(&v, &side->rows, &judging);
 	if (rc == 0)
 		rc = versus_print(&v, compare->csv);
 	status = rc < 0 ? EXIT_UNFIT : versus_status(&v);

@@ -33,9 +33,9 @@ static void say_exclusions(const struct exclusions *e)
 struct stage {
 	const struct rows *rows; /* of all stages */
 	int first, rounds;
-	double floor;
-	int cpus;
+	const struct judging *judging;
 	bool quiet;
+	size_t excluded; /* out: rounds left out */
 };
 
 static int stage_rows(const struct stage *stage, struct rows *own)
@@ -50,23 +50,27 @@ static int stage_rows(const struct stage *stage, struct rows *own)
 	return rc;
 }
 
-static int judge_rows(struct versus *v, const struct rows *rows, const struct stage *stage,
+static int judge_rows(struct versus *v, const struct rows *rows, struct stage *stage,
 		      struct exclusions *exclusions)
 {
+	const struct judging *judging = stage->judging;
 	int rc = versus_find(v, rows, NULL);
 
 	if (rc < 0)
 		return rc;
-	exclusions_find(exclusions, rows, stage->cpus);
+	exclusions_find(exclusions, rows, judging->cpus);
+	if (judging->all_rounds)
+		*exclusions = (struct exclusions){ .of = exclusions->of };
 	if (!stage->quiet)
 		say_exclusions(exclusions);
+	stage->excluded = exclusions->count;
 	versus_pair(v, rows, stage->first, stage->rounds, exclusions);
-	if (stage->floor >= 0)
-		versus_set_floor(v, stage->floor);
+	if (judging->floor >= 0)
+		versus_set_floor(v, judging->floor);
 	return versus_decide(v);
 }
 
-static int judge_stage(struct versus *v, const struct stage *stage)
+static int judge_stage(struct versus *v, struct stage *stage)
 {
 	struct exclusions *exclusions = malloc(sizeof *exclusions);
 	struct rows own = { 0 };
@@ -126,7 +130,7 @@ static void raise_floors(struct versus *again, const struct versus *v)
 	}
 }
 
-static int confirm_all(struct versus *v, const struct stage *stage)
+static int confirm_all(struct versus *v, struct stage *stage)
 {
 	struct versus again = { 0 };
 	int rc = judge_stage(&again, stage);
@@ -141,13 +145,12 @@ static int confirm_all(struct versus *v, const struct stage *stage)
 	return rc;
 }
 
-int rerun_judge(struct versus *v, const struct rows *rows, int rounds, double floor, int cpus)
+int rerun_judge(struct versus *v, const struct rows *rows, const struct judging *judging)
 {
-	struct stage stage = { .rows = rows, .rounds = rounds, .floor = floor, .cpus = cpus };
+	struct stage stage = { .rows = rows, .rounds = CONFIRM_ROUND, .judging = judging };
 	int rc = judge_stage(v, &stage);
 
-	stage.first = rounds;
-	stage.rounds = ROUNDS_MAX;
+	stage.first = CONFIRM_ROUND;
 	return rc ? rc : confirm_all(v, &stage);
 }
 
@@ -263,39 +266,81 @@ static int open_directory(struct rerun *r, struct run_dir *dir)
  * == During ==
  */
 
-/* Measures the cells whose difference was shown again, in rounds of their own. */
-static int measure_again(struct rerun *r, struct arms *arms, const sigset_t *waiting, int cpus)
+/* The rounds, and others for those that the machine disturbed. *v becomes the verdicts of this stage. */
+static int measure_stage(struct rerun *r, struct arms *arms, const sigset_t *waiting, int first,
+			 struct versus *v)
 {
-	const struct stage stage = { .rows = &arms->rows,
-				     .rounds = r->plan.scale.rounds,
-				     .floor = r->floor,
-				     .cpus = cpus,
-				     .quiet = true };
+	struct stage stage = { .rows = &arms->rows,
+			       .first = first,
+			       .rounds = CONFIRM_ROUND,
+			       .judging = &r->judging,
+			       .quiet = true };
+	int wanted = r->plan.scale.rounds, most = wanted + wanted / 2, done = 0, rc;
+
+	if (most > CONFIRM_ROUND)
+		most = CONFIRM_ROUND;
+	arms->rounds = wanted;
+	for (;;) {
+		arms->first_round = first + done;
+		rc = arms_run(arms, waiting);
+		done += arms->rounds_done;
+		versus_free(v);
+		if (rc == 0)
+			rc = judge_stage(v, &stage);
+		int good = done - (int)stage.excluded;
+		if (rc < 0 || r->budget_ns != 0 || good >= wanted || done == most)
+			return rc;
+		arms->rounds = wanted - good < most - done ? wanted - good : most - done;
+		fprintf(stderr,
+			"poolbench: %zu rounds were disturbed, %d more are measured instead\n",
+			stage.excluded, arms->rounds);
+	}
+}
+
+/* Measures the cells whose difference was shown once more, in rounds of their own. */
+static int measure_again(struct rerun *r, struct arms *arms, const sigset_t *waiting,
+			 const struct versus *first)
+{
+	struct cell *cells = calloc(first->count + 1, sizeof *cells);
 	struct versus v = { 0 };
 	size_t count = 0;
-	struct cell *cells = NULL;
-	int rc = judge_stage(&v, &stage);
+	int rc = cells ? 0 : -ENOMEM;
 
-	if (rc == 0)
-		cells = calloc(v.count + 1, sizeof *cells);
-	for (size_t i = 0; cells != NULL && i < v.count; i++)
-		if (is_difference(&v.comparisons[i]))
-			cells[count++] = v.cells[i].cell;
-	versus_free(&v);
+	for (size_t i = 0; rc == 0 && i < first->count; i++)
+		if (is_difference(&first->comparisons[i]))
+			cells[count++] = first->cells[i].cell;
 	if (count > 0) {
 		fprintf(stderr, "poolbench: %zu cells differ: measured again to confirm it\n",
 			count);
 		arms->cells = cells;
 		arms->cell_count = count;
-		arms->first_round = r->plan.scale.rounds;
 		arms->budget_ns = r->budget_ns / 3;
-		rc = arms_run(arms, waiting);
+		rc = measure_stage(r, arms, waiting, CONFIRM_ROUND, &v);
 	}
+	versus_free(&v);
 	free(cells);
 	return rc;
 }
 
-static int conclude(struct rerun *r, const struct arms *arms, int rc, int cpus)
+static int measure_all(struct rerun *r, struct arms *arms)
+{
+	struct versus v = { 0 };
+	sigset_t waiting;
+	int rc;
+
+	arms->cells = r->plan.cells;
+	arms->cell_count = r->plan.count;
+	arms->seed = r->plan.seed;
+	arms->budget_ns = r->budget_ns * 2 / 3;
+	interrupt_catch(&waiting);
+	rc = measure_stage(r, arms, &waiting, 0, &v);
+	if (rc == 0)
+		rc = measure_again(r, arms, &waiting, &v);
+	versus_free(&v);
+	return rc;
+}
+
+static int conclude(struct rerun *r, const struct arms *arms, int rc)
 {
 	const char *directory = arms->dir->path;
 	struct versus v = { 0 };
@@ -307,7 +352,7 @@ static int conclude(struct rerun *r, const struct arms *arms, int rc, int cpus)
 		return EXIT_INTERRUPTED;
 	}
 	if (rc == 0)
-		rc = rerun_judge(&v, &arms->rows, r->plan.scale.rounds, r->floor, cpus);
+		rc = rerun_judge(&v, &arms->rows, &r->judging);
 	if (rc == 0)
 		rc = versus_print(&v, r->csv);
 	if (rc == 0) {
@@ -328,27 +373,18 @@ int rerun_session(struct rerun *r)
 	struct arms arms = { .arm = { { ARM_BASELINE, r->baseline },
 				      { ARM_CANDIDATE, r->candidate },
 				      { ARM_FLOOR, r->baseline } },
-			     .arm_count = r->floor >= 0 ? 2 : 3,
+			     .arm_count = r->judging.floor >= 0 ? 2 : 3,
 			     .dir = &dir };
-	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN), rc, status;
-	sigset_t waiting;
+	int status;
 
+	r->judging.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	if (choose_cells(r) < 0)
 		return EXIT_USAGE;
 	settle(r, arms.arm_count);
 	if (open_directory(r, &dir) < 0)
 		return EXIT_USAGE;
 	announce(r, arms.arm_count, dir.path);
-	arms.cells = r->plan.cells;
-	arms.cell_count = r->plan.count;
-	arms.rounds = r->plan.scale.rounds;
-	arms.seed = r->plan.seed;
-	arms.budget_ns = r->budget_ns * 2 / 3;
-	interrupt_catch(&waiting);
-	rc = arms_run(&arms, &waiting);
-	if (rc == 0)
-		rc = measure_again(r, &arms, &waiting, cpus);
-	status = conclude(r, &arms, rc, cpus);
+	status = conclude(r, &arms, measure_all(r, &arms));
 	rows_free(&arms.rows);
 	run_dir_close(&dir);
 	return status;

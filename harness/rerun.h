@@ -4,7 +4,7 @@
  * DESIGN. Three arms: A the baseline, B the candidate, and A2, the baseline once more, whose difference from A is the floor that
  * a regression must exceed; with a floor given there are two. A cell whose difference is shown is measured again in as
  * many fresh rounds, and only what these show too is reported, with their numbers: the first ones were chosen
- * for being large. All rows are in the session's directory, so `poolbench compare DIR` gives the same answers again.
+ * for being large. Rounds that the machine disturbed are replaced, up to half as many as were asked for. All rows are in the session's directory, so `poolbench compare DIR` gives the same answers again.
  */
 #ifndef HARNESS_RERUN_H
 #define HARNESS_RERUN_H
@@ -12,14 +12,23 @@
 #include "harness/plan.h"
 #include "harness/versus.h"
 
+#define CONFIRM_ROUND 1024 /* the first of the rounds that confirm; those before are fewer */
+
+/* How rows are judged. */
+struct judging {
+	double floor;	 /* FLOOR_UNKNOWN: from a third arm, if there is one */
+	int cpus;	 /* of the machine */
+	bool all_rounds; /* no round is left out */
+};
+
 struct rerun {
 	const char *baseline, *candidate; /* paths; NULL: this program */
 	struct plan plan; /* the caller's: what to measure; settled by rerun_session */
 	bool rounds_given; /* else plan.scale.rounds grows until the largest family can have a verdict */
-	const char *out;    /* directory; NULL: results/compare-DATE-TIME */
-	const char *filter; /* only cells with this in "experiment: label"; NULL: all */
-	double floor;	    /* FLOOR_UNKNOWN: measured by the third arm */
-	int64_t budget_ns;  /* 0: none; a third of it is for confirming */
+	const char *out;	/* directory; NULL: results/compare-DATE-TIME */
+	const char *filter;	/* only cells with this in "experiment: label"; NULL: all */
+	struct judging judging; /* with FLOOR_UNKNOWN there is a third arm; cpus is found out */
+	int64_t budget_ns;	/* 0: none; a third of it is for confirming */
 	bool csv;
 };
 
@@ -27,8 +36,7 @@ struct rerun {
  * EXIT_INTERRUPTED. */
 int rerun_session(struct rerun *rerun);
 
-/* The verdicts of a session's rows; the plan's rounds are followed by those that confirm. floor: FLOOR_UNKNOWN, or instead
- * of a third arm. 0 or -ENOMEM; versus_free in any case. */
-int rerun_judge(struct versus *versus, const struct rows *rows, int rounds, double floor, int cpus);
+/* The verdicts of a session's rows. 0 or -ENOMEM; versus_free in any case. */
+int rerun_judge(struct versus *versus, const struct rows *rows, const struct judging *judging);
 
 #endif

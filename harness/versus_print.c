@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROUNDS_SHOWN_MAX 1000 /* what --rounds accepts */
+
 struct shown {
 	const struct versus_cell *cell;
 	const struct comparison *c;
@@ -116,9 +118,12 @@ static void print_outlook(const struct comparison *c)
 	if (c->verdict != INCONCLUSIVE)
 		return;
 	if (isfinite(c->least_effect))
-		printf("; %.2g %% would have been seen", 100 * c->least_effect);
-	if (isfinite(c->rounds_needed))
-		printf("; about %.0f rounds are needed", c->rounds_needed);
+		printf("; %.*f %% would have been seen", c->least_effect < 0.1,
+		       100 * c->least_effect);
+	if (c->rounds_needed > ROUNDS_SHOWN_MAX)
+		printf("; no number of rounds would tell");
+	else if (c->rounds_needed > (double)c->n)
+		printf("; about %.0f rounds would tell", c->rounds_needed);
 }
 
 static void print_table(const struct shown *lines, size_t count)
@@ -149,6 +154,23 @@ static void print_summary(const struct versus *v)
 	fputc('\n', stderr);
 }
 
+/* Floors that are known and more than the least that is looked at, by experiment. */
+static void print_floors(const struct versus *v)
+{
+	const char *last = "";
+
+	for (size_t i = 0; i < v->count; i++) {
+		const struct versus_cell *cell = &v->cells[i];
+		if (strcmp(cell->cell.experiment, last) == 0 || cell->floor <= VERDICT_LEAST)
+			continue;
+		last = cell->cell.experiment;
+		fprintf(stderr,
+			"poolbench: %s: the floor is %.3g %%: so much the same program may "
+			"differ\n",
+			last, 100 * cell->floor);
+	}
+}
+
 int versus_print(const struct versus *v, bool csv)
 {
 	struct shown *lines = calloc(v->count + 1, sizeof *lines);
@@ -162,6 +184,7 @@ int versus_print(const struct versus *v, bool csv)
 		print_values(lines, v->count);
 	else
 		print_table(lines, v->count);
+	print_floors(v);
 	print_summary(v);
 	free(lines);
 	return 0;

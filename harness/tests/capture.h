@@ -73,4 +73,23 @@ static inline void capture(struct capture *c, int (*command)(int, char **), cons
 		free(c_);                                                                          \
 	} while (0)
 
+/* Path of poolbench: $POOLBENCH, or found from where a test lies, .build/X/harness/tests/TEST. 0 or -1. */
+static inline int capture_program(char *path, size_t size)
+{
+	const char *given = getenv("POOLBENCH");
+	char exe[4096];
+	ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+
+	if (length < 0)
+		return -1;
+	exe[length] = '\0';
+	for (int up = 0; up < 3 && strrchr(exe, '/') != NULL; up++)
+		*strrchr(exe, '/') = '\0';
+	if (given != NULL)
+		snprintf(path, size, "%s", given);
+	else
+		snprintf(path, size, "%.3900s/poolbench", exe);
+	return access(path, X_OK);
+}
+
 #endif

@@ -115,7 +115,8 @@ static void commands_unknown_or_wrong_are_refused(void **state)
 	assert_bad("run --rounds 0", "--rounds");
 	assert_bad("run --resume nowhere", "run.json");
 	assert_bad("run --resume nowhere --quick", "--resume");
-	assert_bad("compare onlyone", "two");
+	assert_bad("compare", "two");
+	assert_bad("compare onlyone", "rows.jsonl");
 	assert_bad("compare nowhere nowhere", "rows.jsonl");
 	assert_bad("list surplus", "surplus");
 }

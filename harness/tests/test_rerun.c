@@ -1,0 +1,191 @@
+/*
+ * test_rerun.c - two programs measured by turns: the real one, and wrappers of it that are unmistakably worse.
+ *
+ * The program is $POOLBENCH, or found from where this test lies: .build/X/harness/tests/test_rerun and .build/X/poolbench.
+ * One cell, the serial loop over `spin`; a wrapper changes the cell on its way in and the row on its way out.
+ */
+#include "harness/record.h"
+
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "harness/tests/capture.h"
+
+#define ONE_CELL "--quick --experiment scaling --cells loop --rounds 6 --seed 3 --all-rounds"
+
+static char program[PATH_MAX];
+static char place[] = "/tmp/test_rerun-XXXXXX";
+static struct capture said;
+
+static int compare(const char *a, const char *b, const char *options)
+{
+	char line[3 * PATH_MAX];
+
+	snprintf(line, sizeof line, "compare --rerun %s %s %s", a, b, options);
+	capture(&said, compare_main, line);
+	return said.status;
+}
+
+static void assert_status(int status)
+{
+	if (said.status != status)
+		fail_msg("status %d, want %d: %s%s", said.status, status, said.out, said.error);
+}
+
+static void assert_said(const char *text)
+{
+	if (strstr(said.out, text) == NULL && strstr(said.error, text) == NULL)
+		fail_msg("'%s' is not in: %s%s", text, said.out, said.error);
+}
+
+/* A program in the place; `in` and `out` are sed's commands for the cell and for the row. */
+static void write_wrapper(const char *name, const char *in, const char *out)
+{
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	fprintf(file,
+		"#!/bin/sh\n"
+		"[ \"$1\" = cell ] || exec '%s' \"$@\"\n"
+		"sed '%s' | '%s' \"$@\" | sed '%s'\n",
+		program, in, program, out);
+	fclose(file);
+	assert_int_equal(chmod(name, 0755), 0);
+}
+
+static size_t count_rows(const char *run, const char *arm)
+{
+	struct rows rows;
+	char why[512] = "";
+	bool truncated;
+	size_t count = 0;
+
+	if (rows_load(&rows, run, &truncated, why, sizeof why) < 0)
+		fail_msg("%s", why);
+	for (size_t i = 0; i < rows.count; i++)
+		count += strcmp(rows.at[i].arm, arm) == 0;
+	rows_free(&rows);
+	return count;
+}
+
+static void program_against_itself_is_no_regression(void **state)
+{
+	(void)state;
+	compare(program, program, ONE_CELL " --out same");
+	assert_status(EXIT_FINE);
+	assert_said("0 REGRESSION, 0 NOT COMPARABLE");
+	assert_true(count_rows("same", "A") >= 6);
+	assert_int_equal(count_rows("same", "A"), count_rows("same", "B"));
+	assert_int_equal(count_rows("same", "A"), count_rows("same", "A2"));
+	compare(program, program, ONE_CELL " --floor 3 --out two");
+	assert_status(EXIT_FINE);
+	assert_int_equal(count_rows("two", "A2"), 0);
+}
+
+static void program_with_ten_times_the_work_is_a_regression(void **state)
+{
+	(void)state;
+	write_wrapper("./slow", "s/\"work\":4096,/\"work\":40960,/",
+		      "s/\"work\":40960,/\"work\":4096,/");
+	compare(program, "./slow", ONE_CELL " --out slow-run");
+	assert_status(EXIT_BAD);
+	assert_said("\nREGRESSION ");
+	assert_said("1 cells differ: measured again");
+	assert_int_equal(count_rows("slow-run", "B"), 12);
+	capture(&said, compare_main, "compare slow-run");
+	assert_status(EXIT_BAD);
+	assert_said("\nREGRESSION ");
+	compare("./slow", program, ONE_CELL " --floor 3 --out fast-run");
+	assert_status(EXIT_FINE);
+	assert_said("\nIMPROVEMENT ");
+}
+
+/* Rounds that confirm are numbered from CONFIRM_ROUND, which has more than one digit. */
+static void difference_that_does_not_come_again_is_not_reported(void **state)
+{
+	(void)state;
+	write_wrapper("./first-slow", "/\"round\":[0-7],/s/\"work\":4096,/\"work\":40960,/",
+		      "s/\"work\":40960,/\"work\":4096,/");
+	compare(program, "./first-slow", ONE_CELL " --floor 3 --out first");
+	assert_status(EXIT_FINE);
+	assert_said("not confirmed by 6 more");
+}
+
+static void program_with_wrong_results_is_not_comparable(void **state)
+{
+	(void)state;
+	write_wrapper("./wrong", "", "s/\"verified\":true/\"verified\":false/");
+	compare(program, "./wrong", ONE_CELL " --out wrong-b");
+	assert_status(EXIT_BAD);
+	assert_said("B failed");
+	assert_int_equal(count_rows("wrong-b", "B"), 1); /* not tried again */
+	compare("./wrong", program, ONE_CELL " --out wrong-a");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_said("A failed");
+	write_wrapper("./mute", "", "d");
+	compare(program, "./mute", ONE_CELL " --out mute-b");
+	assert_status(EXIT_BAD);
+	assert_said("gave no row");
+}
+
+static void rounds_too_few_for_a_verdict_are_said_before(void **state)
+{
+	(void)state;
+	compare(program, program,
+		"--quick --experiment scaling --cells loop --rounds 2 --all-rounds --out few");
+	assert_status(EXIT_FINE);
+	assert_said("2 rounds cannot show a difference among the 1 cells");
+	assert_said("too few rounds: 2, want 6");
+}
+
+static void budget_is_kept_to(void **state)
+{
+	(void)state;
+	compare(program, program,
+		"--quick --experiment scaling --cells loop --budget 1s --all-rounds --out budget");
+	assert_status(EXIT_FINE);
+	assert_true(count_rows("budget", "A") >= 1 && count_rows("budget", "A") <= 8);
+	compare(program, program, ONE_CELL " --out budget");
+	assert_status(EXIT_USAGE);
+	assert_said("is not empty");
+	capture(&said, run_main, "run --resume budget");
+	assert_status(EXIT_USAGE);
+	assert_said("two programs cannot be resumed");
+}
+
+static int prepare(void **state)
+{
+	(void)state;
+	return capture_program(program, sizeof program) == 0 && mkdtemp(place) != NULL
+		       ? chdir(place)
+		       : -1;
+}
+
+static int clean(void **state)
+{
+	char command[256];
+
+	(void)state;
+	snprintf(command, sizeof command, "rm -r %s", place);
+	return chdir("/") == 0 ? system(command) : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(program_against_itself_is_no_regression),
+		cmocka_unit_test(program_with_ten_times_the_work_is_a_regression),
+		cmocka_unit_test(difference_that_does_not_come_again_is_not_reported),
+		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
+		cmocka_unit_test(rounds_too_few_for_a_verdict_are_said_before),
+		cmocka_unit_test(budget_is_kept_to),
+	};
+
+	alarm(280);
+	return cmocka_run_group_tests(tests, prepare, clean);
+}
