@@ -17,7 +17,7 @@
 bool versus_wants(const struct cell *cell)
 {
 	return peer_find(cell->backend) == NULL && strcmp(cell->backend, "hiccup") != 0 &&
-	       strcmp(cell->probe, "memory") != 0 && strcmp(cell->probe, "syscalls") != 0;
+	       strcmp(cell->probe, "syscalls") != 0;
 }
 
 static bool has_cell(const struct versus_cell *cells, size_t count, const struct cell *cell)

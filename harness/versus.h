@@ -2,8 +2,8 @@
  * versus.h - two programs, or two runs, cell by cell: the comparisons, what is decided, and how it is printed.
  *
  * DESIGN. A family, whose answers are corrected together, is the cells of one experiment: that is the question somebody asked.
- * What another program measured (peers), what no program is measured by (the idle machine), and cells whose probe
- * costs more than the thing looked at are left out before anything is compared. A cell with a wrong or missing result
+ * What another program measured (peers), what no program is measured by (the idle machine), and cells whose system
+ * calls were traced are left out before anything is compared. A cell with a wrong or missing result
  * is NOT COMPARABLE; if the candidate fails it and the baseline does not, that is as bad as a regression.
  */
 #ifndef HARNESS_VERSUS_H
