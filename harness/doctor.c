@@ -75,8 +75,10 @@ static void print_table(const struct checkup *c, const char *conclusion)
 {
 	for (size_t i = 0; i < c->lines; i++) {
 		const struct checkup_line *line = &c->line[i];
-		printf("%-28s  %-10s%s%s%s\n", line->name, line->why ? "mind this" : "fine",
-		       line->value, line->why ? ": " : "", line->why ? line->why : "");
+		printf("%-28s  %-10s  %s\n", line->name, line->why ? "mind this" : "fine",
+		       line->value);
+		if (line->why != NULL)
+			printf("%42s%s\n", "", line->why);
 	}
 	printf("\n%s\n", conclusion);
 }

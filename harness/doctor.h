@@ -12,7 +12,7 @@
 
 struct checkup_line {
 	const char *name;
-	char value[96];
+	char value[128];
 	const char *why; /* what to mind; NULL: fine */
 };
 

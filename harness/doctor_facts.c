@@ -49,7 +49,8 @@ static void note_frequency(struct checkup *c)
 	const char *governor = host_text(c, "governor");
 
 	if (governor == NULL)
-		checkup_note(c, "governor", NULL, "not told");
+		checkup_note(c, "governor", "whether the frequency follows the load is not known",
+			     "not told");
 	else
 		checkup_note(
 			c, "governor",

@@ -98,11 +98,11 @@ static void note_hiccups(struct checkup *c, const struct record *row)
 	char text[4][24];
 
 	c->stopped_ns = mille;
-	checkup_note(c, "hiccups, 10 us windows",
+	checkup_note(c, "hiccups of a busy process",
 		     mille > (double)STOPPED_MIND_NS
 			     ? "a busy process is stopped: latencies beyond p99.9 are the machine's"
 			     : NULL,
-		     "p50 %s, p99 %s, p99.9 %s, worst %s",
+		     "longest stop in 10 us of work: p50 %s, p99 %s, p99.9 %s, worst %s",
 		     half > 0 ? time_text(half, text[0]) : "too short to tell",
 		     cent > 0 ? time_text(cent, text[1]) : "too short to tell",
 		     mille > 0 ? time_text(mille, text[2]) : "too short to tell",
@@ -223,10 +223,10 @@ static int try_arms(struct checkup *c)
 	if (c->effect > EFFECT_MIND)
 		why = "small changes will stay unseen: more rounds, or a quieter machine";
 	if (c->effect > 0)
-		checkup_note(c, "smallest effect", why, "%.1f %% in %d rounds", 100 * c->effect,
-			     PAIRS);
+		checkup_note(c, "smallest visible effect", why, "%.1f %% in %d rounds",
+			     100 * c->effect, PAIRS);
 	else
-		checkup_note(c, "smallest effect", "too few rounds worked", "%.80s",
+		checkup_note(c, "smallest visible effect", "too few rounds worked", "%.80s",
 			     trial_failed(&trial, 0) ? trial_failed(&trial, 0)->error
 						     : "not known");
 	keep(c, "smallest_effect", c->effect > 0 ? c->effect : NAN);

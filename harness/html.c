@@ -33,20 +33,55 @@ void html_text(FILE *file, const char *text)
 	}
 }
 
+void html_words(FILE *file, const char *name)
+{
+	char word[64];
+
+	snprintf(word, sizeof word, "%s", name);
+	for (char *c = word; *c; c++)
+		if (*c == '_')
+			*c = ' ';
+	html_text(file, word);
+}
+
 /* A measured number, for reading: three digits do. Everything else stays as it is. */
-static const char *readable(const char *cell, char text[32])
+static const char *readable(const char *cell, char text[64])
 {
 	char *end;
 	double x = strtod(cell, &end);
 
 	if (end == cell || *end != '\0' || strpbrk(cell, ".e") == NULL)
 		return cell;
-	snprintf(text, 32, x >= 1000 && x < 1e15 ? "%.0f" : "%.3g", x);
+	snprintf(text, 64, x >= 1000 && x < 1e15 ? "%.0f" : "%.3g", x);
 	return text;
 }
 
-/* A bar would end a cell of Markdown, and < begin a tag. */
-static void markdown_text(FILE *file, const char *text)
+/* The name of a column, for people: "ns_per_task" is "ns per task", and "low" and "high" are the ends of an interval, in
+ * every table of 95 %. */
+static const char *heading(const char *cell, char text[64])
+{
+	static const struct {
+		const char *name, *said;
+	} ends[] = { { "low", "95 % from" }, { "high", "95 % to" } };
+	size_t length = strlen(cell);
+
+	snprintf(text, 64, "%s", cell);
+	for (size_t i = 0; i < 2; i++) {
+		size_t end = strlen(ends[i].name), before = length - end;
+		if (length < end || strcmp(cell + before, ends[i].name) != 0)
+			continue;
+		if (before == 0)
+			snprintf(text, 64, "%s", ends[i].said);
+		else if (cell[before - 1] == '_' && before < 48)
+			snprintf(text, 64, "%.*s, %s", (int)before - 1, cell, ends[i].said);
+	}
+	for (char *c = text; *c; c++)
+		if (*c == '_')
+			*c = ' ';
+	return text;
+}
+
+void markdown_text(FILE *file, const char *text)
 {
 	for (; *text; text++) {
 		if (strchr("|<>*`\\", *text))
@@ -72,12 +107,12 @@ typedef void line_writer(FILE *file, char *line, size_t columns, int header);
 
 static void html_line(FILE *file, char *line, size_t columns, int header)
 {
-	char *cell, text[32];
+	char *cell, text[64];
 
 	fputs("<tr>", file);
 	for (size_t i = 0; (columns == 0 || i < columns) && (cell = strsep(&line, "\t")); i++) {
 		fputs(header ? "<th scope=\"col\">" : "<td>", file);
-		html_text(file, readable(cell, text));
+		html_text(file, header ? heading(cell, text) : readable(cell, text));
 		fputs(header ? "</th>" : "</td>", file);
 	}
 	fputs("</tr>\n", file);
@@ -86,11 +121,11 @@ static void html_line(FILE *file, char *line, size_t columns, int header)
 static void markdown_line(FILE *file, char *line, size_t columns, int header)
 {
 	size_t count = 0;
-	char *cell, text[32];
+	char *cell, text[64];
 
 	for (; (columns == 0 || count < columns) && (cell = strsep(&line, "\t")); count++) {
 		fputs("| ", file);
-		markdown_text(file, readable(cell, text));
+		markdown_text(file, header ? heading(cell, text) : readable(cell, text));
 		fputc(' ', file);
 	}
 	fputs("|\n", file);
@@ -200,7 +235,7 @@ static const char style[] =
 	"print{body{background:#fff;color:#000;font-size:11pt}figure{break-inside:avoid;overflow:"
 	"visible}"
 	"figure svg{width:100%}"
-	"details{display:none}h2{break-after:avoid}}\n";
+	"details{display:none}h2,.claim{break-after:avoid}}\n";
 
 void html_head(FILE *file, const char *title)
 {

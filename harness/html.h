@@ -9,7 +9,13 @@
 /* Writes text with & < > " ' as character references. */
 void html_text(FILE *file, const char *text);
 
-/* A table of RUN/tables/<name>.tsv; only its first `columns` columns, 0: all. 0 or -errno when it cannot be read. */
+/* The same, "_" as a space: a name of the data, for people. */
+void html_words(FILE *file, const char *name);
+
+/* For Markdown: a bar would end a cell of a table, and < begin a tag. */
+void markdown_text(FILE *file, const char *text);
+
+/* A table of RUN/tables/<name>.tsv, names of columns said in words; only its first `columns` columns, 0: all. 0 or -errno when it cannot be read. */
 int html_table(FILE *file, const char *run, const char *name, size_t columns);
 
 /* The same as a table of Markdown. */

@@ -9,6 +9,7 @@
 #include "harness/report.h"
 #include "harness/commands.h"
 #include "harness/html.h"
+#include "harness/machine.h"
 #include "harness/plot.h"
 #include "harness/series.h"
 
@@ -91,10 +92,32 @@ static const char *run_name(const char *run)
 	return slash && slash[1] ? slash + 1 : run;
 }
 
+static int last_round(const struct rows *rows)
+{
+	int last = 0;
+
+	for (size_t i = 0; i < rows->count; i++)
+		if (rows->at[i].round > last)
+			last = rows->at[i].round;
+	return last;
+}
+
+static void describe_run(const struct report *report, char *text, size_t size)
+{
+	int used = snprintf(text, size, "%d rounds on ", last_round(&report->rows) + 1);
+
+	machine_line(json_object_get(report->info, "host"), text + used, size - (size_t)used);
+}
+
 static void write_summary(FILE *file, const struct report *report)
 {
+	char origin[256];
+
 	fputs("<h1>Which process pool?</h1>\n<p class=\"soft\">poolbench, run ", file);
 	html_text(file, run_name(report->run));
+	fputs(": ", file);
+	describe_run(report, origin, sizeof origin);
+	html_text(file, origin);
 	fputs("</p>\n", file);
 	if (has_choice(report)) {
 		fputs("<h3>What to take for which work</h3>\n", file);
@@ -121,16 +144,6 @@ static void write_summary(FILE *file, const struct report *report)
 		fputs("</li>\n", file);
 	}
 	fputs("</ul>\n", file);
-}
-
-static int last_round(const struct rows *rows)
-{
-	int last = 0;
-
-	for (size_t i = 0; i < rows->count; i++)
-		if (rows->at[i].round > last)
-			last = rows->at[i].round;
-	return last;
 }
 
 static void write_method(FILE *file, const struct section *section, const struct groups *groups)
@@ -221,33 +234,12 @@ static int write_section(FILE *file, const struct report *report, const struct s
 	return rc;
 }
 
-static void write_fact(FILE *file, const char *key, const char *value)
-{
-	fputs("<tr><td>", file);
-	html_text(file, key);
-	fputs("</td><td>", file);
-	html_text(file, value);
-	fputs("</td></tr>\n", file);
-}
-
 static void write_machine(FILE *file, const struct report *report)
 {
-	json_t *value;
-	const char *key;
-
-	fputs("<section id=\"machine\"><h2>The machine</h2>\n<div class=\"scroll\"><table "
-	      "class=\"facts\">\n",
-	      file);
-	json_object_foreach(json_object_get(report->info, "host"), key, value)
-	{
-		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_SORT_KEYS);
-		if (text && !json_is_null(value))
-			write_fact(file, key,
-				   json_is_string(value) ? json_string_value(value) : text);
-		free(text);
-	}
-	fputs("</table></div>\n", file);
-	if (!report->info)
+	fputs("<section id=\"machine\"><h2>The machine</h2>\n", file);
+	if (report->info)
+		machine_table(file, json_object_get(report->info, "host"));
+	else
 		fputs("<p>The run has no run.json: the machine is not known.</p>\n", file);
 }
 
@@ -325,7 +317,12 @@ static int write_page(FILE *file, const struct report *report)
 
 static int write_markdown(FILE *file, const struct report *report)
 {
+	char origin[256];
+
+	describe_run(report, origin, sizeof origin);
 	fputs("# Which process pool?\n\n", file);
+	markdown_text(file, origin);
+	fputs(".\n\n", file);
 	if (has_choice(report)) {
 		int rc = markdown_table(file, report->run, CHOICE, 0);
 		if (rc < 0)

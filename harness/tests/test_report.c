@@ -211,6 +211,41 @@ static void report_is_one_page_with_figures_and_escaped_data(void **state)
 	assert_contains(read_file(f, "summary.md"), "| primes |");
 }
 
+static void report_says_columns_in_words_and_where_figures_come_from(void **state)
+{
+	struct fixture *f = *state;
+
+	write_real_run(f);
+	write_file(
+		f, "run.json",
+		"{\"host\":{\"cpu_model\":\"Some <b>CPU\",\"cpus_usable\":3,\"virtualised\":true,"
+		"\"kernel\":{\"release\":\"6.1.2-distro9\"}}}");
+	assert_int_equal(command(f, report_main, f->run), 0);
+	const char *page = read_file(f, "report.html");
+	assert_contains(page, "<th scope=\"col\">95 % from</th><th scope=\"col\">95 % to</th>");
+	assert_contains(page, "<th scope=\"col\">worth it</th>");
+	assert_contains(page, "<th scope=\"col\">ns per task</th>");
+	assert_contains(page, "Some &lt;b&gt;CPU, 3 CPUs (virtual), Linux 6.1.2</p>");
+	assert_contains(page, "<tr><td>cpus usable</td><td>3</td></tr>");
+	assert_null(strstr(page, "worth_it"));
+	const char *summary = read_file(f, "summary.md");
+	assert_contains(summary, "| speedup | 95 % from | 95 % to | as good | worth it |\n|---|");
+	assert_contains(summary, " rounds on Some \\<b\\>CPU, 3 CPUs (virtual), Linux 6.1.2.\n");
+}
+
+static void report_without_machine_says_so(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	write_real_run(f);
+	snprintf(path, sizeof path, "%s/run.json", f->run);
+	unlink(path);
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "summary.md"), " rounds on a machine that is not known.\n");
+	assert_contains(read_file(f, "report.html"), "the machine is not known.");
+}
+
 /* Tables of another experiment, and what only begins like the name, stay out. */
 static void report_shows_every_table_of_the_experiment(void **state)
 {
@@ -322,6 +357,8 @@ int main(void)
 		TEST(rows_that_failed_do_not_count),
 		TEST(report_is_one_page_with_figures_and_escaped_data),
 		TEST(report_shows_every_table_of_the_experiment),
+		TEST(report_says_columns_in_words_and_where_figures_come_from),
+		TEST(report_without_machine_says_so),
 		TEST(plot_draws_both_kinds_of_figure),
 		TEST(missing_run_is_refused_in_one_line),
 		TEST(corrupt_row_is_refused_with_its_number),
