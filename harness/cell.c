@@ -24,6 +24,8 @@
 /* A serial loop shorter than this is repeated, because its first run pays for cold memory. */
 #define SERIAL_COLD_NS (100 * NS_PER_MS)
 #define SERIAL_TIME_NS (20 * NS_PER_MS)
+/* Items that are enough where the loop only waits. */
+#define SERIAL_WAITS 4
 
 /*
  * == Preparation ==
@@ -169,12 +171,28 @@ static void finish(struct bench *b)
  * == The serial loop ==
  */
 
+/* Waits do not warm up and are as long for the last item as for the first. */
+static int time_waits(struct bench *b, double *ns_per_task)
+{
+	uint64_t items = b->work.tasks < SERIAL_WAITS ? b->work.tasks : SERIAL_WAITS;
+	int64_t begin = clock_now_ns();
+	int rc = 0;
+
+	for (uint64_t i = 0; rc == 0 && i < items; i++)
+		rc = b->work.load->serial(&b->work, i, i + 1, b->item);
+	*ns_per_task = (double)(clock_now_ns() - begin) / (double)items;
+	return rc ? rc : work_expect(&b->work);
+}
+
 static int time_serial(struct bench *b, double *ns_per_task)
 {
 	int64_t begin = clock_now_ns(), elapsed;
 	uint64_t loops = 0;
-	int rc = work_expect(&b->work);
+	int rc;
 
+	if (b->work.load->expect != NULL)
+		return time_waits(b, ns_per_task);
+	rc = work_expect(&b->work);
 	elapsed = clock_now_ns() - begin;
 	if (rc != 0 || elapsed >= SERIAL_COLD_NS || b->arena == NULL || !b->has_results) {
 		*ns_per_task = (double)elapsed / (double)b->work.tasks;

@@ -52,6 +52,16 @@ static int sleep_serial(const struct work *w, uint64_t begin, uint64_t end, void
 	return 0;
 }
 
+static int sleep_expect(const struct work *w, void *results)
+{
+	const struct nap *naps = w->column[0].data;
+	uint64_t *tokens = results;
+
+	for (uint64_t i = 0; i < w->tasks; i++)
+		tokens[i] = naps[i].token;
+	return 0;
+}
+
 const struct workload workload_sleep = {
 	.name = "sleep",
 	.summary = "a wait in place of input/output",
@@ -61,4 +71,5 @@ const struct workload workload_sleep = {
 	.work_default = 1000,
 	.open = sleep_open,
 	.serial = sleep_serial,
+	.expect = sleep_expect,
 };

@@ -108,7 +108,8 @@ int work_expect(struct work *w)
 	results = calloc(w->tasks, w->result_size);
 	if (results == NULL)
 		return -ENOMEM;
-	rc = w->load->serial(w, 0, w->tasks, results);
+	rc = w->load->expect ? w->load->expect(w, results)
+			     : w->load->serial(w, 0, w->tasks, results);
 	if (rc != 0) {
 		free(results);
 		return rc;

@@ -16,7 +16,7 @@ struct work_options {
 			  more than there are begins again with the first) */
 	int64_t work; /* size of one task in the workload's unit; 0: its default; < 0 is refused */
 	uint64_t
-		payload_bytes; /* stream: bytes in per task; 0: its default; others: refused unless 0 */
+		payload_bytes; /* stream: bytes in per task, emit: bytes out; 0: its default; others: refused unless 0 */
 	const char *
 		tree; /* wordcount, sha256: directory; NULL: the machine's C headers, /usr/include */
 	uint64_t seed; /* of the input's random numbers; 0 is a seed like any other */
@@ -43,7 +43,7 @@ struct workload {
 	const struct pool_task *task;
 	uint64_t tasks_default; /* 0: as many as open finds (the files of the tree) */
 	int64_t work_default;
-	uint64_t payload_default; /* bytes in per task; 0: not adjustable */
+	uint64_t payload_default; /* bytes in or out per task; 0: not adjustable */
 	/* Prepares w's columns, result_size and state; tasks, work, payload_bytes are already resolved. 0, or -errno with
 	 * a clear reason in `why` (what was wrong, what is accepted). Column data are malloc'd; work_close frees them, also
 	 * when open fails half way. */
@@ -51,6 +51,8 @@ struct workload {
 	/* Items begin..end-1 in this process by a plain loop over the kernel, no pool in sight. results[0] is item begin's.
 	 * 0 or -errno, the first error. */
 	int (*serial)(const struct work *w, uint64_t begin, uint64_t end, void *results);
+	/* All results as `serial` gives them, without the waiting that it does; NULL: there is none. */
+	int (*expect)(const struct work *w, void *results);
 	void (*close)(struct work *w); /* frees state, which may be NULL; NULL: there is none */
 };
 
@@ -63,7 +65,7 @@ int work_open(struct work *w, const struct workload *load, const struct work_opt
 	      char *why, size_t why_size);
 void work_close(struct work *w);
 
-/* Computes w->expected by the serial loop, once. 0 or -errno. */
+/* Computes w->expected by the serial loop (without its waiting), once. 0 or -errno. */
 int work_expect(struct work *w);
 
 /* Whether all `tasks` results are bit for bit those of the serial loop (work_expect must have run); otherwise
