@@ -1,6 +1,6 @@
 /*
  * baseline.c - what is timed instead of a pool: the plain serial loop, plain forked processes, a spinner that waits to be
- * stopped, bare system calls, and whatever a program that links this adds.
+ * stopped, bare system calls, a copy of the payload, and whatever a program that links this adds.
  */
 #include "harness/bench.h"
 #include "harness/clock.h"
@@ -106,15 +106,64 @@ static int start_syscall(struct bench *b)
 	return 0;
 }
 
-static struct baseline bare_calls = { .name = "syscall",
-				      .start = start_syscall,
-				      .stop = stop_syscall };
+int baseline_check_payload(struct bench *b)
+{
+	if (b->work.payload_bytes > 0 && b->work.column[0].size == b->work.payload_bytes)
+		return 0;
+	snprintf(b->why, sizeof b->why, "workload '%s' has no payload in its arguments: use stream",
+		 b->cell->workload);
+	return -EINVAL;
+}
+
+static int call_memcpy(struct bench *b, void *results)
+{
+	const unsigned char *bytes = b->work.column[0].data;
+	uint64_t each = b->work.payload_bytes;
+	unsigned char *copy = b->state;
+
+	(void)results;
+	for (uint64_t i = 0; i < b->work.tasks; i++) {
+		memcpy(copy + i * each, bytes + i * each, each);
+		/* The compiler must think that somebody reads it. */
+		__asm__ volatile("" : : "r"(copy) : "memory");
+	}
+	return 0;
+}
+
+static void stop_memcpy(struct bench *b)
+{
+	free(b->state);
+}
+
+/* The copy is touched before, so that no page of it has to be found while the clock runs. */
+static int start_memcpy(struct bench *b)
+{
+	uint64_t bytes = b->work.tasks * b->work.payload_bytes;
+	int rc = baseline_check_payload(b);
+
+	if (rc < 0)
+		return rc;
+	b->state = malloc(bytes);
+	if (b->state == NULL)
+		return -ENOMEM;
+	memset(b->state, POISON, bytes);
+	b->call = call_memcpy;
+	b->has_results = false;
+	return 0;
+}
+
+static struct baseline raw_memcpy = { .name = "raw-memcpy",
+				      .start = start_memcpy,
+				      .stop = stop_memcpy };
+static struct baseline bare_calls = {
+	.name = "syscall", .start = start_syscall, .stop = stop_syscall, .next = &raw_memcpy
+};
 static struct baseline hiccup = { .name = "hiccup", .start = start_hiccup, .next = &bare_calls };
 static struct baseline forked = {
 	.name = "forked", .start = start_forked, .shared = true, .next = &hiccup
 };
 static struct baseline loop = { .name = "loop", .start = start_loop, .next = &forked };
-static struct baseline *last = &bare_calls;
+static struct baseline *last = &raw_memcpy;
 
 void baseline_add(struct baseline *baseline)
 {

@@ -75,6 +75,8 @@ struct baseline {
 
 /* `baseline` must live as long as the program, and its name be new. */
 void baseline_add(struct baseline *baseline);
+/* Are the arguments of the workload its payload, so that it can be carried or copied? 0, or -EINVAL with `why`. */
+int baseline_check_payload(struct bench *bench);
 /* The main() of a program that has added its baselines: `cell OPTION...`, or --version, which prints that line. */
 int baseline_main(int argc, char **argv, const char *version);
 const struct baseline *baseline_first(void);

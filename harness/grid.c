@@ -66,6 +66,17 @@ unsigned grid_rows(unsigned pick, const struct pool_backend_info *row[ROWS_MAX])
 	return count;
 }
 
+const char *transport_row(const char *transport)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_TRANSPORTS, row);
+
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(row[i]->transport, transport) == 0)
+			return row[i]->name;
+	return "";
+}
+
 static const struct pool_backend_info *find(const char *name)
 {
 	const struct pool_backend_info *info;

@@ -22,6 +22,9 @@ enum pick {
 /* Fills in row[0..n), returns n. */
 unsigned grid_rows(unsigned pick, const struct pool_backend_info *row[ROWS_MAX]);
 
+/* The first row of processes with that transport ("pipe", "shm"); never NULL, "" when there is none. */
+const char *transport_row(const char *transport);
+
 /* Is it a row whose workers are reused; false for baselines and unknown names, too. */
 bool backend_reuses(const char *backend);
 /* Is it a row of processes that are reused. */

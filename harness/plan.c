@@ -129,12 +129,17 @@ int plan_add_named(struct plan *plan, const char *const *names, size_t count)
 /* One batch more than timed is discarded, one more goes to the serial loop, one to looking at the memory; the parent's memory
  * has to be touched, and its page tables copied, before and during each. */
 #define PARENT_BYTE_NS 1.6
+/* A call lasts at least as long as its payloads travel, however short a batch may be. */
+#define PAYLOAD_BYTE_NS 4
 
 static int64_t cell_estimate(const struct cell *cell, const struct scale *scale)
 {
 	int batches = cell->batches ? cell->batches : scale->batches;
 	int64_t batch_ns = cell->batch_ns ? cell->batch_ns : scale->batch_ns;
+	double call_ns = (double)cell->payload_bytes * (double)cell->tasks * PAYLOAD_BYTE_NS;
 
+	if ((double)batch_ns < call_ns)
+		batch_ns = (int64_t)call_ns;
 	if (strcmp(cell->probe, "memory") == 0)
 		batches++;
 	return CELL_FIXED_NS + (batches + 2) * batch_ns +

@@ -22,9 +22,6 @@ struct arm {
 /* Its rows; NULL: none. The number of tasks may be any. */
 const struct group *arm_group(const struct groups *groups, const struct arm *arm);
 
-/* The first row of processes with that transport ("pipe", "shm"); never NULL, "" when there is none. */
-const char *transport_row(const char *transport);
-
 struct judge {
 	struct bars *bars;
 	const struct groups *groups;

@@ -7,6 +7,7 @@
  */
 #include "harness/experiments/granularity.h"
 #include "harness/experiments/peers.h"
+#include "harness/grid.h"
 
 #include <string.h>
 

@@ -24,17 +24,6 @@ const struct group *arm_group(const struct groups *groups, const struct arm *arm
 	return NULL;
 }
 
-const char *transport_row(const char *transport)
-{
-	const struct pool_backend_info *row[ROWS_MAX];
-	unsigned count = grid_rows(PICK_TRANSPORTS, row);
-
-	for (unsigned i = 0; i < count; i++)
-		if (strcmp(row[i]->transport, transport) == 0)
-			return row[i]->name;
-	return "";
-}
-
 void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,
 		 enum bound bound, double limit)
 {

@@ -4,7 +4,10 @@
 #ifndef HARNESS_TESTS_DERIVED_H
 #define HARNESS_TESTS_DERIVED_H
 
+#include "harness/cell.h"
 #include "harness/grid.h"
+#include "harness/peer.h"
+#include "harness/plan.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -146,6 +149,31 @@ static inline void assert_contains(const char *text, const char *part)
 {
 	if (!strstr(text, part))
 		fail_msg("'%s' is not in: %.900s", part, text);
+}
+
+/* The plans of an experiment: each has cells, a finer one not fewer, all acceptable; quick and full at most so many. */
+static inline void check_plans(const char *name, size_t quick_most, size_t full_most)
+{
+	size_t before = 1;
+
+	for (int level = 0; level < 3; level++) {
+		struct plan plan;
+		char why[256];
+		plan_init(&plan, level, 0, 1);
+		assert_int_equal(plan_add_experiment(&plan, experiment_find(name)), 0);
+		plan_settle(&plan);
+		assert_true(plan.count >= before);
+		assert_true(plan.count <= (level == 0 ? quick_most : full_most));
+		before = plan.count;
+		for (size_t i = 0; i < plan.count; i++) {
+			struct cell *cell = &plan.cells[i];
+			assert_string_equal(cell->experiment, name);
+			if (peer_find(cell->backend) == NULL &&
+			    cell_check(cell, why, sizeof why) < 0)
+				fail_msg("%s, level %d: %s", name, level, why);
+		}
+		plan_free(&plan);
+	}
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -15,6 +15,7 @@
 
 #include "harness/bars.h"
 #include "harness/experiments/peers.h"
+#include "harness/grid.h"
 #include "harness/peer.h"
 #include "pools/pool.h"
 

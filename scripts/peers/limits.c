@@ -305,8 +305,10 @@ static int call_stream(struct bench *b, void *results)
 
 static int start_stream(struct bench *b)
 {
-	int rc = limit_start(b, call_stream, drain);
+	int rc = baseline_check_payload(b);
 
+	if (rc == 0)
+		rc = limit_start(b, call_stream, drain);
 	if (rc < 0)
 		return rc;
 	fcntl(((struct limit *)b->state)->to[1], F_SETPIPE_SZ, PIPE_BYTES);

@@ -1,0 +1,272 @@
+/*
+ * io.c - tasks that wait: what many workers bring where none needs a CPU, and what each costs in memory.
+ *
+ * DESIGN. A task waits WAIT_US in place of input/output, so W workers could do W waits at a time however few CPUs there are.
+ * Processes and threads of the same transport are compared, so that they differ in nothing else. The memory of a cell is
+ * looked at in a batch of its own (probe "memory"); what a waiting worker costs is the slope of a straight line through it
+ * by the number of workers, one line a round.
+ */
+#include "harness/clock.h"
+#include "harness/grid.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define WAIT_US 1000
+#define WAITS_EACH 4 /* tasks for each worker in a call */
+#define TASKS_LEAST 8
+#define WORKERS_MOST 64
+#define POINTS_MAX 64
+#define WORKERS_LEAST 3 /* numbers of workers that a slope needs */
+
+static void add_point(struct grid *grid, const char *backend, int workers)
+{
+	static const int64_t batch_ms[] = { 8, 20, 50 };
+	struct cell cell = grid_cell(grid, backend, "map", "sleep");
+
+	cell.workers = workers;
+	cell.chunk = 1;
+	cell.work = WAIT_US;
+	cell.tasks = (uint64_t)(WAITS_EACH * workers);
+	if (cell.tasks < TASKS_LEAST)
+		cell.tasks = TASKS_LEAST;
+	cell.batch_ns = batch_ms[grid->scale->level] * NS_PER_MS;
+	snprintf(cell.probe, sizeof cell.probe, "memory");
+	grid_add(grid, &cell);
+}
+
+/* Quick: only the rows that share a transport with the threads. */
+static bool is_wanted(const struct pool_backend_info *row, int level)
+{
+	bool shm = strcmp(row->transport, "shm") == 0;
+
+	return level > 1 || (shm && (level > 0 || !(row->can & POOL_CAN_EXEC)));
+}
+
+static int io_grid(struct plan *plan, const struct scale *scale)
+{
+	static const int shift[] = { 3, 2, 1 };
+	struct grid grid = { plan, scale, 0 };
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_PROCESSES | PICK_THREADS, row);
+
+	for (int workers = 1; workers <= WORKERS_MOST; workers <<= shift[scale->level])
+		for (unsigned i = 0; i < count; i++)
+			if (is_wanted(row[i], scale->level))
+				add_point(&grid, row[i]->name, workers);
+	return grid.rc;
+}
+
+static struct interval tasks_per_s(const struct group *g)
+{
+	struct interval ns = group_ns(g);
+	struct interval rate = { 0, ns.mid > 0 ? 1e9 / ns.mid : 0, 0, ns.level };
+
+	if (ns.level > 0) {
+		rate.low = 1e9 / ns.high;
+		rate.high = 1e9 / ns.low;
+	}
+	return rate;
+}
+
+static double mib(const struct record *record)
+{
+	return (double)record->pss_peak_kib / 1024;
+}
+
+static struct interval group_mib(const struct group *g)
+{
+	double x[PAIRS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->count && n < PAIRS_MAX; i++)
+		if (g->at[i]->pss_peak_kib > 0)
+			x[n++] = mib(g->at[i]);
+	return n ? stats_median_interval(x, n, CONFIDENCE) : (struct interval){ 0 };
+}
+
+static int write_rates(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "io");
+
+	if (!file)
+		return -errno;
+	fputs("backend\tworkers\ttasks_per_s\tlow\thigh\tmib\tmib_low\tmib_high\trounds\n", file);
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		struct interval rate = tasks_per_s(g), memory = group_mib(g);
+		fprintf(file, "%s\t%d", g->cell->backend, g->cell->workers);
+		put_interval(file, &rate);
+		put_interval(file, &memory);
+		fprintf(file, "\t%zu\n", g->count);
+	}
+	return table_close(file);
+}
+
+/* One backend: its groups, by number of workers. */
+struct series {
+	const struct group *first, *end;
+	const struct group *most;   /* with the most workers */
+	struct interval worker_mib; /* slope */
+	size_t rounds;		    /* that have one */
+	struct interval
+		share_percent; /* at most workers: of what that many waits at a time would give */
+};
+
+static bool round_slope(const struct series *s, int round, double *slope)
+{
+	double x[POINTS_MAX], y[POINTS_MAX];
+	struct line line;
+	size_t n = 0;
+
+	for (const struct group *g = s->first; g < s->end && n < POINTS_MAX; g++) {
+		const struct record *record = group_round(g, round);
+		if (!record || record->pss_peak_kib <= 0)
+			continue;
+		x[n] = g->cell->workers;
+		y[n++] = mib(record);
+	}
+	if (n < WORKERS_LEAST || !stats_line(x, y, NULL, n, &line))
+		return false;
+	*slope = line.slope;
+	return true;
+}
+
+static void measure_series(struct series *s)
+{
+	double slope[PAIRS_MAX];
+
+	s->most = s->end - 1;
+	for (int round = 0; round <= group_last_round(s->first) && s->rounds < PAIRS_MAX; round++)
+		s->rounds += round_slope(s, round, &slope[s->rounds]);
+	if (s->rounds > 0)
+		s->worker_mib = stats_median_interval(slope, s->rounds, CONFIDENCE);
+	double whole = s->most->cell->workers * 1e6 / (double)s->most->cell->work;
+	s->share_percent = tasks_per_s(s->most);
+	s->share_percent.low *= 100 / whole;
+	s->share_percent.mid *= 100 / whole;
+	s->share_percent.high *= 100 / whole;
+}
+
+static size_t find_series(const struct groups *groups, struct series series[ROWS_MAX])
+{
+	const struct group *end = groups->at + groups->count, *g = groups->at;
+	size_t count = 0;
+
+	while (g < end && count < ROWS_MAX) {
+		struct series *s = &series[count++];
+		*s = (struct series){ .first = g };
+		while (g < end && strcmp(g->cell->backend, s->first->cell->backend) == 0)
+			g++;
+		s->end = g;
+		measure_series(s);
+	}
+	return count;
+}
+
+static int write_costs(const struct derivation *d, const struct series *series, size_t count)
+{
+	FILE *file = derive_table(d, "io-cost");
+
+	if (!file)
+		return -errno;
+	fputs("backend\tmib_per_worker\tlow\thigh\trounds\tworkers_most\tpercent_of_"
+	      "ideal\tlow\thigh\n",
+	      file);
+	for (size_t i = 0; i < count; i++) {
+		fputs(series[i].first->cell->backend, file);
+		put_interval(file, &series[i].worker_mib);
+		fprintf(file, "\t%zu\t%d", series[i].rounds, series[i].most->cell->workers);
+		put_interval(file, &series[i].share_percent);
+		fputc('\n', file);
+	}
+	return table_close(file);
+}
+
+/* The first that has both intervals. */
+static const struct series *first_of(const struct series *series, size_t count, bool processes)
+{
+	for (size_t i = 0; i < count; i++)
+		if (backend_is_process_pool(series[i].first->cell->backend) == processes &&
+		    series[i].worker_mib.level > 0 && series[i].share_percent.level > 0 &&
+		    (!processes ||
+		     strcmp(series[i].first->cell->backend, transport_row("shm")) == 0))
+			return &series[i];
+	return NULL;
+}
+
+static const char *compare(const struct interval *ratio, char text[96])
+{
+	if (!(ratio->level > 0))
+		return "too few rounds have both";
+	if (ratio->low <= 1 && ratio->high >= 1)
+		return "which of them is faster cannot be told";
+	snprintf(text, 96, "threads take %.2f times as long, %.2f to %.2f", ratio->mid, ratio->low,
+		 ratio->high);
+	return text;
+}
+
+static const char *memory_text(const struct interval *mib_each, char text[96])
+{
+	if (mib_each->low <= 0)
+		return "too little memory to be told from none";
+	snprintf(text, 96, "%.2g MiB (95 %% interval %.2g to %.2g)", mib_each->mid, mib_each->low,
+		 mib_each->high);
+	return text;
+}
+
+static void find(struct derivation *d, const struct series *series, size_t count)
+{
+	const struct series *p = first_of(series, count, true), *t = first_of(series, count, false);
+	char text[96], memory[2][96];
+
+	if (!p || !t) {
+		snprintf(d->finding, sizeof d->finding,
+			 "The rows do not tell what waiting workers cost: it takes 6 rounds of "
+			 "processes and of threads, each with 3 numbers of workers.");
+		return;
+	}
+	struct interval rate = tasks_per_s(p->most);
+	struct interval ratio = group_speedup(p->most, t->most);
+	snprintf(d->finding, sizeof d->finding,
+		 "On this machine, %d processes (%s) do %.0f waits of %.3g ms a second, %.0f %% of "
+		 "what so many at a time would give; %d threads do %.0f %% (%s). A waiting process "
+		 "takes %s, a waiting thread %s.",
+		 p->most->cell->workers, p->first->cell->backend, rate.mid,
+		 (double)p->most->cell->work / 1e3, p->share_percent.mid, t->most->cell->workers,
+		 t->share_percent.mid, compare(&ratio, text),
+		 memory_text(&p->worker_mib, memory[0]), memory_text(&t->worker_mib, memory[1]));
+}
+
+static int io_derive(struct derivation *d)
+{
+	struct series series[ROWS_MAX];
+	struct groups groups;
+	size_t count;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	count = find_series(&groups, series);
+	rc = write_rates(d, &groups);
+	if (rc == 0)
+		rc = write_costs(d, series, count);
+	if (rc == 0)
+		find(d, series, count);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_io = {
+	.name = "io",
+	.title = "Tasks that wait",
+	.claim = "Avoid pools of processes for tasks that wait for input or output.",
+	.reading =
+		"Tasks a second by the number of workers (left axis, solid; the dashed line is a "
+		"wait for each worker at any time), and the memory of the pool and its workers "
+		"(right axis, dotted): proportional set size, which counts a shared page once. The "
+		"kernel's own memory for each process and thread is not in it.",
+	.grid = io_grid,
+	.derive = io_derive,
+};

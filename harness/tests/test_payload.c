@@ -1,0 +1,144 @@
+/*
+ * test_payload.c - the experiment payload, from rows whose line is known.
+ */
+#include "harness/tests/derived.h"
+
+#define ALPHA_NS 500.0
+#define BYTE_NS 0.25 /* 4000 MB/s; half-performance length 2000 bytes */
+
+static void add_payload(struct fixture *f, const char *backend, const char *workload,
+			uint64_t bytes, double ns)
+{
+	struct cell cell = cell_of("payload", backend, "map", workload);
+
+	cell.chunk = 1;
+	cell.payload_bytes = bytes;
+	add(f, &cell, ns, 0);
+}
+
+static void add_line(struct fixture *f, const char *backend, const char *workload, double alpha_ns)
+{
+	for (uint64_t bytes = 1; bytes <= UINT64_C(1) << 20; bytes <<= 5)
+		add_payload(f, backend, workload, bytes, alpha_ns + BYTE_NS * (double)bytes);
+}
+
+static void line_of_alpha_and_beta_is_fitted_exactly(void **state)
+{
+	struct fixture *f = *state;
+
+	add_line(f, transport_row("shm"), "stream", ALPHA_NS);
+	add_line(f, transport_row("shm"), "emit", 2 * ALPHA_NS);
+	derive(f, "payload");
+	const char *fits = read_file(f, "tables/payload-fit.tsv");
+	char in[64], out[64];
+	snprintf(in, sizeof in, "in\t%s\town", transport_row("shm"));
+	snprintf(out, sizeof out, "out\t%s\town", transport_row("shm"));
+	near(number_at(fits, in, 3), ALPHA_NS * DRIFT);
+	near(number_at(fits, in, 6), 1e3 / BYTE_NS / DRIFT);
+	near(number_at(fits, in, 9), ALPHA_NS / BYTE_NS);
+	near(number_at(fits, in, 12), 1);
+	assert_int_equal((int)number_at(fits, in, 13), ROUNDS);
+	near(number_at(fits, out, 9), 2 * ALPHA_NS / BYTE_NS);
+	assert_contains(f->finding, "On this machine");
+	assert_contains(f->finding, "2.0 KiB");
+	assert_null(strstr(f->finding, "straight line"));
+}
+
+static void rates_are_bytes_and_tasks_by_time(void **state)
+{
+	struct fixture *f = *state;
+	char start[64];
+
+	add_payload(f, transport_row("pipe"), "emit", 1000, 2000);
+	add_payload(f, "raw-memcpy", "stream", 1000, 100);
+	derive(f, "payload");
+	const char *rates = read_file(f, "tables/payload.tsv");
+	snprintf(start, sizeof start, "out\t%s\town\t1000", transport_row("pipe"));
+	near(number_at(rates, start, 4), 500 / DRIFT);
+	near(number_at(rates, start, 7), 500e3 / DRIFT);
+	near(number_at(rates, "in\traw-memcpy\town\t1000", 4), 10000 / DRIFT);
+	/* A roof has no line of its own. */
+	assert_null(strstr(read_file(f, "tables/payload-fit.tsv"), "raw-memcpy"));
+}
+
+static void line_that_falls_or_has_two_sizes_is_none(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t bytes = 1; bytes <= 1024; bytes <<= 5)
+		add_payload(f, transport_row("shm"), "stream", bytes, 5000 - (double)bytes);
+	add_payload(f, transport_row("pipe"), "stream", 1, 100);
+	add_payload(f, transport_row("pipe"), "stream", 1024, 1000);
+	derive(f, "payload");
+	assert_contains(f->finding, "The rows do not tell");
+	assert_null(strstr(f->finding, "On this machine"));
+}
+
+static void curve_that_is_no_line_is_called_one_nowhere(void **state)
+{
+	struct fixture *f = *state;
+
+	/* A step: cheap up to 32 KiB, then ten times as dear. */
+	for (uint64_t bytes = 1; bytes <= UINT64_C(1) << 20; bytes <<= 5)
+		add_payload(f, transport_row("pipe"), "stream", bytes,
+			    bytes < 32768 ? 500 : 100000 + (double)bytes / 1e3);
+	derive(f, "payload");
+	assert_contains(f->finding, "A straight line describes these times badly");
+}
+
+static void memory_of_the_pool_is_a_series_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("payload", transport_row("shm"), "map", "stream");
+	char own[64], pool[64];
+
+	add_line(f, transport_row("shm"), "stream", ALPHA_NS);
+	cell.chunk = 1;
+	cell.pool_memory = true;
+	for (cell.payload_bytes = 1; cell.payload_bytes <= 4096; cell.payload_bytes <<= 4)
+		add(f, &cell, 3 * ALPHA_NS + (double)cell.payload_bytes, 0);
+	derive(f, "payload");
+	const char *fits = read_file(f, "tables/payload-fit.tsv");
+	snprintf(own, sizeof own, "in\t%s\town", transport_row("shm"));
+	snprintf(pool, sizeof pool, "in\t%s\tpool", transport_row("shm"));
+	near(number_at(fits, own, 9), ALPHA_NS / BYTE_NS);
+	near(number_at(fits, pool, 9), 3 * ALPHA_NS);
+}
+
+static void plans_are_sensible_and_bounded(void **state)
+{
+	(void)state;
+	check_plans("payload", 20, 130);
+	for (int level = 0; level < 3; level++) {
+		struct plan plan;
+		uint64_t most = 0;
+		plan_init(&plan, level, 1, 1);
+		assert_int_equal(plan_add_experiment(&plan, experiment_find("payload")), 0);
+		for (size_t i = 0; i < plan.count; i++) {
+			const struct cell *cell = &plan.cells[i];
+			uint64_t bytes = cell->payload_bytes * cell->tasks;
+			assert_true(cell->payload_bytes >= 1 && cell->tasks >= 1);
+			assert_int_equal(cell->chunk, 1);
+			/* 2 MiB, or a payload for each worker. */
+			assert_true(bytes <= UINT64_C(2) << 20 ||
+				    cell->tasks == (uint64_t)plan.scale.cpus);
+			most = cell->payload_bytes > most ? cell->payload_bytes : most;
+		}
+		assert_true(most <= UINT64_C(64) << 20);
+		plan_free(&plan);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(line_of_alpha_and_beta_is_fitted_exactly),
+		TEST(rates_are_bytes_and_tasks_by_time),
+		TEST(line_that_falls_or_has_two_sizes_is_none),
+		TEST(curve_that_is_no_line_is_called_one_nowhere),
+		TEST(memory_of_the_pool_is_a_series_of_its_own),
+		TEST(plans_are_sensible_and_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
