@@ -63,12 +63,13 @@ int bench_lap(struct bench *bench, size_t calls, int64_t *ns);
 /* The discarded batch and the timed ones; samples and counts go to *record. 0 or an error. */
 int bench_measure(struct bench *bench, struct record *record);
 
-/* What is timed instead of a pool; its only variant is "map". The programs under scripts/peers add theirs and then give
+/* What is timed instead of a pool. The programs under scripts/peers add theirs and then give
  * rows as `poolbench cell` does. */
 struct baseline {
 	const char *name;
 	int (*start)(struct bench *bench); /* sets bench->call; 0 or an error */
 	void (*stop)(struct bench *bench); /* also after a start that failed; NULL: nothing to do */
+	const char *variants;		   /* names of those it knows; NULL: "map" */
 	bool shared;			   /* results lie in shared memory, mapped before start */
 	struct baseline *next;
 };

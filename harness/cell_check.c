@@ -89,13 +89,27 @@ static int check_names(const struct cell *cell, char *why, size_t why_size)
 	return 0;
 }
 
+static bool has_word(const char *words, const char *word)
+{
+	size_t size = strlen(word);
+
+	for (const char *at = words; (at = strstr(at, word)) != NULL; at += size)
+		if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0'))
+			return true;
+	return false;
+}
+
 static int check_baseline(const struct cell *cell, char *why, size_t why_size)
 {
-	if (!cell_is_baseline(cell->backend))
+	const struct baseline *baseline = baseline_find(cell->backend);
+	const char *known;
+
+	if (baseline == NULL)
 		return 0;
-	if (strcmp(cell->variant, "map") != 0)
-		return refuse(why, why_size, "baseline '%s' is no pool: its only variant is map",
-			      cell->backend);
+	known = baseline->variants ? baseline->variants : "map";
+	if (!has_word(known, cell->variant))
+		return refuse(why, why_size, "baseline '%s' has no variant '%s'; known: %s",
+			      cell->backend, cell->variant, known);
 	if (cell->pool_memory)
 		return refuse(why, why_size, "baseline '%s' is no pool: --memory must be own",
 			      cell->backend);

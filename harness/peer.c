@@ -16,7 +16,7 @@ static const struct peer peers[] = {
 	{ "xargs", "xargs", "xargs_square.sh", "findutils" },
 	{ "parallel", "GNU parallel", "parallel_square.sh", "parallel" },
 	{ "raw-", "the machine's limits", "limits", "gcc" },
-	{ "lazy-", "memory of lazy input", "lazy", "gcc" },
+	{ "lazy", "memory of lazy input", "lazy", "gcc" },
 };
 
 const struct peer *peer_at(unsigned i)

@@ -256,8 +256,8 @@ static void add_lazy(struct grid *grid)
 
 	for (size_t i = 0; i < 2 && grid->scale->level > 1; i++) {
 		char name[NAME_SIZE];
-		snprintf(name, sizeof name, "lazy-%.20s", transport_row(transports[i]));
-		struct cell cell = grid_cell(grid, name, "map", "noop");
+		snprintf(name, sizeof name, "lazy100-%.20s", transport_row(transports[i]));
+		struct cell cell = grid_cell(grid, name, "imap", "noop");
 		if (!grid_can_measure(name))
 			continue;
 		cell.workers = PEERS_WORKERS;

@@ -184,12 +184,13 @@ static void judge_p12(struct judge *j)
 		struct value value = { .why = "parent and workers, proportional set size" };
 		double mib[PAIRS_MAX];
 		size_t n = 0;
-		if (strncmp(g->cell->backend, "lazy-", strlen("lazy-")) != 0)
+		if (strncmp(g->cell->backend, "lazy100-", strlen("lazy100-")) != 0)
 			continue;
 		for (; n < g->count && n < PAIRS_MAX; n++)
 			mib[n] = (double)g->at[n]->max_rss_kib / 1024;
 		value.interval = stats_median_interval(mib, n, CONFIDENCE);
-		snprintf(value.which, sizeof value.which, "%s", g->cell->backend + strlen("lazy-"));
+		snprintf(value.which, sizeof value.which, "%s",
+			 g->cell->backend + strlen("lazy100-"));
 		bars_add(j->bars, &value);
 		any = true;
 	}

@@ -246,7 +246,7 @@ static void lazy_memory_is_judged_in_mib(void **state)
 {
 	struct fixture *f = *state;
 
-	add(f, &(struct arm){ "lazy-fork-shm", "map", "noop", .chunk = 0 }, 100, 0);
+	add(f, &(struct arm){ "lazy100-fork-shm", "imap", "noop", .chunk = 0 }, 100, 0);
 	for (size_t i = 0; i < f->rows.count; i++)
 		f->rows.at[i].max_rss_kib = 9 * 1024;
 	derive(f);

@@ -191,10 +191,12 @@ static void baselines_are_verified(void **state)
 	(void)state;
 	assert_cell_verified("loop", "map", "square");
 	assert_cell_verified("forked", "map", "add");
+	assert_cell_verified("hiccup", "map", "noop");
 }
 
 /* The same by one of the programs of scripts/peers. */
-static void assert_peer_verified(const char *name, const char *backend, const char *workload)
+static void assert_peer_verified(const char *name, const char *backend, const char *variant,
+				 const char *workload)
 {
 	char own[PATH_MAX], folder[PATH_MAX];
 
@@ -202,23 +204,26 @@ static void assert_peer_verified(const char *name, const char *backend, const ch
 	snprintf(folder, sizeof folder, "%s", program);
 	snprintf(program, sizeof program, "%.3900s/scripts/peers/%s", dirname(folder), name);
 	if (access(program, X_OK) == 0 || strcmp(name, "openmp") != 0)
-		assert_cell_verified(backend, "map", workload);
+		assert_cell_verified(backend, variant, workload);
 	snprintf(program, sizeof program, "%s", own);
 }
 
 static void peers_are_verified(void **state)
 {
 	(void)state;
-	assert_peer_verified("openmp", "openmp-static", "square");
-	assert_peer_verified("openmp", "openmp-dynamic", "spin");
-	assert_peer_verified("openmp", "openmp-guided", "add");
-	assert_peer_verified("limits", "raw-pipe", "noop");
-	assert_peer_verified("limits", "raw-futex", "noop");
-	assert_peer_verified("limits", "raw-spin", "noop");
-	assert_peer_verified("limits", "raw-fork", "noop");
-	assert_peer_verified("limits", "raw-stream", "stream");
-	assert_peer_verified("limits", "raw-list", "skew");
-	assert_peer_verified("lazy", "lazy-fork-shm", "noop");
+	assert_peer_verified("openmp", "openmp-static", "map", "square");
+	assert_peer_verified("openmp", "openmp-dynamic", "map", "spin");
+	assert_peer_verified("openmp", "openmp-guided", "map", "add");
+	assert_peer_verified("limits", "raw-pipe", "map", "noop");
+	assert_peer_verified("limits", "raw-futex", "map", "noop");
+	assert_peer_verified("limits", "raw-spin", "map", "noop");
+	assert_peer_verified("limits", "raw-fork", "map", "noop");
+	assert_peer_verified("limits", "raw-stream", "map", "stream");
+	assert_peer_verified("limits", "raw-list", "map", "skew");
+	assert_peer_verified("lazy", "lazy-fork-shm", "map", "noop");
+	assert_peer_verified("lazy", "lazy-fork-pipe", "imap", "square");
+	assert_peer_verified("lazy", "lazy-fork-shm", "imap_unordered", "square");
+	assert_peer_verified("lazy", "lazy100-fork-shm", "imap", "noop");
 }
 
 /* A whole run by hand: run.json and the asked rows, of which the last is cut in half. */

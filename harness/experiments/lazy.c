@@ -1,0 +1,261 @@
+/*
+ * lazy.c - input from a generator, eager and lazy: how much memory it takes, and when the first result is there.
+ *
+ * DESIGN. The cells are measured by scripts/peers/lazy, where the input comes from a generator: map has to make an array of it
+ * first, imap reads as far ahead as its window. Memory is what parent and workers take above the opened pool
+ * (max_rss_kib of these rows). Bytes per queued item is the slope of memory over the number of tasks, by least squares
+ * within each round; its median and interval are over rounds. Tasks are empty: the first result of map waits for
+ * all tasks, so with longer ones its disadvantage only grows.
+ */
+#include "harness/grid.h"
+#include "harness/series.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PREFIX "lazy-"
+#define SIZES_MAX 16
+#define LONG_CALL 1000000 /* tasks: such a call lasts longer than any batch */
+
+static const char *const variants[] = { "map", "imap", "imap_unordered" };
+
+static void add_cell(struct grid *grid, const char *row, const char *variant, uint64_t tasks)
+{
+	struct cell cell = grid_cell(grid, "", variant, "noop");
+
+	snprintf(cell.backend, sizeof cell.backend, PREFIX "%.24s", row);
+	cell.tasks = tasks;
+	cell.batches = tasks >= LONG_CALL ? 1 : 0;
+	cell.batch_ns = tasks >= LONG_CALL ? 1 : 0;
+	if (grid_can_measure(cell.backend))
+		grid_add(grid, &cell);
+}
+
+/* The rows of grid_rows() come in the table's order; when there is little time the last one stands for all. */
+static int lazy_grid(struct plan *plan, const struct scale *scale)
+{
+	static const uint64_t quick[] = { 1000, 10000, 100000, 0 };
+	static const uint64_t normal[] = { 1000, 10000, 100000, 1000000, 0 };
+	static const uint64_t full[] = { 100,	300,	1000,	3000,	 10000,
+					 30000, 100000, 300000, 1000000, 0 };
+	static const uint64_t *const sizes[] = { quick, normal, full };
+	struct grid grid = { plan, scale, 0 };
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_TRANSPORTS, row);
+
+	for (unsigned i = scale->level == 0 && count > 0 ? count - 1 : 0; i < count; i++)
+		for (const uint64_t *tasks = sizes[scale->level]; *tasks; tasks++)
+			for (size_t k = 0; k < sizeof variants / sizeof *variants; k++)
+				add_cell(&grid, row[i]->name, variants[k], *tasks);
+	return grid.rc;
+}
+
+static bool is_lazy(const struct group *g)
+{
+	return strncmp(g->cell->backend, PREFIX, strlen(PREFIX)) == 0;
+}
+
+static const char *row_of(const struct group *g)
+{
+	return g->cell->backend + strlen(PREFIX);
+}
+
+static struct interval over_rounds(const struct group *g, double (*value)(const struct record *))
+{
+	double x[PAIRS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->count && n < PAIRS_MAX; i++)
+		x[n++] = value(g->at[i]);
+	return stats_median_interval(x, n, CONFIDENCE);
+}
+
+static double memory_kib(const struct record *record)
+{
+	return (double)record->max_rss_kib;
+}
+
+static double first_ms(const struct record *record)
+{
+	return record->first_result_ns / 1e6;
+}
+
+static int write_sizes(const struct derivation *d, const struct groups *groups)
+{
+	FILE *file = derive_table(d, "lazy");
+
+	if (!file)
+		return -errno;
+	fputs("backend\tvariant\ttasks\tkib\tkib_low\tkib_high\tfirst_ms\tfirst_low\tfirst_high\t"
+	      "rounds\n",
+	      file);
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *g = &groups->at[i];
+		if (!is_lazy(g))
+			continue;
+		struct interval kib = over_rounds(g, memory_kib), first = over_rounds(g, first_ms);
+		fprintf(file, "%s\t%s\t%llu", row_of(g), g->cell->variant,
+			(unsigned long long)g->cell->tasks);
+		put_interval(file, &kib);
+		put_interval(file, &first);
+		fprintf(file, "\t%zu\n", g->count);
+	}
+	return table_close(file);
+}
+
+/* One backend and variant: groups first..end-1, tasks ascending. */
+struct curve {
+	const struct group *first, *end;
+	struct interval item_bytes; /* level 0: too few rounds */
+};
+
+static bool same_curve(const struct group *a, const struct group *b)
+{
+	return strcmp(a->cell->backend, b->cell->backend) == 0 &&
+	       strcmp(a->cell->variant, b->cell->variant) == 0;
+}
+
+static bool round_slope(const struct curve *c, int round, double *bytes)
+{
+	double x[SIZES_MAX], y[SIZES_MAX];
+	struct line line;
+	size_t n = 0;
+
+	for (const struct group *g = c->first; g < c->end && n < SIZES_MAX; g++) {
+		const struct record *record = group_round(g, round);
+		if (!record)
+			continue;
+		x[n] = (double)g->cell->tasks;
+		y[n++] = 1024 * memory_kib(record);
+	}
+	if (n < 3 || !stats_line(x, y, NULL, n, &line))
+		return false;
+	*bytes = line.slope;
+	return true;
+}
+
+static struct interval slope(const struct curve *c)
+{
+	double bytes[PAIRS_MAX];
+	size_t n = 0;
+
+	for (int round = 0; round <= group_last_round(c->first) && n < PAIRS_MAX; round++)
+		n += round_slope(c, round, &bytes[n]);
+	return stats_median_interval(bytes, n, CONFIDENCE);
+}
+
+/* Fills in curves[0..n), returns n. */
+static size_t find_curves(const struct groups *groups, struct curve curves[ROWS_MAX])
+{
+	size_t n = 0, end;
+
+	for (size_t i = 0; i < groups->count && n < ROWS_MAX; i = end) {
+		for (end = i + 1; end < groups->count; end++)
+			if (!same_curve(&groups->at[end], &groups->at[i]))
+				break;
+		if (!is_lazy(&groups->at[i]) || end - i < 3)
+			continue;
+		curves[n] = (struct curve){ .first = &groups->at[i], .end = groups->at + end };
+		curves[n].item_bytes = slope(&curves[n]);
+		n++;
+	}
+	return n;
+}
+
+static int write_slopes(const struct derivation *d, const struct curve *curves, size_t count)
+{
+	FILE *file = derive_table(d, "lazy-item");
+
+	if (!file)
+		return -errno;
+	fputs("backend\tvariant\tbytes_per_item\tlow\thigh\tsizes\trounds\n", file);
+	for (size_t i = 0; i < count; i++) {
+		fprintf(file, "%s\t%s", row_of(curves[i].first), curves[i].first->cell->variant);
+		put_interval(file, &curves[i].item_bytes);
+		fprintf(file, "\t%td\t%zu\n", curves[i].end - curves[i].first,
+			curves[i].first->count);
+	}
+	return table_close(file);
+}
+
+/* The last backend for which both calls are known with an interval, so that they are compared with each other. */
+static bool find_pair(const struct curve *curves, size_t count, const struct curve **map,
+		      const struct curve **imap)
+{
+	*map = *imap = NULL;
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < count; k++)
+			if (strcmp(curves[i].first->cell->variant, "map") == 0 &&
+			    strcmp(curves[k].first->cell->variant, "imap") == 0 &&
+			    strcmp(row_of(curves[i].first), row_of(curves[k].first)) == 0 &&
+			    curves[i].item_bytes.level > 0 && curves[k].item_bytes.level > 0) {
+				*map = &curves[i];
+				*imap = &curves[k];
+			}
+	return *map != NULL;
+}
+
+static void put_bytes(const struct interval *bytes, char text[96])
+{
+	if (bytes->low > 0)
+		snprintf(text, 96, "%.3g bytes (95 %% interval %.3g to %.3g)", bytes->mid,
+			 bytes->low, bytes->high);
+	else
+		snprintf(text, 96, "nothing that can be seen (95 %% interval %.2g to %.2g bytes)",
+			 bytes->low, bytes->high);
+}
+
+static void find(struct derivation *d, const struct curve *curves, size_t count)
+{
+	const struct curve *map, *imap;
+	char bytes[2][96], time[2][24];
+
+	if (!find_pair(curves, count, &map, &imap)) {
+		snprintf(
+			d->finding, sizeof d->finding,
+			"The rows do not tell what a queued item takes: map and imap were not both "
+			"measured with 3 numbers of tasks in 6 rounds or more.");
+		return;
+	}
+	const struct group *most = map->end - 1, *lazy_most = imap->end - 1;
+	put_bytes(&map->item_bytes, bytes[0]);
+	put_bytes(&imap->item_bytes, bytes[1]);
+	snprintf(d->finding, sizeof d->finding,
+		 "On this machine, each item of the input takes %s with map and %s with imap (%s). "
+		 "With %llu empty tasks the first result is there after %s by map and, with %llu, "
+		 "after %s by imap.",
+		 bytes[0], bytes[1], row_of(most), (unsigned long long)most->cell->tasks,
+		 time_text(1e6 * over_rounds(most, first_ms).mid, time[0]),
+		 (unsigned long long)lazy_most->cell->tasks,
+		 time_text(1e6 * over_rounds(lazy_most, first_ms).mid, time[1]));
+}
+
+static int lazy_derive(struct derivation *d)
+{
+	struct curve curves[ROWS_MAX];
+	struct groups groups;
+	int rc = groups_make(&groups, d->rows);
+
+	if (rc < 0)
+		return rc;
+	size_t count = find_curves(&groups, curves);
+	rc = write_sizes(d, &groups);
+	if (rc == 0)
+		rc = write_slopes(d, curves, count);
+	if (rc == 0)
+		find(d, curves, count);
+	groups_free(&groups);
+	return rc;
+}
+
+const struct experiment experiment_lazy = {
+	.name = "lazy",
+	.title = "What eager input costs, and lazy input saves",
+	.claim = "map is eager, imap lazy.",
+	.reading = "Left: the most memory that parent and workers took beside the idle pool. "
+		   "Right: the time to the first result. The input comes from a generator, of "
+		   "which map has to make an array. All axes are logarithmic; bars are 95 % "
+		   "intervals over rounds.",
+	.grid = lazy_grid,
+	.derive = lazy_derive,
+};
