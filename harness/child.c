@@ -44,7 +44,8 @@ static void become_cell(int in, int out, const char *program, uint64_t seed)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
-	signal(SIGPIPE, SIG_DFL); /* the run ignores it, and that survives exec */
+	signal(SIGPIPE, SIG_DFL); /* the run ignores these, and that survives exec */
+	signal(SIGXFSZ, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	snprintf(number, sizeof number, "%" PRIu64, seed);

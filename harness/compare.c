@@ -62,6 +62,7 @@ struct request {
 	struct rerun rerun;
 	const char *experiments[EXPERIMENTS_MAX];
 	size_t experiment_count;
+	const char *cells;
 	int level, rounds;
 	int64_t seed;
 	bool is_rerun, wants_rerun, help; /* wants_rerun: an option of --rerun was given */
@@ -82,7 +83,7 @@ static int read_rerun_option(struct request *r, int id, const char *text)
 		r->experiments[r->experiment_count++] = text;
 		return 0;
 	case 'C':
-		r->rerun.filter = text;
+		r->cells = text;
 		return 0;
 	case 'r':
 		return args_int("--rounds", text, 1, 1000, &r->rounds);
@@ -203,7 +204,8 @@ static int rerun(struct request *r)
 	rerun->csv = r->compare.csv;
 	rerun->rounds_given = r->rounds > 0;
 	plan_init(&rerun->plan, r->level, r->rounds, seed);
-	if (plan_add_named(&rerun->plan, r->experiments, r->experiment_count) == 0)
+	if (plan_add_named(&rerun->plan, r->experiments, r->experiment_count) == 0 &&
+	    plan_keep(&rerun->plan, r->cells) == 0)
 		status = rerun_session(rerun);
 	plan_free(&rerun->plan);
 	return status;

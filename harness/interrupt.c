@@ -22,6 +22,7 @@ void interrupt_catch(sigset_t *waiting)
 		sigaction(caught[i], &action, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &blocked, waiting);
 	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
 		sigdelset(waiting, caught[i]);

@@ -16,6 +16,7 @@
 #define BATCH_LEAST_NS (2 * NS_PER_MS)
 /* Fewer rounds than this have no 95 % interval (2 / 2^6 = 3 %). */
 #define ROUNDS_LEAST 6
+#define ROUNDS_MOST 1000
 
 struct level {
 	const char *name;
@@ -126,6 +127,24 @@ int plan_add_named(struct plan *plan, const char *const *names, size_t count)
 	return rc ? rc : -EINVAL;
 }
 
+int plan_keep(struct plan *plan, const char *text)
+{
+	char label[256], name[NAME_SIZE + 260];
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		cell_label(&plan->cells[i], label, sizeof label);
+		snprintf(name, sizeof name, "%s: %s", plan->cells[i].experiment, label);
+		if (text == NULL || strstr(name, text) != NULL)
+			plan->cells[count++] = plan->cells[i];
+	}
+	plan->count = count;
+	if (count > 0)
+		return 0;
+	fprintf(stderr, "poolbench: --cells: no cell has '%s' in its name\n", text ? text : "");
+	return -EINVAL;
+}
+
 /* One batch more than timed is discarded, one more goes to the serial loop, one to looking at the memory; the parent's memory
  * has to be touched, and its page tables copied, before and during each. */
 #define PARENT_BYTE_NS 1.6
@@ -184,6 +203,16 @@ void plan_settle(struct plan *plan)
 	}
 }
 
+void plan_fill(struct plan *plan)
+{
+	int64_t fit = plan->budget_ns / round_estimate(plan);
+
+	if (fit > ROUNDS_MOST)
+		fit = ROUNDS_MOST;
+	if (fit > plan->scale.rounds)
+		plan->scale.rounds = (int)fit;
+}
+
 /* SplitMix64: Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators". */
 static uint64_t next_random(uint64_t *state)
 {
@@ -210,15 +239,18 @@ void plan_order(const struct plan *plan, int round, size_t *order)
 
 json_t *plan_to_json(const struct plan *plan)
 {
-	json_t *cells = json_array();
+	json_t *cells = json_array(), *object;
 
 	for (size_t i = 0; i < plan->count; i++)
 		json_array_append_new(cells, cell_to_json(&plan->cells[i]));
-	return json_pack("{ss si si sI sI sI si so}", "scale", plan->scale.name, "level",
-			 plan->scale.level, "rounds", plan->scale.rounds, "seed",
-			 (json_int_t)plan->seed, "budget_ns", (json_int_t)plan->budget_ns,
-			 "batch_ns", (json_int_t)plan->scale.batch_ns, "batches",
-			 plan->scale.batches, "cells", cells);
+	object = json_pack("{ss si si sI sI sI si so}", "scale", plan->scale.name, "level",
+			   plan->scale.level, "rounds", plan->scale.rounds, "seed",
+			   (json_int_t)plan->seed, "budget_ns", (json_int_t)plan->budget_ns,
+			   "batch_ns", (json_int_t)plan->scale.batch_ns, "batches",
+			   plan->scale.batches, "cells", cells);
+	if (plan->precision > 0)
+		json_object_set_new(object, "precision", json_real(plan->precision));
+	return object;
 }
 
 static int cells_from_json(struct plan *plan, const json_t *cells, char *why, size_t why_size)
@@ -258,5 +290,6 @@ int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t wh
 	plan_init(plan, level, rounds, (uint64_t)seed);
 	plan->budget_ns = budget_ns;
 	plan->scale.batch_ns = batch_ns;
+	plan->precision = json_number_value(json_object_get(object, "precision"));
 	return cells_from_json(plan, cells, why, why_size);
 }

@@ -15,7 +15,8 @@
 struct plan {
 	struct scale scale;
 	uint64_t seed;
-	int64_t budget_ns;	/* 0: none, the user said how many rounds */
+	int64_t budget_ns; /* 0: none, the user said how many rounds */
+	double precision;  /* 0.02: a cell is left alone when it is known within 2 %; 0: never */
 	const char *experiment; /* whose grid is being added */
 	struct cell *cells;
 	size_t count, room;
@@ -28,7 +29,11 @@ void plan_free(struct plan *plan);
 int plan_add_experiment(struct plan *plan, const struct experiment *experiment); /* 0 or -errno */
 /* The experiments of these names; count 0: all, but those on request only at level 2. 0, or -errno after one line on stderr. */
 int plan_add_named(struct plan *plan, const char *const *names, size_t count);
+/* Keeps the cells with this text in "EXPERIMENT: LABEL" (NULL: all). 0, or -EINVAL after one line on stderr: none has it. */
+int plan_keep(struct plan *plan, const char *text);
 void plan_settle(struct plan *plan);
+void plan_fill(
+	struct plan *plan); /* settled: more rounds, as many as fit the budget, at most 1000 */
 int64_t plan_estimate_ns(const struct plan *plan);
 
 /* order[i] is the cell that is i-th in this round; room for plan->count. */

@@ -97,7 +97,7 @@ static int copy_bytes(int from, int to)
 	return size < 0 ? -errno : 0;
 }
 
-int program_copy(const char *path, const char *to)
+int program_copy(const char *path, const char *to, mode_t mode)
 {
 	int in = open(path_of(path), O_RDONLY | O_CLOEXEC), out, rc;
 
@@ -105,7 +105,7 @@ int program_copy(const char *path, const char *to)
 		rc = -errno;
 		goto done;
 	}
-	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0777);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	rc = out < 0 ? -errno : copy_bytes(in, out);
 	if (out >= 0 && close(out) < 0 && rc == 0)
 		rc = -errno;

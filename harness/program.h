@@ -7,6 +7,7 @@
 #define HARNESS_PROGRAM_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #define PROGRAM_DIGEST_SIZE 65
 
@@ -17,7 +18,7 @@ int program_check(const char *path, char *version, size_t size);
 /* SHA-256 in hexadecimal digits. 0 or -errno. */
 int program_digest(const char *path, char digest[PROGRAM_DIGEST_SIZE]);
 
-/* An executable copy at `to`, which must not exist. 0, or -errno after one line on stderr; then nothing is left of it. */
-int program_copy(const char *path, const char *to);
+/* A copy of this file at `to`, which must not exist. 0, or -errno after one line on stderr; then nothing is left of it. */
+int program_copy(const char *path, const char *to, mode_t mode);
 
 #endif

@@ -158,28 +158,18 @@ int rerun_judge(struct versus *v, const struct rows *rows, const struct judging 
  * == Before ==
  */
 
-static bool is_chosen(const struct rerun *r, const struct cell *cell)
-{
-	char label[256], name[NAME_SIZE + 260];
-
-	cell_label(cell, label, sizeof label);
-	snprintf(name, sizeof name, "%s: %s", cell->experiment, label);
-	return versus_wants(cell) && (r->filter == NULL || strstr(name, r->filter) != NULL);
-}
-
 static int choose_cells(struct rerun *r)
 {
 	struct plan *plan = &r->plan;
 	size_t count = 0;
 
 	for (size_t i = 0; i < plan->count; i++)
-		if (is_chosen(r, &plan->cells[i]))
+		if (versus_wants(&plan->cells[i]))
 			plan->cells[count++] = plan->cells[i];
 	plan->count = count;
 	if (count > 0)
 		return 0;
-	fprintf(stderr, "poolbench: no cell to compare%s%s\n", r->filter ? ": none has " : "",
-		r->filter ? r->filter : "");
+	fprintf(stderr, "poolbench: none of these cells says anything about the programs\n");
 	return -EINVAL;
 }
 

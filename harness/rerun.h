@@ -26,7 +26,6 @@ struct rerun {
 	struct plan plan; /* the caller's: what to measure; settled by rerun_session */
 	bool rounds_given; /* else plan.scale.rounds grows until the largest family can have a verdict */
 	const char *out;	/* directory; NULL: results/compare-DATE-TIME */
-	const char *filter;	/* only cells with this in "experiment: label"; NULL: all */
 	struct judging judging; /* with FLOOR_UNKNOWN there is a third arm; cpus is found out */
 	int64_t budget_ns;	/* 0: none; a third of it is for confirming */
 	bool csv;

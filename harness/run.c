@@ -6,47 +6,25 @@
  * everything measured before is on disk. A cell that failed once is not tried again in later rounds: a hanging backend
  * would cost its deadline in each.
  */
-#include "harness/args.h"
 #include "harness/child.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
 #include "harness/interrupt.h"
 #include "harness/progress.h"
+#include "harness/rerun.h"
+#include "harness/run_args.h"
 #include "harness/run_dir.h"
+#include "harness/saved.h"
+#include "harness/stopping.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-	"Usage: poolbench run [EXPERIMENT...] [OPTION...]\n"
-	"\n"
-	"Runs experiments (default: all, see `poolbench list`) and prints the run's directory.\n"
-	"The experiment `peers` runs when it is named or with --full.\n"
-	"\n"
-	"  --quick       under a minute: coarse grids, short batches\n"
-	"  --full        under an hour: fine grids, many rounds (default: under five minutes)\n"
-	"  --out DIR     where to write, new or empty (default: results/run-DATE-TIME)\n"
-	"  --rounds N    exactly N rounds, 1 to 1000, however long they take\n"
-	"  --seed N      of the order and the inputs (default: from the clock; it is recorded)\n"
-	"  --resume DIR  go on with an interrupted run; its plan is used, other options are "
-	"refused\n"
-	"\n"
-	"Ctrl-C stops the run and keeps what is done. Exit status: 0 fine, 1 a cell failed or gave "
-	"a\n"
-	"wrong result, 2 bad arguments, 4 the directory cannot be written any more, 130 "
-	"interrupted.\n";
-
-struct wish {
-	int level, rounds;
-	int64_t seed;
-	const char *out, *resume;
-	char **experiments;
-	int count;
-	bool help, planned; /* planned: an option was given that --resume takes from the run */
-};
+#define BASELINE_ROUNDS 12
 
 struct session {
 	struct plan plan;
@@ -56,87 +34,42 @@ struct session {
 	bool *done;   /* by order number */
 	bool *failed; /* by cell */
 	size_t *order;
+	const char *save; /* the baseline's name; NULL: none */
+	struct stopping stopping;
 	int64_t deadline_ns, begin_ns;
 	sigset_t waiting; /* the signal mask while waiting */
 };
 
 /*
- * == Arguments ==
- */
-
-static int read_option(struct wish *wish, int id, const char *text)
-{
-	wish->planned |= id != 'R' && id != 'h';
-	switch (id) {
-	case 'q':
-	case 'f':
-		if (wish->level != 1) {
-			fprintf(stderr, "poolbench: give --quick or --full, not both, and once\n");
-			return -EINVAL;
-		}
-		wish->level = id == 'q' ? 0 : 2;
-		return 0;
-	case 'o':
-		wish->out = text;
-		return 0;
-	case 'r':
-		return args_int("--rounds", text, 1, 1000, &wish->rounds);
-	case 's':
-		return args_whole("--seed", text, 0, INT64_MAX, &wish->seed);
-	case 'R':
-		wish->resume = text;
-		return 0;
-	case 'h':
-		wish->help = true;
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-static int read_wish(struct wish *wish, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "quick", no_argument, NULL, 'q' },
-		{ "full", no_argument, NULL, 'f' },
-		{ "out", required_argument, NULL, 'o' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "resume", required_argument, NULL, 'R' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int id;
-
-	*wish = (struct wish){ .level = 1, .seed = -1 };
-	optind = 0;
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1)
-		if (read_option(wish, id, optarg) < 0)
-			return -EINVAL;
-	wish->experiments = argv + optind;
-	wish->count = argc - optind;
-	if (wish->resume == NULL || (!wish->planned && wish->count == 0))
-		return 0;
-	fprintf(stderr, "poolbench: --resume takes everything from the run: no other arguments\n");
-	return -EINVAL;
-}
-
-/*
  * == Before ==
  */
 
-static int new_run(struct session *s, const struct wish *wish)
+static uint64_t seed_of(const struct run_wish *wish)
 {
-	uint64_t seed = wish->seed >= 0 ? (uint64_t)wish->seed
-					: (uint64_t)clock_now_ns() & UINT64_C(0x7FFFFFFF);
+	return wish->seed >= 0 ? (uint64_t)wish->seed
+			       : (uint64_t)clock_now_ns() & UINT64_C(0x7FFFFFFF);
+}
+
+static int new_run(struct session *s, const struct run_wish *wish)
+{
+	struct plan *plan = &s->plan;
+	int rounds = wish->precision > 0 && wish->rounds == 0 ? STOPPING_ROUNDS_MAX : wish->rounds;
 	int rc;
 
-	plan_init(&s->plan, wish->level, wish->rounds, seed);
-	rc = plan_add_named(&s->plan, (const char *const *)wish->experiments, (size_t)wish->count);
+	plan_init(plan, wish->level, rounds, seed_of(wish));
+	if (wish->budget_ns > 0 && rounds == 0)
+		plan->budget_ns = wish->budget_ns;
+	plan->precision = wish->precision;
+	rc = plan_add_named(plan, wish->experiments, wish->experiment_count);
+	if (rc == 0)
+		rc = plan_keep(plan, wish->cells);
 	if (rc < 0)
 		return rc;
-	plan_settle(&s->plan);
-	return run_dir_create(&s->dir, wish->out, &s->plan, NULL);
+	plan_settle(plan);
+	if (wish->budget_ns > 0 && rounds == 0)
+		plan_fill(plan);
+	plan->budget_ns = wish->budget_ns > 0 ? wish->budget_ns : plan->budget_ns;
+	return run_dir_create(&s->dir, wish->out, plan, NULL);
 }
 
 static int make_room(struct session *s)
@@ -148,14 +81,25 @@ static int make_room(struct session *s)
 	s->done = calloc(total, sizeof *s->done);
 	s->failed = calloc(s->plan.count, sizeof *s->failed);
 	s->order = calloc(s->plan.count, sizeof *s->order);
-	return s->done && s->failed && s->order ? 0 : -ENOMEM;
+	if (s->done == NULL || s->failed == NULL || s->order == NULL)
+		return -ENOMEM;
+	return stopping_open(&s->stopping, s->plan.precision, s->plan.count,
+			     (size_t)s->plan.scale.rounds);
 }
 
-static void note_failed(struct session *s, const struct cell *cell)
+/* A row of the plan, by its place in the order: the cell it is of. (A workload may make fewer tasks than its cell asked for,
+ * so the row's own cell may be another.) */
+static void mark_row(struct session *s, const struct record *row)
 {
-	for (size_t i = 0; i < s->plan.count; i++)
-		if (cell_equal(&s->plan.cells[i], cell))
-			s->failed[i] = true;
+	size_t cell;
+
+	plan_order(&s->plan, row->order / (int)s->plan.count, s->order);
+	cell = s->order[(size_t)row->order % s->plan.count];
+	s->done[row->order] = true;
+	if (row->verified)
+		stopping_add(&s->stopping, cell, record_median(row));
+	else
+		s->failed[cell] = true;
 }
 
 /* Marks what a resumed run has already; how many. */
@@ -167,10 +111,8 @@ static size_t mark_done(struct session *s)
 		const struct record *row = &s->rows.at[i];
 		if (row->order < 0 || (size_t)row->order >= total || s->done[row->order])
 			continue;
-		s->done[row->order] = true;
+		mark_row(s, row);
 		count++;
-		if (!row->verified)
-			note_failed(s, &row->cell);
 	}
 	return count;
 }
@@ -183,19 +125,48 @@ static void announce(const struct session *s, size_t done)
 
 	progress_time((int64_t)((double)plan_estimate_ns(&s->plan) * left), time, sizeof time);
 	fprintf(stderr,
-		"poolbench: %s run, %zu cells, %d rounds, seed %" PRIu64 ", about %s, into %s\n",
-		s->plan.scale.name, s->plan.count, s->plan.scale.rounds, s->plan.seed, time,
-		s->dir.path);
-	if (s->plan.budget_ns != 0 && plan_estimate_ns(&s->plan) > s->plan.budget_ns)
+		"poolbench: %s run, %zu cells, %d rounds, seed %" PRIu64 ", %s %s, into %s\n",
+		s->plan.scale.name, s->plan.count, s->plan.scale.rounds, s->plan.seed,
+		s->plan.precision > 0 ? "at most" : "about", time, s->dir.path);
+	if (s->plan.precision > 0)
 		fprintf(stderr,
-			"poolbench: that is more than a %s run should take: rounds will be "
-			"dropped\n",
-			s->plan.scale.name);
+			"poolbench: exploratory: each cell until it is known within %g %%, so no "
+			"verdicts\n",
+			100 * s->plan.precision);
+	else if (s->plan.budget_ns != 0 && plan_estimate_ns(&s->plan) > s->plan.budget_ns)
+		fprintf(stderr,
+			"poolbench: that is more than it should take: rounds will be dropped\n");
 }
 
 /*
  * == During ==
  */
+
+/* "...  +-3.1 %": how well the cell is known by now. */
+static void add_precision(const struct session *s, size_t cell, char *label, size_t size)
+{
+	double half = stopping_half(&s->stopping, cell);
+	size_t used = strlen(label);
+
+	if (s->plan.precision > 0 && isfinite(half))
+		snprintf(label + used, size - used, "  +-%.1f %%", 100 * half);
+}
+
+static int measure(struct session *s, struct record *record, size_t cell)
+{
+	int rc = child_measure(record, s->plan.seed, s->deadline_ns, &s->waiting);
+
+	if (rc == 0)
+		rc = run_dir_append(&s->dir, record);
+	if (rc == 0)
+		rc = rows_add(&s->rows, record);
+	if (rc < 0)
+		return rc;
+	s->failed[cell] = !record->verified;
+	if (record->verified)
+		stopping_add(&s->stopping, cell, record_median(record));
+	return 0;
+}
 
 static int run_cell(struct session *s, int round, size_t position)
 {
@@ -204,22 +175,17 @@ static int run_cell(struct session *s, int round, size_t position)
 				 .round = round,
 				 .order = (int)((size_t)round * s->plan.count + position) };
 	char label[256];
-	int rc;
+	int rc = 0;
 
 	if (s->done[record.order])
 		return 0;
-	cell_label(&record.cell, label, sizeof label);
-	if (!s->failed[cell]) {
-		rc = child_measure(&record, s->plan.seed, s->deadline_ns, &s->waiting);
-		if (rc == 0)
-			rc = run_dir_append(&s->dir, &record);
-		if (rc == 0)
-			rc = rows_add(&s->rows, &record);
-		if (rc < 0)
-			return rc;
-		s->failed[cell] = !record.verified;
-	}
+	if (!s->failed[cell] && !s->stopping.settled[cell])
+		rc = measure(s, &record, cell);
+	if (rc < 0)
+		return rc;
 	s->done[record.order] = true;
+	cell_label(&s->plan.cells[cell], label, sizeof label);
+	add_precision(s, cell, label, sizeof label);
 	progress_step(&s->progress, label);
 	return 0;
 }
@@ -253,14 +219,15 @@ static int run_rounds(struct session *s)
 		if (rc < 0)
 			return rc;
 		fresh += s->progress.done != before;
+		if (stopping_done(&s->stopping))
+			break;
 		if (fresh == 0 || round + 1 == rounds || !out_of_time(s, fresh))
 			continue;
 		progress_clear(&s->progress);
 		fprintf(stderr,
 			"poolbench: %d of %d rounds done; the rest is dropped, it would take "
-			"longer "
-			"than a %s run should\n",
-			round + 1, rounds, s->plan.scale.name);
+			"longer than it should\n",
+			round + 1, rounds);
 		break;
 	}
 	return 0;
@@ -288,23 +255,54 @@ static size_t report_failed(const struct session *s)
 	return count;
 }
 
+static void report_precision(const struct session *s)
+{
+	char label[256];
+
+	if (s->plan.precision <= 0)
+		return;
+	fprintf(stderr, "poolbench: %zu of %zu cells are known within %g %%\n",
+		s->stopping.settled_count, s->plan.count, 100 * s->plan.precision);
+	for (size_t i = 0; i < s->plan.count; i++) {
+		if (s->stopping.settled[i] || s->failed[i])
+			continue;
+		cell_label(&s->plan.cells[i], label, sizeof label);
+		fprintf(stderr, "poolbench: within %.1f %%: %s: %s\n",
+			100 * stopping_half(&s->stopping, i), s->plan.cells[i].experiment, label);
+	}
+}
+
+/* As a baseline, if that was asked for. */
+static int save(const struct session *s, int status)
+{
+	if (s->save == NULL)
+		return status;
+	if (saved_store(s->save, s->dir.path) < 0)
+		return EXIT_UNFIT;
+	fprintf(stderr, "poolbench: kept as baseline %s, with this program\n", s->save);
+	return status;
+}
+
 static int conclude(struct session *s, int rc)
 {
 	size_t failed;
 
 	progress_clear(&s->progress);
 	failed = report_failed(s);
+	report_precision(s);
 	if (rc < 0) {
 		fprintf(stderr,
 			"poolbench: %s; %zu rows are kept, go on with: poolbench run --resume %s\n",
 			rc == -EINTR ? "interrupted" : strerror(-rc), s->rows.count, s->dir.path);
 		return rc == -EINTR ? EXIT_INTERRUPTED : EXIT_UNFIT;
 	}
+	if (failed > 0 && s->save != NULL)
+		fprintf(stderr, "poolbench: not kept as a baseline: a cell failed\n");
 	fprintf(stderr,
 		"poolbench: %zu rows, %zu failed; next: poolbench plot %s, poolbench report %s\n",
 		s->rows.count, failed, s->dir.path, s->dir.path);
 	printf("%s\n", s->dir.path);
-	return failed ? EXIT_BAD : EXIT_FINE;
+	return failed ? EXIT_BAD : save(s, EXIT_FINE);
 }
 
 static int run_session(struct session *s)
@@ -330,23 +328,78 @@ static void session_free(struct session *s)
 	run_dir_close(&s->dir);
 	plan_free(&s->plan);
 	rows_free(&s->rows);
+	stopping_close(&s->stopping);
 	free(s->done);
 	free(s->failed);
 	free(s->order);
 }
 
+/*
+ * == Against a baseline ==
+ */
+
+static bool is_named(const struct run_wish *wish, const char *experiment)
+{
+	for (size_t i = 0; i < wish->experiment_count; i++)
+		if (strcmp(wish->experiments[i], experiment) == 0)
+			return true;
+	return wish->experiment_count == 0;
+}
+
+static int choose_cells(struct plan *plan, const struct run_wish *wish)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (is_named(wish, plan->cells[i].experiment))
+			plan->cells[count++] = plan->cells[i];
+	plan->count = count;
+	if (count > 0)
+		return plan_keep(plan, wish->cells);
+	fprintf(stderr, "poolbench: baseline '%s' has no cell of these experiments\n",
+		wish->baseline);
+	return -EINVAL;
+}
+
+static int run_against(const struct run_wish *wish)
+{
+	struct rerun rerun = { .out = wish->out,
+			       .judging = { .floor = FLOOR_UNKNOWN,
+					    .all_rounds = wish->all_rounds },
+			       .rounds_given = wish->rounds > 0,
+			       .budget_ns = wish->budget_ns };
+	struct plan *plan = &rerun.plan;
+	char program[PATH_MAX];
+	int status = EXIT_USAGE;
+
+	if (saved_open(wish->baseline, plan, program, sizeof program) == 0 &&
+	    choose_cells(plan, wish) == 0) {
+		rerun.baseline = program;
+		plan->seed = seed_of(wish);
+		plan->scale.rounds = wish->gate		? GATE_ROUNDS
+				     : wish->rounds > 0 ? wish->rounds
+							: BASELINE_ROUNDS;
+		status = rerun_session(&rerun);
+	}
+	plan_free(plan);
+	return status;
+}
+
 int run_main(int argc, char **argv)
 {
 	struct session s = { .dir.rows_fd = -1 };
-	struct wish wish;
+	struct run_wish wish;
 	int rc;
 
-	if (read_wish(&wish, argc, argv) < 0)
+	if (run_args_read(&wish, argc, argv) < 0)
 		return EXIT_USAGE;
 	if (wish.help) {
-		fputs(help, stdout);
+		fputs(run_help, stdout);
 		return EXIT_FINE;
 	}
+	if (wish.baseline != NULL)
+		return run_against(&wish);
+	s.save = wish.save;
 	rc = wish.resume ? run_dir_resume(&s.dir, wish.resume, &s.plan, &s.rows)
 			 : new_run(&s, &wish);
 	rc = rc < 0 ? EXIT_USAGE : run_session(&s);

@@ -109,15 +109,20 @@ static json_t *describe_run(const struct plan *plan, json_t *arms)
 	return object;
 }
 
+/* Whole or not at all. */
 static int write_run_json(const char *directory, json_t *object)
 {
-	char path[1100];
+	char path[1100], fresh[1110];
 	int rc = 0;
 
 	snprintf(path, sizeof path, "%s/run.json", directory);
+	snprintf(fresh, sizeof fresh, "%s.new", path);
 	errno = ENOMEM;
-	if (object == NULL || json_dump_file(object, path, JSON_INDENT(1)) < 0)
+	if (object == NULL || json_dump_file(object, fresh, JSON_INDENT(1)) < 0 ||
+	    rename(fresh, path) < 0) {
 		rc = failed(path, "write this file");
+		unlink(fresh);
+	}
 	json_decref(object);
 	return rc;
 }
@@ -140,10 +145,13 @@ int run_dir_create(struct run_dir *dir, const char *path, const struct plan *pla
 	if (rc == 0)
 		rc = check_empty(dir->path);
 	if (rc == 0)
-		rc = write_run_json(dir->path, description);
-	else
-		json_decref(description);
-	return rc ? rc : open_rows(dir, O_CREAT | O_EXCL);
+		rc = open_rows(dir,
+			       O_CREAT |
+				       O_EXCL); /* before run.json, which tells that all is there */
+	if (rc == 0)
+		return write_run_json(dir->path, description);
+	json_decref(description);
+	return rc;
 }
 
 int run_dir_info(const char *directory, json_t **info)
@@ -228,7 +236,12 @@ int run_dir_resume(struct run_dir *dir, const char *path, struct plan *plan, str
 	}
 	snprintf(dir->path, sizeof dir->path, "%s", path);
 	rc = open_rows(dir, 0);
-	return rc == 0 && truncated ? cut_last_row(dir, rows) : rc;
+	if (rc < 0 || !truncated)
+		return rc;
+	fprintf(stderr,
+		"poolbench: %s: the last row is cut short: removed, its cell is measured again\n",
+		path);
+	return cut_last_row(dir, rows);
 }
 
 int run_dir_append(struct run_dir *dir, const struct record *record)
