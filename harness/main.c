@@ -16,7 +16,7 @@ static const struct command commands[] = {
 	{ "run", "run experiments; everything measured goes into one directory", run_main },
 	{ "cell", "measure one combination of backend, variant and workload", cell_main },
 	{ "explain", "where a task's time goes", explain_main },
-	{ "compare", "two runs beside each other", compare_main },
+	{ "compare", "is one slower? two runs, or two programs measured by turns", compare_main },
 	{ "plot", "draw a run's figures", plot_main },
 	{ "report", "a run's figures and findings as one page", report_main },
 	{ "doctor", "which conclusions this machine can support today", doctor_main },
@@ -37,9 +37,9 @@ static void usage(FILE *file)
 		fprintf(file, "  %-9s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
 	      "`poolbench COMMAND --help` tells more; --version prints the version.\n"
-	      "Exit status: 0 fine, 1 a cell failed or gave a wrong result, 2 bad arguments or "
-	      "input,\n"
-	      "3 nothing to compare, 4 the machine cannot do it now, 130 interrupted.\n",
+	      "Exit status: 0 fine, 1 a wrong result, a cell that failed, or a regression, 2 bad "
+	      "arguments\n"
+	      "or input, 3 nothing to compare, 4 the machine cannot do it now, 130 interrupted.\n",
 	      file);
 }
 
