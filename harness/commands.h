@@ -23,6 +23,7 @@ int run_main(int argc, char **argv);
 int compare_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int export_main(int argc, char **argv);
+int advise_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int plot_main(int argc, char **argv);	/* plot.c */

@@ -123,8 +123,9 @@ static void commands_unknown_or_wrong_are_refused(void **state)
 
 static void help_of_each_command_is_on_stdout(void **state)
 {
-	static const char *const commands[] = { "",	  "run",  "cell",   "compare", "explain",
-						"doctor", "list", "export", "plot",    "report" };
+	static const char *const commands[] = { "",	   "run",    "cell",   "compare",
+						"explain", "advise", "doctor", "list",
+						"export",  "plot",   "report" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

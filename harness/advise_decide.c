@@ -1,0 +1,145 @@
+/*
+ * advise_decide.c - what is measured for an advice, and what follows.
+ */
+#include "harness/advise.h"
+#include "harness/grid.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const int64_t chunks[] = { 1, 16, 256 };
+static const char *const calls[] = { "imap", "imap_unordered" };
+
+static struct cell loop_of(const struct cell *cell)
+{
+	struct cell loop = *cell;
+
+	snprintf(loop.backend, sizeof loop.backend, "loop");
+	snprintf(loop.variant, sizeof loop.variant, "map");
+	loop.workers = 1;
+	loop.pool_memory = false;
+	loop.window = 0;
+	return loop;
+}
+
+size_t advise_pools(struct cell cells[ADVISE_CELLS], const struct cell *cell, const char *call)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned rows = grid_rows(PICK_PROCESSES, row);
+	size_t count = 0;
+
+	cells[count++] = loop_of(cell);
+	for (unsigned i = 0; i < rows && count < ADVISE_CELLS; i++, count++) {
+		cells[count] = *cell;
+		snprintf(cells[count].backend, NAME_SIZE, "%s", row[i]->name);
+		snprintf(cells[count].variant, NAME_SIZE, "%s", call);
+	}
+	return count;
+}
+
+size_t advise_calls(struct cell cells[ADVISE_CELLS], const struct cell *pool)
+{
+	size_t count = 0;
+
+	cells[count++] = loop_of(pool);
+	cells[count++] = *pool;
+	for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+		if ((uint64_t)chunks[i] * (uint64_t)pool->workers > pool->tasks)
+			break; /* some worker would have nothing to do */
+		cells[count] = *pool;
+		cells[count++].chunk = chunks[i];
+	}
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+		cells[count] = *pool;
+		snprintf(cells[count++].variant, NAME_SIZE, "%s", calls[i]);
+	}
+	return count;
+}
+
+size_t advise_best(const struct trial *pools)
+{
+	size_t best = ADVISE_LOOP;
+	double highest = 0;
+
+	for (size_t i = ADVISE_POOL; i < pools->count; i++) {
+		double speedup = trial_ratio(pools, ADVISE_LOOP, i).mid;
+		if (speedup <= highest)
+			continue;
+		highest = speedup;
+		best = i;
+	}
+	return best;
+}
+
+bool advise_as_good(const struct trial *pools, size_t best, size_t other)
+{
+	struct interval first = trial_ratio(pools, ADVISE_LOOP, best),
+			second = trial_ratio(pools, ADVISE_LOOP, other);
+
+	return other != best && first.level > 0 && second.level > 0 && second.high >= first.low;
+}
+
+/* False: no round has both. */
+static bool compare(struct comparison *c, const struct trial *trial, size_t candidate,
+		    size_t baseline)
+{
+	double of_candidate[TRIAL_ROUNDS_MAX], of_baseline[TRIAL_ROUNDS_MAX];
+	size_t n = 0;
+
+	for (int round = 0; round < trial->rounds; round++) {
+		const struct record *a = trial_row(trial, candidate, round),
+				    *b = trial_row(trial, baseline, round);
+		if (!a->verified || !b->verified || record_median(a) <= 0 || record_median(b) <= 0)
+			continue;
+		of_candidate[n] = record_median(a);
+		of_baseline[n++] = record_median(b);
+	}
+	cell_label(&trial->cells[candidate], c->label, sizeof c->label);
+	comparison_pairs(c, of_candidate, of_baseline, n);
+	return n > 0;
+}
+
+static enum worth worth_of(const struct comparison *c)
+{
+	switch (c->verdict) {
+	case IMPROVEMENT:
+		return WORTH_YES;
+	case REGRESSION:
+	case EQUIVALENT:
+		return WORTH_NO;
+	default:
+		return WORTH_UNDECIDED;
+	}
+}
+
+/* Another chunk size, only where it is shown to be better; other calls do another thing, so they are not taken for speed. */
+static size_t choose(const struct advice *a, const struct trial *trial)
+{
+	size_t chosen = ADVISE_POOL;
+	double least = 1;
+
+	for (size_t i = ADVISE_OTHERS; i < a->count; i++) {
+		const struct comparison *c = &a->comparison[i];
+		if (strcmp(trial->cells[i].variant, trial->cells[ADVISE_POOL].variant) != 0 ||
+		    c->verdict != IMPROVEMENT || c->ratio.mid >= least)
+			continue;
+		least = c->ratio.mid;
+		chosen = i;
+	}
+	return chosen;
+}
+
+int advise_decide(struct advice *a, const struct trial *trial)
+{
+	memset(a, 0, sizeof *a);
+	a->count = trial->count;
+	if (!compare(&a->comparison[ADVISE_POOL], trial, ADVISE_POOL, ADVISE_LOOP))
+		return -EINVAL;
+	for (size_t i = ADVISE_OTHERS; i < a->count; i++)
+		compare(&a->comparison[i], trial, i, ADVISE_POOL);
+	if (verdicts_decide(&a->comparison[ADVISE_POOL], a->count - ADVISE_POOL, 0) < 0)
+		return -ENOMEM;
+	a->worth = worth_of(&a->comparison[ADVISE_POOL]);
+	a->chosen = choose(a, trial);
+	return 0;
+}
