@@ -229,6 +229,7 @@ static const char style[] =
 	"th,td{text-align:left;padding:.28rem .8rem .28rem 0;border-bottom:1px solid var(--line);"
 	"white-space:nowrap}\n"
 	"td{overflow-wrap:anywhere}\n"
+	"th{white-space:normal;vertical-align:bottom}\n"
 	".facts td{white-space:normal}\n"
 	"summary{cursor:pointer;color:var(--mark);padding:.4rem 0}\n"
 	"@media "
