@@ -120,26 +120,33 @@ static pid_t worker_pid(const struct bench *b, int worker)
 	return pid == getpid() || pid < 0 ? 0 : pid;
 }
 
+/* What all workers of a pool did since it was opened. */
+struct lives {
+	int64_t starts, claims;
+	uint64_t tasks;
+};
+
 /* Everything read outside the laps, before and after all batches. */
 struct account {
 	pid_t pid[POOL_WORKERS_MAX + 1]; /* worker_pid() */
 	struct counts counts[POOL_WORKERS_MAX + 1];
 	struct traffic traffic[POOL_WORKERS_MAX + 1], parent;
 	struct machine_time machine;
-	int64_t starts, claims;
+	struct lives lives;
 };
 
-/* Of all the pool's workers, since it was opened. */
-static void read_pool(const struct bench *b, int64_t *starts, int64_t *claims)
+static struct lives lives(const struct bench *b)
 {
 	struct pool_worker_stats stats;
+	struct lives sum = { 0 };
 
-	*starts = *claims = 0;
 	for (int i = 0; b->pool != NULL && i < b->cell->workers; i++)
 		if (pool_worker_stats(b->pool, i, &stats) == 0) {
-			*starts += (int64_t)stats.starts;
-			*claims += (int64_t)stats.claims;
+			sum.starts += (int64_t)stats.starts;
+			sum.claims += (int64_t)stats.claims;
+			sum.tasks += stats.tasks;
 		}
+	return sum;
 }
 
 static void open_account(const struct bench *b, struct account *account)
@@ -150,7 +157,7 @@ static void open_account(const struct bench *b, struct account *account)
 			counts_traffic(account->pid[i], &account->traffic[i]);
 		}
 	counts_traffic(getpid(), &account->parent);
-	read_pool(b, &account->starts, &account->claims);
+	account->lives = lives(b);
 	counts_machine(&account->machine);
 }
 
@@ -181,14 +188,14 @@ static void add_workers(struct bench *b, const struct account *account, struct r
 static void close_account(struct bench *b, const struct account *account, struct record *record)
 {
 	struct machine_time machine;
-	int64_t starts, claims;
+	struct lives now;
 
 	counts_machine(&machine);
-	read_pool(b, &starts, &claims);
+	now = lives(b);
 	add_traffic(record, &account->parent, getpid());
-	record->starts = b->pool ? starts - account->starts
+	record->starts = b->pool ? now.starts - account->lives.starts
 				 : (int64_t)b->calls * (b->has_results ? 0 : b->cell->workers);
-	record->claims = claims - account->claims;
+	record->claims = now.claims - account->lives.claims;
 	add_workers(b, account, record);
 	record->steal_ns = machine.steal_ns - account->machine.steal_ns;
 	record->pressure_ns = machine.pressure_ns - account->machine.pressure_ns;
@@ -208,6 +215,20 @@ static int timed_batches(struct bench *b, uint64_t repeats, struct record *recor
 		record->ns_per_task[record->samples++] = (double)ns / (double)repeats / b->per_call;
 	}
 	return 0;
+}
+
+/* Results alone do not tell a task that was run twice. A baseline with a pool of its own may run more. */
+static int check_executions(struct bench *b, const struct account *account)
+{
+	uint64_t wanted = b->calls * b->work.tasks;
+	uint64_t executed = lives(b).tasks - account->lives.tasks;
+
+	if (b->pool == NULL || b->baseline != NULL || executed == wanted)
+		return 0;
+	snprintf(b->why, sizeof b->why,
+		 "the workers ran %" PRIu64 " tasks where %" PRIu64 " were asked for", executed,
+		 wanted);
+	return -EBADMSG;
 }
 
 static void keep_counts(const struct bench *b, struct record *record)
@@ -266,6 +287,8 @@ int bench_measure(struct bench *b, struct record *record)
 		return rc;
 	open_account(b, &account);
 	rc = timed_batches(b, repeats, record);
+	if (rc == 0)
+		rc = check_executions(b, &account);
 	close_account(b, &account, record);
 	keep_counts(b, record);
 	probe_keep(b->probe, record);
