@@ -27,15 +27,35 @@ struct session {
 	struct progress progress;
 };
 
+/* Into the environment that children get, or out of it. */
+static int set(const char *setting, bool wanted)
+{
+	char name[64];
+	size_t size = setting ? strcspn(setting, "=") : 0;
+
+	if (size == 0)
+		return 0;
+	if (size >= sizeof name || setting[size] == '\0')
+		return -EINVAL;
+	memcpy(name, setting, size);
+	name[size] = '\0';
+	if ((wanted ? setenv(name, setting + size + 1, 1) : unsetenv(name)) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Measures, keeps and notes one row. */
 static int measure(struct session *s, struct record *record, size_t arm)
 {
 	struct arms *arms = s->arms;
-	const char *name = arms->arm[arm].name;
+	const char *name = arms->arm[arm].name, *setting = arms->arm[arm].setting;
 	int64_t deadline_ns = arms->deadline_ns ? arms->deadline_ns : DEADLINE_NS;
-	int rc = child_measure_by(arms->arm[arm].program, record, arms->seed, deadline_ns,
-				  s->waiting);
+	int rc = set(setting, true);
 
+	if (rc == 0)
+		rc = child_measure_by(arms->arm[arm].program, record, arms->seed, deadline_ns,
+				      s->waiting);
+	set(setting, false);
 	snprintf(record->arm, sizeof record->arm, "%s", name);
 	if (rc == 0 && arms->dir != NULL)
 		rc = run_dir_append(arms->dir, record);

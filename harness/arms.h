@@ -21,13 +21,14 @@
 
 #include <signal.h>
 
-#define ARMS_MAX 4
+#define ARMS_MAX 8
 
 struct run_dir;
 
 struct arm {
 	const char *name;    /* in its rows: shorter than NAME_SIZE */
 	const char *program; /* path; NULL: this program */
+	const char *setting; /* "NAME=value", put into its environment; NULL: nothing */
 };
 
 struct arms {

@@ -360,9 +360,9 @@ static int conclude(struct rerun *r, const struct arms *arms, int rc)
 int rerun_session(struct rerun *r)
 {
 	struct run_dir dir = { .rows_fd = -1 };
-	struct arms arms = { .arm = { { ARM_BASELINE, r->baseline },
-				      { ARM_CANDIDATE, r->candidate },
-				      { ARM_FLOOR, r->baseline } },
+	struct arms arms = { .arm = { { ARM_BASELINE, r->baseline, NULL },
+				      { ARM_CANDIDATE, r->candidate, NULL },
+				      { ARM_FLOOR, r->baseline, NULL } },
 			     .arm_count = r->judging.floor >= 0 ? 2 : 3,
 			     .dir = &dir };
 	int status;
