@@ -35,6 +35,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 lib     := $(B)/libprocpool.a
 bench   := $(B)/poolbench
 chaos   := $(B)/chaos
+faults  := $(addprefix $(B)/fault/,poolbench spin10)
 tests   := $(patsubst %.c,$(B)/%,$(test_src))
 # Twice: executed workers must find their tasks in position-dependent programs, too.
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
@@ -43,7 +44,7 @@ examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 # What poolbench runs beside the pools: programs that are arms of a round.
 peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp mpi)
 
-.PHONY: all lib test fuzz bench compare plots peers chaos check install clean help test-programs
+.PHONY: all lib test fuzz bench compare plots peers selftest chaos check install clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: deps-quiet $(bench) $(examples) $(peers)
@@ -70,6 +71,25 @@ $(lib): $(call objects,$(lib_src))
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(bench): $(call objects,harness/main.c $(bench_src) $(work_src)) $(lib)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_BENCH)
+
+# What `poolbench selftest` is to find: see harness/fault/fault.c. The same objects, two of their calls led through the
+# faults; `spin10` has one built in: 10 % more steps in each task of spin.
+$(B)/fault/%.o: $(B)/harness/%.o
+	$(call say,COPY,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --redefine-sym workload_find=fault_workload_find --redefine-sym pool_map=fault_pool_map $< $@
+$(B)/fault/fault-spin10.o: harness/fault/fault.c $(B)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -DFAULT_BUILT_IN='"steps:10"' -c -o $@ $<
+
+fault_objects := $(filter-out $(B)/harness/cell.o $(B)/harness/variant.o,$(call objects,harness/main.c $(bench_src) \
+	$(work_src))) $(B)/fault/cell.o $(B)/fault/variant.o
+$(B)/fault/poolbench: $(B)/harness/fault/fault.o
+$(B)/fault/spin10: $(B)/fault/fault-spin10.o
+$(faults): $(fault_objects) $(lib)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_BENCH)
 
@@ -124,7 +144,7 @@ $(B)/scripts/peers/mpi: scripts/peers/mpi.c $(call objects,$(bench_src) $(work_s
 		OMPI_CC='$(CC)' mpicc $(ALL_CFLAGS) -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
 			$(filter-out %.h $(B)/flags,$^) $(LIBS_BENCH); fi
 
-test-programs: deps-quiet $(tests) $(bench) $(examples) $(peers)
+test-programs: deps-quiet $(tests) $(bench) $(faults) $(examples) $(peers)
 
 # Each program runs its cases in children with deadlines; one failure does not keep the others from running.
 test: test-programs
@@ -177,6 +197,10 @@ peers: all
 	$(Q)$(bench) report $(OUT)
 	$(Q)printf '\nReport: %s\nBars: %s\n' $(OUT)/report.html $(OUT)/bars.md
 
+# Does the suite find what is wrong, and nothing else? Half an hour on a quiet machine; QUICK=1: three minutes.
+selftest: all $(faults)
+	$(Q)$(bench) selftest $(if $(QUICK),--short) $(if $(SEED),--seed $(SEED)) -o $(OUT)
+
 # Random use while workers are killed; ROW: one row (all, when none is named), SECONDS: for each row.
 SECONDS ?= 10
 SEED    ?=
@@ -204,6 +228,7 @@ help:
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
 	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (half an hour; QUICK=1: a minute)'
+	@echo 'make selftest   faults that the suite must find, and comparisons in which there is nothing to find (half an hour; QUICK=1)'
 	@echo 'make fuzz       fuzz the parsers of what processes tell each other; SECONDS=60 or RUNS=n'
 	@echo 'make chaos [ROW=ROW] [SECONDS=10] [SEED=N]   random use while workers are killed'
 	@echo 'make check      format, static analysis, sanitizers'

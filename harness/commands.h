@@ -26,6 +26,7 @@ int export_main(int argc, char **argv);
 int advise_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
+int selftest_main(int argc, char **argv);
 int plot_main(int argc, char **argv);	/* plot.c */
 int report_main(int argc, char **argv); /* report.c */
 

@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{ "plot", "draw a run's figures", plot_main },
 	{ "report", "a run's figures and findings as one page", report_main },
 	{ "doctor", "which conclusions this machine can support today", doctor_main },
+	{ "selftest", "does the suite find faults put in, and none elsewhere?", selftest_main },
 	{ "export", "a run in the format of another tool", export_main },
 	{ "list", "backends, variants, workloads, experiments", list_main },
 };
@@ -39,8 +40,13 @@ static void usage(FILE *file)
 	fputs("\n"
 	      "`poolbench COMMAND --help` tells more; --version prints the version.\n"
 	      "Exit status: 0 fine, 1 a wrong result, a cell that failed, or a regression, 2 bad "
-	      "arguments\n"
-	      "or input, 3 nothing to compare, 4 the machine cannot do it now, 130 interrupted.\n",
+	      "arguments
+"
+	      "or input, 3 nothing to compare, 4 the machine cannot do it now, 5 a self-test failed, "
+	      "130
+"
+	      "interrupted.
+",
 	      file);
 }
 
