@@ -148,7 +148,7 @@ static int find_fault_program(struct selftest *s)
 static int make_copy(struct selftest *s)
 {
 	snprintf(s->copy, sizeof s->copy, "%s/copy-of-poolbench", s->dir.path);
-	return program_copy(NULL, s->copy);
+	return program_copy(NULL, s->copy, 0777);
 }
 
 /*
