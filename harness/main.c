@@ -40,14 +40,10 @@ static void usage(FILE *file)
 	fputs("\n"
 	      "`poolbench COMMAND --help` tells more; --version prints the version.\n"
 	      "Exit status: 0 fine, 1 a wrong result, a cell that failed, or a regression, 2 bad "
-	      "arguments
-	      "
+	      "arguments\n"
 	      "or input, 3 nothing to compare, 4 the machine cannot do it now, 5 a self-test "
-	      "failed, "
-	      "130
-	      "
-	      "interrupted.
-	      ",
+	      "failed,\n"
+	      "130 interrupted.\n",
 	      file);
 }
 
