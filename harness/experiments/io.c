@@ -22,7 +22,7 @@
 
 static void add_point(struct grid *grid, const char *backend, int workers)
 {
-	static const int64_t batch_ms[] = { 8, 20, 50 };
+	static const int64_t batch_ms[] = { 5, 10, 20 };
 	struct cell cell = grid_cell(grid, backend, "map", "sleep");
 
 	cell.workers = workers;

@@ -9,8 +9,8 @@
  *
  * A call moves CALL_BYTES, or a payload for each worker if that is more; input, expected results, results and what travels
  * are in memory together, so a payload too large for half of the free memory is left out. Payloads above LARGE_BYTES, where
- * fresh memory for each call makes a call last for up to a second, are sent in the full plan only, in one timed batch,
- * through the first row of each transport.
+ * fresh memory for each call makes a call last for up to a second, are sent in the full plan only, in one timed batch, by
+ * the first row of each transport and in place.
  */
 #include "harness/grid.h"
 #include "harness/series.h"
@@ -20,18 +20,17 @@
 #include <math.h>
 #include <string.h>
 
-#define CALL_BYTES (UINT64_C(2) << 20)
-#define LARGE_BYTES (UINT64_C(4) << 20)
+#define CALL_BYTES (UINT64_C(1) << 20)
+#define LARGE_BYTES (UINT64_C(1) << 20)
 #define MOST_BYTES (UINT64_C(64) << 20)
 #define TASKS_MOST 4096
-#define COPIES 4	/* of a call's bytes that are in memory at a time */
-#define ROOF_BYTES 1024 /* roofs are of interest where bytes count */
+#define COPIES 4 /* of a call's bytes that are in memory at a time */
 #define ROOF_PIPE "raw-stream"
 #define ROOF_COPY "raw-memcpy"
 #define POINTS_MAX 32
 #define SIZES_LEAST 3 /* payloads that a line needs */
 
-/* What a round may say of alpha * beta and still be worth a sentence: ends this far apart. */
+/* With the ends of its interval so many times apart a half-performance length is not told. */
 #define SPREAD_MOST 10
 
 static uint64_t tasks_for(uint64_t bytes, int workers)
@@ -71,7 +70,7 @@ static void add_rows(struct grid *grid, const char *workload, uint64_t bytes)
 
 	for (unsigned i = 0; i < count; i++)
 		add_cell(grid, row[i]->name, workload, bytes, false);
-	if (grid->scale->level > 0 && !large)
+	if (grid->scale->level > 0)
 		add_cell(grid, transport_row("shm"), workload, bytes, true);
 }
 
@@ -94,6 +93,8 @@ static int payload_grid(struct plan *plan, const struct scale *scale)
 {
 	static const uint64_t most[] = { MOST_BYTES / 64, MOST_BYTES / 64, MOST_BYTES };
 	static const int shift[] = { 10, 5, 2 };
+	/* Where roofs begin: they are of interest where bytes count, and flat beyond LARGE_BYTES. */
+	static const uint64_t roof[] = { LARGE_BYTES, 1024, 1024 };
 	struct grid grid = { plan, scale, 0 };
 
 	for (uint64_t bytes = 1; bytes <= most[scale->level]; bytes <<= shift[scale->level]) {
@@ -101,7 +102,7 @@ static int payload_grid(struct plan *plan, const struct scale *scale)
 			break;
 		add_rows(&grid, "stream", bytes);
 		add_rows(&grid, "emit", bytes);
-		if (bytes < ROOF_BYTES)
+		if (bytes < roof[scale->level] || bytes > LARGE_BYTES)
 			continue;
 		add_cell(&grid, ROOF_PIPE, "stream", bytes, false);
 		add_cell(&grid, ROOF_COPY, "stream", bytes, false);
