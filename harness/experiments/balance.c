@@ -17,6 +17,7 @@
 #define WORK 2500 /* steps, about 5 us a task */
 #define TASKS 1024
 #define LIST "raw-list"
+#define IDEAL_LEAST 0.97 /* no schedule is better than the ideal, but lengths have errors */
 
 /* What the lengths are like; `mean` is that of the workload over its `work`. */
 static const struct {
@@ -196,11 +197,14 @@ static void find(struct derivation *d, const struct choice *worst)
 		 "On this machine, the automatic chunk does worst for %s lengths by %s: %.2f times "
 		 "the time of the best fixed chunk found, %lld (95 %% interval %.2f to %.2f, %s). "
 		 "It takes %.2f times as long as list scheduling would (%.2f to %.2f), that chunk "
-		 "%.2f times.",
+		 "%.2f times.%s",
 		 lengths_of(worst->best->cell->workload), worst->best->cell->backend,
 		 worst->over_best.mid, (long long)worst->best->cell->chunk, worst->over_best.low,
 		 worst->over_best.high, verdict(&worst->over_best), automatic.mid, automatic.low,
-		 automatic.high, best.mid);
+		 automatic.high, best.mid,
+		 best.mid < IDEAL_LEAST ? " (Less than 1: the CPUs were busier with other things "
+					  "while the lengths were measured.)"
+					: "");
 }
 
 static int balance_derive(struct derivation *d)

@@ -32,6 +32,7 @@
 
 /* With the ends of its interval so many times apart a half-performance length is not told. */
 #define SPREAD_MOST 10
+#define STRAIGHT_LEAST 0.9 /* r2 from which on a line is not called bad */
 
 static uint64_t tasks_for(uint64_t bytes, int workers)
 {
@@ -133,6 +134,35 @@ static struct interval per_s(const struct interval *ns, double amount, double un
 	return rate;
 }
 
+static bool same_series(const struct cell *a, const struct cell *b)
+{
+	return strcmp(a->backend, b->backend) == 0 && strcmp(a->workload, b->workload) == 0 &&
+	       a->pool_memory == b->pool_memory;
+}
+
+static bool is_first(const struct groups *groups, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (same_series(groups->at[k].cell, groups->at[i].cell))
+			return false;
+	return true;
+}
+
+static void write_rate(FILE *file, const struct group *g)
+{
+	const struct cell *cell = g->cell;
+	struct interval ns = group_ns(g);
+	struct interval mb = per_s(&ns, (double)cell->payload_bytes, 1e-6);
+	struct interval tasks = per_s(&ns, 1, 1);
+
+	fprintf(file, "%s\t%s\t%s\t%" PRIu64, direction(cell), cell->backend,
+		cell->pool_memory ? "pool" : "own", cell->payload_bytes);
+	put_interval(file, &mb);
+	put_interval(file, &tasks);
+	fprintf(file, "\t%zu\n", g->count);
+}
+
+/* One series after the other, so that a line can be drawn through each. */
 static int write_rates(const struct derivation *d, const struct groups *groups)
 {
 	FILE *file = derive_table(d, "payload");
@@ -142,17 +172,10 @@ static int write_rates(const struct derivation *d, const struct groups *groups)
 	fputs("direction\tbackend\tmemory\tbytes\tmb_per_s\tmb_low\tmb_high\ttasks_per_s\ttasks_low"
 	      "\ttasks_high\trounds\n",
 	      file);
-	for (size_t i = 0; i < groups->count; i++) {
-		const struct cell *cell = groups->at[i].cell;
-		struct interval ns = group_ns(&groups->at[i]);
-		struct interval mb = per_s(&ns, (double)cell->payload_bytes, 1e-6);
-		struct interval tasks = per_s(&ns, 1, 1);
-		fprintf(file, "%s\t%s\t%s\t%" PRIu64, direction(cell), cell->backend,
-			cell->pool_memory ? "pool" : "own", cell->payload_bytes);
-		put_interval(file, &mb);
-		put_interval(file, &tasks);
-		fprintf(file, "\t%zu\n", groups->at[i].count);
-	}
+	for (size_t i = 0; i < groups->count; i++)
+		for (size_t k = i; is_first(groups, i) && k < groups->count; k++)
+			if (same_series(groups->at[i].cell, groups->at[k].cell))
+				write_rate(file, &groups->at[k]);
 	return table_close(file);
 }
 
@@ -167,12 +190,6 @@ struct fit {
 	double r2; /* median over rounds */
 	size_t rounds;
 };
-
-static bool same_series(const struct cell *a, const struct cell *b)
-{
-	return strcmp(a->backend, b->backend) == 0 && strcmp(a->workload, b->workload) == 0 &&
-	       a->pool_memory == b->pool_memory;
-}
 
 /* A line that does not rise, or that begins below 0, has no alpha and beta. */
 static bool fit_round(const struct groups *groups, const struct cell *cell, int round,
@@ -223,14 +240,6 @@ static struct fit fit_series(const struct groups *groups, const struct group *fi
 
 #define FITS_MAX 32
 
-static bool is_first(const struct groups *groups, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (same_series(groups->at[k].cell, groups->at[i].cell))
-			return false;
-	return true;
-}
-
 static size_t fit_all(const struct groups *groups, struct fit fits[FITS_MAX])
 {
 	size_t count = 0;
@@ -278,28 +287,40 @@ static const char *bytes_text(double bytes, char text[24])
 	return text;
 }
 
-/* "; through fork-pipe ..." */
-static size_t put_fit(const struct fit *fit, bool first, char *text, size_t size)
+static const char *rate_text(double mb_per_s, char text[24])
 {
-	bool known = fit->half_bytes.high <= SPREAD_MOST * fit->half_bytes.low;
-	char time[24], bytes[3][24];
-	size_t used;
+	bool giga = mb_per_s >= 1000;
 
-	used = (size_t)snprintf(text, size,
-				"%s through %s a task costs %s and its bytes travel at %.3g MB/s",
-				first ? "" : ";", fit->cell->backend,
-				time_text(fit->alpha_ns.mid, time), fit->beta_mb.mid);
-	if (!known)
-		return used +
-		       (size_t)snprintf(text + used, size - used,
-					" (from where on bytes are the larger part cannot be "
-					"told)");
-	return used + (size_t)snprintf(text + used, size - used,
-				       ", which are the larger part from %s on (95 %% interval %s "
-				       "to %s)",
-				       bytes_text(fit->half_bytes.mid, bytes[0]),
-				       bytes_text(fit->half_bytes.low, bytes[1]),
-				       bytes_text(fit->half_bytes.high, bytes[2]));
+	snprintf(text, 24, "%.3g %s/s", giga ? mb_per_s / 1000 : mb_per_s, giga ? "GB" : "MB");
+	return text;
+}
+
+/* From where on bytes count. */
+static const char *half_text(const struct interval *half, char text[128])
+{
+	char bytes[3][24];
+
+	if (!(half->high <= SPREAD_MOST * half->low))
+		return " (from where on bytes are the larger part cannot be told)";
+	snprintf(text, 128, ", which are the larger part from %s on (95 %% interval %s to %s)",
+		 bytes_text(half->mid, bytes[0]), bytes_text(half->low, bytes[1]),
+		 bytes_text(half->high, bytes[2]));
+	return text;
+}
+
+/* " through fork-pipe a task costs ..." */
+static size_t put_fit(const struct fit *fit, char *text, size_t size)
+{
+	char time[24], rate[24], half[128];
+
+	if (!(fit->half_bytes.level > 0))
+		return (size_t)snprintf(text, size, " what it is through %s cannot be told",
+					fit->cell->backend);
+	return (size_t)snprintf(text, size,
+				" through %s a task costs %s and its bytes travel at %s%s",
+				fit->cell->backend, time_text(fit->alpha_ns.mid, time),
+				rate_text(fit->beta_mb.mid, rate),
+				half_text(&fit->half_bytes, half));
 }
 
 /* Arguments of processes in memory of their own; the first row of each transport. */
@@ -307,32 +328,37 @@ static bool is_told(const struct fit *fit)
 {
 	const char *backend = fit->cell->backend;
 
-	return fit->half_bytes.level > 0 && strcmp(direction(fit->cell), "in") == 0 &&
-	       !fit->cell->pool_memory &&
+	return strcmp(direction(fit->cell), "in") == 0 && !fit->cell->pool_memory &&
 	       (strcmp(backend, transport_row("shm")) == 0 ||
 		strcmp(backend, transport_row("pipe")) == 0);
 }
 
 static void find(struct derivation *d, const struct fit *fits, size_t count)
 {
-	char text[480] = "";
-	size_t used = 0;
+	size_t used = 0, known = 0;
+	char text[500] = "";
 	double r2 = 1;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!is_told(&fits[i]))
 			continue;
-		used += put_fit(&fits[i], used == 0, text + used, sizeof text - used);
-		r2 = fmin(r2, fits[i].r2);
+		if (used > 0)
+			text[used++] = ';';
+		used += put_fit(&fits[i], text + used, sizeof text - used);
+		if (fits[i].half_bytes.level > 0) {
+			r2 = fmin(r2, fits[i].r2);
+			known++;
+		}
 	}
-	if (used == 0)
+	if (known == 0)
 		snprintf(d->finding, sizeof d->finding,
 			 "The rows do not tell what a payload costs: a line through at least 3 "
 			 "sizes is wanted in 6 rounds or more.");
 	else
 		snprintf(d->finding, sizeof d->finding, "On this machine,%s.%s", text,
-			 r2 < 0.9 ? " A straight line describes these times badly: see the figure."
-				  : "");
+			 r2 < STRAIGHT_LEAST ? " A straight line describes these times badly: see "
+					       "the figure."
+					     : "");
 }
 
 static int payload_derive(struct derivation *d)

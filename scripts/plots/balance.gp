@@ -15,9 +15,10 @@ set multiplot layout 1,panels margins 0.085,0.975,0.235,0.925 spacing 0.03,0
 hues = "#0072B2 #D55E00 #009E73 #CC79A7"
 shapes = "7 5 9 13"
 hue(l) = rgb(word(hues, 1 + (position(list, l) - 1) % 4))
-called(l) = l." lengths"
+called(l) = l
 shape(l) = int(word(shapes, 1 + (position(list, l) - 1) % 4))
-do for [i=1:words(list)] { l = word(list, i); x = 0.06 + 0.235 * (i - 1)
+set label 99 "task lengths:" at screen 0.085, screen 0.045 left textcolor rgb "#222222"
+do for [i=1:words(list)] { l = word(list, i); x = 0.26 + 0.185 * (i - 1)
 	set arrow 100+i from screen x, screen 0.045 to screen x+0.035, screen 0.045 nohead lw 2 lc rgb hue(l)
 	set label 100+i called(l) at screen x+0.042, screen 0.045 left textcolor rgb "#222222"
 	set label 200+i "" at screen x+0.0175, screen 0.045 point lc rgb hue(l) pt shape(l) ps 1.3*mark_size
@@ -47,7 +48,7 @@ do for [p=1:panels] {
 	set title b offset 0,-0.6
 	set ylabel (p == 1 ? "time over that of list scheduling" : "")
 	eval (p == 1 ? y_all : y_bare)
-	if (p == 2) { do for [i=1:words(list)] { unset arrow 100+i; unset label 100+i; unset label 200+i } }
+	if (p == 2) { unset label 99; do for [i=1:words(list)] { unset arrow 100+i; unset label 100+i; unset label 200+i } }
 	plot for [l in list] table using (fixed(l, b) ? place(l) : NaN):(column("makespan_over_ideal")) \
 		with lines lc rgb hue(l), \
 	     for [l in list] table using (all(l, b) ? place(l) : NaN):(column("makespan_over_ideal")):(column("low")):(column("high")) \

@@ -49,6 +49,8 @@ x_bare = "set xtics ('' 1, '' 32, '' 1024, '' 32768, '' 1048576, '' 67108864)"
 y_mb = "set ytics ('0.1 MB/s' 0.1, '1 MB/s' 1, '10 MB/s' 10, '100 MB/s' 100, '1 GB/s' 1e3, '10 GB/s' 1e4, '100 GB/s' 1e5)"
 y_tasks = "set ytics ('0.1/s' 0.1, '1/s' 1, '10/s' 10, '100/s' 100, '1000/s' 1e3, '10 k/s' 1e4, '100 k/s' 1e5, '1 M/s' 1e6, '10 M/s' 1e7, '100 M/s' 1e8)"
 y_bare = "set ytics ('' 0.1, '' 1, '' 10, '' 100, '' 1e3, '' 1e4, '' 1e5, '' 1e6, '' 1e7, '' 1e8)"
+# Side by side, so that their bars do not hide each other.
+slide(k) = 1.12**(position(list, k) - (words(list) + 1) / 2.0)
 is(k, direction) = strcol(1) eq direction && key(strcol(2), strcol(3)) eq k
 roof(b) = strcol(2) eq b
 do for [p=1:4] {
@@ -64,9 +66,9 @@ do for [p=1:4] {
 	if (p == 2) { eval clear_names }
 	plot for [b in roofs] table using (roof(b) ? column("bytes") : NaN):(column(what."_per_s")) \
 		with lines lc rgb "#777777" lw 2.5 dt roof_dash(b), \
-	     for [k in list] table using (is(k, direction) ? column("bytes") : NaN):(column(what."_per_s")) \
+	     for [k in list] table using (is(k, direction) ? column("bytes") * slide(k) : NaN):(column(what."_per_s")) \
 		with linespoints lc rgb colour(backend(k)) dt dash(k) pt shape(k) ps 1.1*mark_size, \
-	     for [k in list] table using (is(k, direction) ? column("bytes") : NaN):(column(what."_per_s")):(column(what."_low")):(column(what."_high")) \
+	     for [k in list] table using (is(k, direction) ? column("bytes") * slide(k) : NaN):(column(what."_per_s")):(column(what."_low")):(column(what."_high")) \
 		with yerrorbars lc rgb colour(backend(k)) pt shape(k) ps 1.1*mark_size
 }
 unset multiplot
