@@ -386,8 +386,10 @@ const struct experiment experiment_payload = {
 	.claim = "How fast do arguments and results travel, and from which size on does it matter?",
 	.reading =
 		"Bytes and tasks a second by the size of the argument (in) or of the result (out); "
-		"a task is one message. Bars are 95 % intervals. Grey: one process that writes to "
-		"another through a pipe, and a copy within one process. In place: arguments and "
+		"a task is one message. Bars are 95 % intervals. Grey: one process that writes "
+		"each "
+		"payload into a pipe to another, and a copy within one process. In place: "
+		"arguments and "
 		"results lie in memory of the pool and are not copied.",
 	.grid = payload_grid,
 	.derive = payload_derive,

@@ -11,14 +11,14 @@ stats table using (valid(6) ? column("high") : column("makespan_over_ideal")) no
 if (STATS_max > top) { top = STATS_max }
 panels = words(rows)
 eval canvas(panels > 1 ? 1100 : 960, 600)
-set multiplot layout 1,panels margins 0.085,0.975,0.235,0.925 spacing 0.03,0
+set multiplot layout 1,panels margins 0.115,0.93,0.235,0.925 spacing 0.03,0
 hues = "#0072B2 #D55E00 #009E73 #CC79A7"
 shapes = "7 5 9 13"
 hue(l) = rgb(word(hues, 1 + (position(list, l) - 1) % 4))
 called(l) = l
 shape(l) = int(word(shapes, 1 + (position(list, l) - 1) % 4))
-set label 99 "task lengths:" at screen 0.085, screen 0.045 left textcolor rgb "#222222"
-do for [i=1:words(list)] { l = word(list, i); x = 0.26 + 0.185 * (i - 1)
+set label 99 "task lengths:" at screen 0.115, screen 0.045 left textcolor rgb "#222222"
+do for [i=1:words(list)] { l = word(list, i); x = 0.285 + 0.18 * (i - 1)
 	set arrow 100+i from screen x, screen 0.045 to screen x+0.035, screen 0.045 nohead lw 2 lc rgb hue(l)
 	set label 100+i called(l) at screen x+0.042, screen 0.045 left textcolor rgb "#222222"
 	set label 200+i "" at screen x+0.0175, screen 0.045 point lc rgb hue(l) pt shape(l) ps 1.3*mark_size
@@ -37,7 +37,6 @@ set xtics ('auto' automatic, '1' 1, '4' 4, '16' 16, '64' 64, '256' 256, '1024' 1
 set xlabel "chunk size (tasks a claim)"
 set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lw 1.5 dt 2 lc rgb "#444444"
 set arrow 2 from 0.58, graph 0 to 0.58, graph 1 nohead lw 1 dt 3 lc rgb "#888888"
-set label 1 "ideal" at 0.61, first 1 left offset 0,0.6 textcolor rgb "#444444"
 # Side by side, so that their bars do not hide each other.
 slide(l) = 1 + 0.06 * (position(list, l) - (words(list) + 1) / 2.0)
 place(l) = (column("chunk") == 0 ? automatic : column("chunk")) * slide(l)
@@ -46,6 +45,7 @@ all(l, b) = strcol(1) eq l && strcol(2) eq b
 do for [p=1:panels] {
 	b = word(rows, p)
 	set title b offset 0,-0.6
+	if (p == panels) { set label 1 "ideal" at graph 1, first 1 left offset 0.5,0 textcolor rgb "#444444" }
 	set ylabel (p == 1 ? "time over that of list scheduling" : "")
 	eval (p == 1 ? y_all : y_bare)
 	if (p == 2) { unset label 99; do for [i=1:words(list)] { unset arrow 100+i; unset label 100+i; unset label 200+i } }
