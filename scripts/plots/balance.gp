@@ -18,7 +18,7 @@ hue(l) = rgb(word(hues, 1 + (position(list, l) - 1) % 4))
 called(l) = l
 shape(l) = int(word(shapes, 1 + (position(list, l) - 1) % 4))
 set label 99 "task lengths:" at screen 0.115, screen 0.045 left textcolor rgb "#222222"
-do for [i=1:words(list)] { l = word(list, i); x = 0.285 + 0.18 * (i - 1)
+do for [i=1:words(list)] { l = word(list, i); x = 0.265 + 0.193 * (i - 1)
 	set arrow 100+i from screen x, screen 0.045 to screen x+0.035, screen 0.045 nohead lw 2 lc rgb hue(l)
 	set label 100+i called(l) at screen x+0.042, screen 0.045 left textcolor rgb "#222222"
 	set label 200+i "" at screen x+0.0175, screen 0.045 point lc rgb hue(l) pt shape(l) ps 1.3*mark_size
@@ -46,7 +46,7 @@ do for [p=1:panels] {
 	b = word(rows, p)
 	set title b offset 0,-0.6
 	if (p == panels) { set label 1 "ideal" at graph 1, first 1 left offset 0.5,0 textcolor rgb "#444444" }
-	set ylabel (p == 1 ? "time over that of list scheduling" : "")
+	set ylabel (p == 1 ? "time over that of list scheduling" : "") offset 1.3,0
 	eval (p == 1 ? y_all : y_bare)
 	if (p == 2) { unset label 99; do for [i=1:words(list)] { unset arrow 100+i; unset label 100+i; unset label 200+i } }
 	plot for [l in list] table using (fixed(l, b) ? place(l) : NaN):(column("makespan_over_ideal")) \
