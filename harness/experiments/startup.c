@@ -30,6 +30,20 @@ static void add_opens(struct grid *grid, uint64_t parent_bytes)
 	}
 }
 
+/* The same without a pool: the system's ways to start something that ends at once. */
+static void add_raw(struct grid *grid, uint64_t parent_bytes)
+{
+	static const char *const names[] = { "raw-fork", "raw-vfork", "raw-spawn", "raw-thread" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names && grid->scale->level > 0; i++) {
+		struct cell cell = grid_cell(grid, names[i], "map", "noop");
+		cell.tasks = 1;
+		cell.parent_bytes = parent_bytes;
+		if (grid_can_measure(names[i]))
+			grid_add(grid, &cell);
+	}
+}
+
 static void add_tasks(struct grid *grid, unsigned pick, uint64_t tasks, uint64_t parent_bytes)
 {
 	const struct pool_backend_info *row[ROWS_MAX];
@@ -46,8 +60,8 @@ static void add_tasks(struct grid *grid, unsigned pick, uint64_t tasks, uint64_t
 
 static int startup_grid(struct plan *plan, const struct scale *scale)
 {
-	static const uint64_t most[] = { 256 * MIB, 256 * MIB, 8192 * MIB };
-	static const int shift[] = { 4, 2, 1 };
+	static const uint64_t most[] = { 64 * MIB, 256 * MIB, 4096 * MIB };
+	static const int shift[] = { 3, 2, 2 };
 	struct grid grid = { plan, scale, 0 };
 	uint64_t third = grid_memory_available() / 3;
 
@@ -55,6 +69,8 @@ static int startup_grid(struct plan *plan, const struct scale *scale)
 		if (bytes > third && bytes > MIB)
 			break;
 		add_opens(&grid, bytes);
+		if (bytes <= MIB || bytes >= 64 * MIB) /* the slope needs no more */
+			add_raw(&grid, bytes);
 		if (bytes == MIB || scale->level > 0)
 			add_tasks(&grid, PICK_EACH, TASKS_EACH, bytes);
 	}

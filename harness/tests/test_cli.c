@@ -219,6 +219,9 @@ static void peers_are_verified(void **state)
 	assert_peer_verified("limits", "raw-futex", "map", "noop");
 	assert_peer_verified("limits", "raw-spin", "map", "noop");
 	assert_peer_verified("limits", "raw-fork", "map", "noop");
+	assert_peer_verified("limits", "raw-vfork", "map", "noop");
+	assert_peer_verified("limits", "raw-spawn", "map", "noop");
+	assert_peer_verified("limits", "raw-thread", "map", "noop");
 	assert_peer_verified("limits", "raw-stream", "map", "stream");
 	assert_peer_verified("limits", "raw-list", "map", "skew");
 	assert_peer_verified("lazy", "lazy-fork-shm", "map", "noop");

@@ -2,7 +2,7 @@
  * limits.c - what the machine can do at best, without a pool: `poolbench cell` with these baselines more.
  *
  *	raw-pipe, raw-futex, raw-spin   a task is a round trip of 8 bytes between two processes
- *	raw-fork      starting and reaping `workers` processes that end at once; time per process
+ *	raw-fork and other starts: see limits_start.c
  *	raw-stream    a task is its payload through a pipe to one other process
  *	              (these four have two processes: 1 worker: the kernel places them; more: bound to two CPUs)
  *	raw-list      the makespan of list scheduling, computed from lengths measured while all workers are busy
@@ -13,6 +13,7 @@
  *
  * The two plain forked processes are not here: they are the baseline `forked` of every program that measures cells.
  */
+#include "scripts/peers/limits.h"
 #include "harness/bench.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
@@ -317,45 +318,6 @@ static int start_stream(struct bench *b)
 }
 
 /*
- * == Processes ==
- */
-
-static int reap(int count)
-{
-	int status, rc = 0;
-
-	for (int i = 0; i < count; i++)
-		if (wait(&status) < 0 || status != 0)
-			rc = -ECHILD;
-	return rc;
-}
-
-static int call_fork(struct bench *b, void *results)
-{
-	int started = 0, rc = 0;
-
-	(void)results;
-	for (; started < b->cell->workers; started++) {
-		pid_t pid = fork();
-		if (pid == 0)
-			_exit(0);
-		if (pid < 0) {
-			rc = -errno;
-			break;
-		}
-	}
-	return reap(started) < 0 ? -ECHILD : rc;
-}
-
-static int start_fork(struct bench *b)
-{
-	b->call = call_fork;
-	b->per_call = b->cell->workers;
-	b->has_results = false;
-	return 0;
-}
-
-/*
  * == List scheduling ==
  */
 
@@ -408,7 +370,7 @@ static int call_list(struct bench *b, void *results)
 		if (pid < 0)
 			rc = -errno;
 	}
-	if (reap(started) < 0)
+	if (start_reap(started) < 0)
 		rc = -ECHILD;
 	b->told_ns += makespan(length_ns, b->work.tasks, b->cell->workers);
 	munmap(length_ns, bytes);
@@ -430,7 +392,6 @@ static struct baseline raw[] = {
 	{ .name = "raw-futex", .start = start_futex, .stop = limit_stop },
 	{ .name = "raw-spin", .start = start_spin, .stop = limit_stop },
 	{ .name = "raw-stream", .start = start_stream, .stop = limit_stop },
-	{ .name = "raw-fork", .start = start_fork },
 	{ .name = "raw-list", .start = start_list, .shared = true },
 };
 
@@ -439,5 +400,6 @@ int main(int argc, char **argv)
 	pool_main(&argc, &argv);
 	for (size_t i = 0; i < sizeof raw / sizeof *raw; i++)
 		baseline_add(&raw[i]);
+	starts_add();
 	return baseline_main(argc, argv, "poolbench " POOLBENCH_VERSION);
 }

@@ -1,0 +1,10 @@
+/* limits.h - what the files of the program limits share. */
+#ifndef SCRIPTS_PEERS_LIMITS_H
+#define SCRIPTS_PEERS_LIMITS_H
+
+void starts_add(void); /* the baselines of limits_start.c */
+
+/* Waits for so many children; -ECHILD if one is missing or did not exit with 0. */
+int start_reap(int count);
+
+#endif
