@@ -48,8 +48,8 @@ static const struct cell counted_cells[] = {
 	  .probe = "syscalls" },
 };
 
-static const struct cell payload_cells[] = {
-	{ .experiment = "payload",
+static const struct cell copy_cells[] = {
+	{ .experiment = "copy",
 	  .backend = "fork-shm",
 	  .variant = "map",
 	  .workload = "stream",
@@ -178,10 +178,10 @@ static const struct block blocks[] = {
 	  .try_rounds = 12,
 	  .exact = true,
 	  .judge = selftest_counted },
-	{ "payload",
+	{ "copy",
 	  "a copy more",
 	  { "none", "copy" },
-	  CELLS(payload_cells),
+	  CELLS(copy_cells),
 	  .tries_short = 1,
 	  .tries_full = 5,
 	  .try_rounds = 12,
@@ -216,7 +216,7 @@ static const struct block blocks[] = {
 	  { "none", "steps:1", "steps:2", "steps:3", "steps:5", "steps:10" },
 	  CELLS(power_cells),
 	  .tries_short = 4,
-	  .tries_full = 30,
+	  .tries_full = 40,
 	  .try_rounds = SELFTEST_POWER_ROUNDS,
 	  .judge = judge_steps },
 };

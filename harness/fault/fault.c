@@ -14,7 +14,10 @@
  *	drop       a worker does nothing for item 7 of a call, and says that it was fine
  *	twice      a map runs its first item twice
  *
- * It is read once, before main, and executed workers inherit it. Unset it is FAULT_BUILT_IN: one program is built that is
+ * The drop is there from the first call. One that began later would pass on transports that keep results in place: what the
+ * call before left there is right, as every call of a cell has the same input.
+ *
+ * The variable is read once, before main, and executed workers inherit it. Unset it is FAULT_BUILT_IN: one program is built that is
  * slower without being told. Workloads other than spin and stream have only `twice`.
  */
 #include "pools/pool.h"
