@@ -205,7 +205,8 @@ void plan_settle(struct plan *plan)
 
 void plan_fill(struct plan *plan)
 {
-	int64_t fit = plan->budget_ns / round_estimate(plan);
+	int64_t round_ns = round_estimate(plan);
+	int64_t fit = round_ns > 0 ? plan->budget_ns / round_ns : 0;
 
 	if (fit > ROUNDS_MOST)
 		fit = ROUNDS_MOST;

@@ -166,7 +166,10 @@ static void full_disk_keeps_whole_rows(void **state)
 			 0);
 	assert_int_equal(outside_run("prlimit --fsize=" FILE_LIMIT " $P run --resume full 2>&1"),
 			 4);
-	assert_int_equal(outside_run("cmp full-before full/rows.jsonl"), 0);
+	assert_int_equal(outside_run("cmp -n $(stat -c %%s full-before) full-before "
+				     "full/rows.jsonl"),
+			 0); /* a shorter row may have fitted */
+	assert_true(outside_rows("full") < LOOP_ROWS);
 	assert_outside("run --resume full", 0, "0 failed");
 	assert_places("full", LOOP_ROWS);
 	assert_int_equal(outside_run("cmp -n $(stat -c %%s full-before) full-before "
