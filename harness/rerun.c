@@ -274,6 +274,11 @@ static int measure_stage(struct rerun *r, struct arms *arms, const sigset_t *wai
 		arms->first_round = first + done;
 		rc = arms_run(arms, waiting);
 		done += arms->rounds_done;
+		if (rc == 0 && arms->rounds_done < arms->rounds)
+			fprintf(stderr,
+				"poolbench: %d of %d rounds done; the rest does not fit the "
+				"budget\n",
+				arms->rounds_done, arms->rounds);
 		versus_free(v);
 		if (rc == 0)
 			rc = judge_stage(v, &stage);
