@@ -220,6 +220,45 @@ struct interval granularity_metg(const struct groups *groups, const char *backen
 	return at;
 }
 
+/* What the finest task of the curve costs beside its useful part, in one round; 0: no row. */
+static double round_floor(const struct curve *curve, int round)
+{
+	const struct record *record = group_round(curve->first, round);
+	double best = best_rate(curve->all, round);
+
+	if (!record || !(best > 0))
+		return 0;
+	return record_median(record) * cores(curve->first->cell) * (1 - rate(record) / best);
+}
+
+/* The floor o, and METG(50 %) over 2 o: about 1 where overhead is paid inline, much more where workers idle or wait for a
+ * serial dispatcher (E. Slaughter et al., Task Bench, SC20, give METG; the quotient is ours). Within rounds. */
+static void write_floor(FILE *file, struct curve *curve)
+{
+	struct values floors = { .count = 0 }, over = { .count = 0 };
+
+	curve->level = 0.5;
+	for (int round = 0; round <= group_last_round(curve->first); round++) {
+		double floor = round_floor(curve, round);
+		curve->x.count = 0;
+		round_crossing(curve, round);
+		if (!(floor > 0))
+			continue;
+		values_add(&floors, floor);
+		if (curve->x.count > 0)
+			values_add(&over, curve->x.at[0] / (2 * floor));
+	}
+	struct interval floor = values_interval(&floors), ratio = values_interval(&over);
+	fprintf(file, "%s\t%lld", curve->first->cell->backend,
+		(long long)curve->first->cell->chunk);
+	put_interval(file, &floor);
+	if (2 * over.count > floors.count)
+		put_interval(file, &ratio);
+	else
+		fputs("\t?\t?\t?", file);
+	fprintf(file, "\t%zu\n", floors.count);
+}
+
 static bool same_curve(const struct cell *a, const struct cell *b)
 {
 	return strcmp(a->backend, b->backend) == 0 && a->chunk == b->chunk;
@@ -266,25 +305,38 @@ static void write_crossings(FILE *file, struct curve *curve, struct best *best)
 	}
 }
 
+/* Both tables, a line for each curve (METG: for each of its levels). */
 static int write_metg(const struct derivation *d, const struct groups *groups, struct best *best)
 {
-	FILE *file = derive_table(d, "granularity-metg");
+	FILE *file = derive_table(d, "granularity-metg"), *floors;
 	size_t first = 0;
 
 	if (!file)
 		return -errno;
+	floors = derive_table(d, "granularity-floor");
+	if (!floors) {
+		int rc = -errno;
+		table_close(file);
+		return rc;
+	}
 	fputs("backend\tchunk\tlevel\tns\tlow\thigh\trounds_crossed\trounds\tnote\n", file);
+	fputs("backend\tchunk\tfloor_ns\tlow\thigh\tmetg50_over_2_floors\tratio_low\tratio_high\t"
+	      "rounds\n",
+	      floors);
 	for (size_t i = 1; i <= groups->count; i++) {
 		struct curve curve = { .first = &groups->at[first],
 				       .end = &groups->at[i],
 				       .all = groups };
 		if (i < groups->count && same_curve(groups->at[i].cell, curve.first->cell))
 			continue;
-		if (strcmp(curve.first->cell->backend, "forked") != 0)
+		if (strcmp(curve.first->cell->backend, "forked") != 0) {
 			write_crossings(file, &curve, best);
+			write_floor(floors, &curve);
+		}
 		first = i;
 	}
-	return table_close(file);
+	int rc = table_close(file), other = table_close(floors);
+	return rc ? rc : other;
 }
 
 /* A crossing known to less than a factor of 10 is not told as a number. */

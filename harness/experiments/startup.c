@@ -83,6 +83,11 @@ static bool is_open(const struct group *g)
 	return strcmp(g->cell->variant, "open") == 0;
 }
 
+static bool is_raw(const struct group *g)
+{
+	return strncmp(g->cell->backend, "raw-", strlen("raw-")) == 0;
+}
+
 static int write_times(const struct derivation *d, const struct groups *groups)
 {
 	FILE *file = derive_table(d, "startup");
@@ -93,12 +98,15 @@ static int write_times(const struct derivation *d, const struct groups *groups)
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
 		struct interval us = group_ns(g);
-		if (!is_open(g) && !backend_is_each(g->cell->backend))
+		if (!is_open(g) && !is_raw(g) && !backend_is_each(g->cell->backend))
 			continue;
 		us.low /= 1e3;
 		us.mid /= 1e3;
 		us.high /= 1e3;
-		fprintf(file, "%s\t%s\t%.6g", g->cell->backend, is_open(g) ? "worker" : "task",
+		fprintf(file, "%s\t%s\t%.6g", g->cell->backend,
+			is_open(g)  ? "worker"
+			: is_raw(g) ? "start"
+				    : "task",
 			(double)g->cell->parent_bytes / (double)MIB);
 		put_interval(file, &us);
 		fprintf(file, "\t%zu\n", g->count);
@@ -148,7 +156,7 @@ static void set_reuse(struct start *start, const struct groups *groups)
 	const struct group *task = find_group(groups, start->backend, "map", MIB);
 	const struct group *each = find_group(groups, NULL, "map", MIB);
 
-	if (!open || !task || !each)
+	if (!open || !task || !each) /* the system's own ways have no pool that is reused */
 		return;
 	double saved = group_ns(each).mid - group_ns(task).mid;
 	if (saved > 0)
@@ -183,7 +191,7 @@ static int write_starts(const struct derivation *d, const struct groups *groups,
 			if (strcmp(groups->at[end].cell->backend, first->cell->backend) != 0 ||
 			    is_open(&groups->at[end]) != is_open(first))
 				break;
-		if (!is_open(first) || *count == ROWS_MAX)
+		if ((!is_open(first) && !is_raw(first)) || *count == ROWS_MAX)
 			continue;
 		struct start *start = &starts[(*count)++];
 		*start = (struct start){ .backend = first->cell->backend };
@@ -211,7 +219,8 @@ static void find(struct derivation *d, const struct start *starts, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct start *s = &starts[i];
-		if (s->fitted && (!steep || s->line.slope > steep->line.slope))
+		if (s->fitted && backend_is_process_pool(s->backend) &&
+		    (!steep || s->line.slope > steep->line.slope))
 			steep = s;
 		if (s->fitted && backend_is_process_pool(s->backend) &&
 		    (!flat || s->line.slope < flat->line.slope))

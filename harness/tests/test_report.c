@@ -63,6 +63,27 @@ static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
 	assert_contains(f->finding, "Amdahl's law is not fitted");
 }
 
+/* 100 ns of overhead paid inline by two workers: efficiency is one half where the task takes as long. */
+static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
+{
+	struct fixture *f = *state;
+	struct cell forked = cell_of("granularity", "forked", "map", "spin");
+	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
+
+	forked.work = 1000;
+	add(f, &forked, 1000, 2000);
+	for (int i = 0; i < 5; i++) {
+		double serial = 25 << i;
+		pool.work = i + 1;
+		add(f, &pool, (serial + 100) / 2, serial);
+	}
+	derive(f, "granularity");
+	const char *table = read_file(f, "tables/granularity-floor.tsv");
+	near(number_at(table, process_pool(), 2), 100 * DRIFT);
+	near(number_at(table, process_pool(), 5), 1);
+	assert_int_equal((int)number_at(table, process_pool(), 8), ROUNDS);
+}
+
 static void startup_slope_per_gib_is_fitted(void **state)
 {
 	struct fixture *f = *state;
@@ -76,6 +97,21 @@ static void startup_slope_per_gib_is_fitted(void **state)
 	const char *table = read_file(f, "tables/startup-reuse.tsv");
 	near(number_at(table, process_pool(), 1), 100 * DRIFT);
 	near(number_at(table, process_pool(), 2), 30 * DRIFT);
+}
+
+static void startup_shows_what_the_system_takes(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("startup", "raw-fork", "map", "noop");
+
+	for (int mib = 1; mib <= 256; mib *= 4) {
+		cell.parent_bytes = (uint64_t)mib << 20;
+		add(f, &cell, 50e3 + 20e6 * mib / 1024, 0);
+	}
+	derive(f, "startup");
+	near(number_at(read_file(f, "tables/startup-reuse.tsv"), "raw-fork", 2), 20 * DRIFT);
+	near(number_at(read_file(f, "tables/startup.tsv"), "raw-fork\tstart\t1", 3),
+	     (50 + 20e3 / 1024) * DRIFT);
 }
 
 static void real_choice_names_the_faster_pool_and_the_loss(void **state)
@@ -351,7 +387,9 @@ int main(void)
 		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
 		TEST(granularity_crossing_is_where_it_was_put),
 		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
+		TEST(inline_overhead_is_the_floor_and_half_of_metg),
 		TEST(startup_slope_per_gib_is_fitted),
+		TEST(startup_shows_what_the_system_takes),
 		TEST(real_choice_names_the_faster_pool_and_the_loss),
 		TEST(findings_without_enough_rows_say_so),
 		TEST(rows_that_failed_do_not_count),

@@ -3,8 +3,8 @@ eval canvas(960, 600)
 table = tables.'startup.tsv'
 each = ""
 stats table using (each = strcol(2) eq "task" ? strcol(1) : each, 0) nooutput
-list = ""
-stats table using (list = note(list, strcol(1)), column("us")) nooutput
+list = ""; raw = ""
+stats table using (strcol(2) eq "start" ? (raw = note(raw, strcol(1))) : (list = note(list, strcol(1))), column("us")) nooutput
 set lmargin 11
 set rmargin 3
 set bmargin 7.5
@@ -19,8 +19,18 @@ set ylabel "time per worker"
 name(b) = b eq each ? b.", per task" : b
 columns = 3
 eval legend
+# The system's own ways, in grey, named at their last point.
+do for [b in raw] {
+	last_x = 0; last_y = 0
+	stats table using (strcol(1) eq b && column("parent_mib") >= last_x ? (last_x = column("parent_mib"), last_y = column("us")) : NaN) nooutput
+	if (last_x > 0) { set label b at last_x, last_y right offset -0.5,0.6 textcolor rgb "#555555" font ",10" }
+}
 dash(b) = b eq each ? 2 : 1
 plot for [b in list] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")) \
 	with linespoints lc rgb colour(b) pt mark(b) ps 1.2*mark_size dt dash(b), \
      for [b in list] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")):(column("low")):(column("high")) \
-	with yerrorbars lc rgb colour(b) pt mark(b) ps 1.2*mark_size
+	with yerrorbars lc rgb colour(b) pt mark(b) ps 1.2*mark_size, \
+     for [b in raw] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")):(column("low")):(column("high")) \
+	with yerrorbars lc rgb "#777777" pt 0 lw 0.8, \
+     for [b in raw] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")) \
+	with lines lc rgb "#777777" lw 1.2 dt 3
