@@ -3,7 +3,9 @@
  */
 #include "harness/machine.h"
 #include "harness/html.h"
+#include "pools/pool.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,20 @@ void machine_line(const json_t *host, char *text, size_t size)
 		 (int)json_integer_value(json_object_get(host, "cpus_usable")),
 		 json_is_true(json_object_get(host, "virtualised")) ? " (virtual)" : "",
 		 (int)strcspn(release, "-"), release);
+}
+
+int machine_cpus(const char *run)
+{
+	char path[PATH_MAX];
+	json_t *info;
+	int cpus;
+
+	snprintf(path, sizeof path, "%s/run.json", run);
+	info = json_load_file(path, 0, NULL);
+	cpus = (int)json_integer_value(
+		json_object_get(json_object_get(info, "host"), "cpus_usable"));
+	json_decref(info);
+	return cpus > 0 ? cpus : pool_cpus();
 }
 
 static void write_fact(FILE *file, const char *key, const char *value)

@@ -8,6 +8,7 @@
  */
 #include "harness/plot.h"
 #include "harness/commands.h"
+#include "harness/machine.h"
 #include "pools/pool.h"
 
 #include <errno.h>
@@ -101,16 +102,16 @@ static void backend_names(char *names, size_t size)
 }
 
 /* 0, or -errno: -ENOENT means gnuplot is not installed, -EIO that it failed. */
-static int run_gnuplot(const char *scripts, const char *figure, const char *tables,
-		       const char *output)
+static int run_gnuplot(const char *run, const char *scripts, const char *figure, const char *output)
 {
-	char style[PATH_MAX + 16], names[1024], cpus[16];
+	char style[PATH_MAX + 16], tables[PATH_MAX], names[1024], cpus[16];
 	const char *kind = strrchr(output, '.') + 1;
 	pid_t pid;
 	int status, rc;
 
 	snprintf(style, sizeof style, "%s/style.gpi", scripts);
-	snprintf(cpus, sizeof cpus, "%d", pool_cpus());
+	snprintf(tables, sizeof tables, "%s/tables", run);
+	snprintf(cpus, sizeof cpus, "%d", machine_cpus(run));
 	backend_names(names, sizeof names);
 	const char *argv[] = { "gnuplot", "-c", style, figure, tables,
 			       output,	  kind, names, cpus,   NULL };
@@ -132,13 +133,12 @@ static int complain(const char *command, const char *what, const char *why)
 static int draw(const char *command, const char *run, const char *scripts, const char *script)
 {
 	static const char *const kinds[] = { "svg", "png" };
-	char output[PATH_MAX], tables[PATH_MAX], name[64];
+	char output[PATH_MAX], name[64];
 
 	figure_name(script, name);
-	snprintf(tables, sizeof tables, "%s/tables", run);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		int size = snprintf(output, sizeof output, "%s/plots/%s.%s", run, name, kinds[i]);
-		int rc = (size_t)size < sizeof output ? run_gnuplot(scripts, script, tables, output)
+		int rc = (size_t)size < sizeof output ? run_gnuplot(run, scripts, script, output)
 						      : -ENAMETOOLONG;
 		if (rc == -ENOENT)
 			return complain(command, "gnuplot", "not installed; figures need it");

@@ -6,6 +6,7 @@
  * Approach, AFIPS 1967) is fitted only when at least 4 worker counts lie within the CPUs, and never extrapolated.
  */
 #include "harness/grid.h"
+#include "harness/machine.h"
 #include "harness/series.h"
 
 #include <errno.h>
@@ -137,7 +138,7 @@ static void amdahl_text(const struct groups *groups, const struct group *loop,
 
 static void find(struct derivation *d, const struct groups *groups, const struct group *loop)
 {
-	int cpus = pool_cpus();
+	int cpus = machine_cpus(d->run);
 	const struct group *best = loop ? fastest_pool(groups, loop, cpus) : NULL;
 	char amdahl[160];
 

@@ -63,6 +63,28 @@ static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
 	assert_contains(f->finding, "Amdahl's law is not fitted");
 }
 
+/* The figures of a run that was measured elsewhere are of the machine it was measured on. */
+static void scaling_knows_the_machine_of_the_run(void **state)
+{
+	struct fixture *f = *state;
+	struct cell loop = cell_of("scaling", "loop", "map", "spin");
+	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/run.json", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("{\"host\":{\"cpus_usable\":61}}", file);
+	fclose(file);
+	loop.workers = 1;
+	pool.workers = 61;
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 20, 1000);
+	derive(f, "scaling");
+	assert_contains(f->finding, "50.00 times");
+	assert_contains(f->finding, "within the 61 CPUs");
+}
+
 /* 100 ns of overhead paid inline by two workers: efficiency is one half where the task takes as long. */
 static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
 {
@@ -387,6 +409,7 @@ int main(void)
 		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
 		TEST(granularity_crossing_is_where_it_was_put),
 		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
+		TEST(scaling_knows_the_machine_of_the_run),
 		TEST(inline_overhead_is_the_floor_and_half_of_metg),
 		TEST(startup_slope_per_gib_is_fitted),
 		TEST(startup_shows_what_the_system_takes),
