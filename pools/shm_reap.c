@@ -184,11 +184,9 @@ static bool free_tiles(const struct pool_job *job, struct shm_tile *tile, uint64
 	const struct shm_job *work = job->transport_data;
 	const uint64_t first = (uint64_t)(tile - work->tiles), tiles = tile_tiles(word_of(tile));
 	*items = 0;
-	if (work->tile_count < tiles)
-		return false;
-	for (uint64_t i = 0; i < tiles; i++)
+	for (uint64_t i = 0; i < tiles && tiles <= work->tile_count; i++)
 		*items += work->tiles[(first + i) % work->tile_count].count;
-	if (!names_cells(job, cell, *items))
+	if (tiles > work->tile_count || !names_cells(job, cell, *items))
 		return false;
 	for (uint64_t i = tiles; i-- > 0;)
 		__atomic_store_n(&work->tiles[(first + i) % work->tile_count].state, TILE_FREE,

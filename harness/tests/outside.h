@@ -41,13 +41,13 @@ static inline int outside_run(const char *format, ...)
 }
 
 /* `poolbench ARGUMENTS` has this exit status, and says this (NULL: anything). */
-#define assert_outside(arguments, status, text)                                                    \
-	do {                                                                                       \
-		int status_ = outside_run("$P %s 2>&1", arguments);                                \
-		if (status_ != (status) ||                                                         \
-		    ((text) && !strstr(outside_said, (text) ? (text) : "")))                       \
-			fail_msg("%s: status %d: %s", arguments, status_, outside_said);           \
-	} while (0)
+static inline void assert_outside(const char *arguments, int wanted, const char *text)
+{
+	int status = outside_run("$P %s 2>&1", arguments);
+
+	if (status != wanted || (text && !strstr(outside_said, text)))
+		fail_msg("%s: status %d: %s", arguments, status, outside_said);
+}
 
 /* The rows of a run in the place; a last one that is cut short is left out. */
 static inline size_t outside_rows(const char *run)

@@ -68,8 +68,8 @@ static bool run_and_kill(const char *arguments, int after_ms)
 
 	if (pid == 0) {
 		char command[256];
-		freopen("/dev/null", "w", stdout);
-		freopen("/dev/null", "w", stderr);
+		if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+			_exit(98);
 		snprintf(command, sizeof command, "exec $P %s", arguments);
 		setenv("P", outside_program, 1);
 		execl("/bin/sh", "sh", "-c", command, NULL);
