@@ -197,20 +197,23 @@ static void terminate_wakes_everybody_who_waits(const struct pool_backend_info *
 	struct pool *pool = suite_open(row, 1);
 	int64_t x[3] = { 0 };
 	struct pool_async *async = start_gated(pool, 1);
-	struct pool_iter *iter;
-	CHECK_EQ(pool_imap(pool, POOL(gated), pool_array(x, 8, 3), 8, NULL, &iter), 0);
+	struct pool_iter *iter = NULL;
 	struct waiter waiters[6];
 	pthread_t threads[6];
 	for (int i = 0; i < 6; i++) {
-		waiters[i] = (struct waiter){ pool, async, iter, i };
-		if (i == 5) {
-			while (shared_get(1) < 5)
-				suite_sleep_ns(MS);
-			/* apply and map must have submitted before nothing more is accepted */
+		if (i ==
+		    2) { /* apply and map must have submitted before nothing more is accepted */
 			struct pool_stats stats;
 			do
 				CHECK_EQ(pool_stats(pool, &stats), 0);
 			while (stats.submitted < 1 + 1 + 3);
+			CHECK_EQ(pool_imap(pool, POOL(gated), pool_array(x, 8, 3), 8, NULL, &iter),
+				 0);
+		}
+		waiters[i] = (struct waiter){ pool, async, i < 2 ? NULL : iter, i };
+		if (i == 5) {
+			while (shared_get(1) < 5)
+				suite_sleep_ns(MS);
 			CHECK_EQ(pool_close(pool), 0);
 		}
 		CHECK_EQ(pthread_create(&threads[i], NULL, wait_somewhere, &waiters[i]), 0);
