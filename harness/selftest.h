@@ -65,5 +65,6 @@ int selftest_refused(const struct question *q, const char *said, struct check *c
 /* The figure of slowdowns: arms named "steps:N" against "none". Not in the table of experiments: it is no run's. */
 extern const struct experiment selftest_figure;
 #define SELFTEST_POWER_ROUNDS 20 /* of one of its tries: a gate's */
+#define SELFTEST_POWER_TRIES 40	 /* at most; rounds beyond were spare */
 
 #endif

@@ -48,13 +48,14 @@ static const struct cell counted_cells[] = {
 	  .probe = "syscalls" },
 };
 
+/* Payloads that no cache of one processor holds: a copy of a smaller one only fetches what the task would have fetched. */
 static const struct cell copy_cells[] = {
 	{ .experiment = "copy",
 	  .backend = "fork-shm",
 	  .variant = "map",
 	  .workload = "stream",
 	  .tasks = 16,
-	  .payload_bytes = 65536,
+	  .payload_bytes = 1 << 20,
 	  .workers = 1,
 	  SHORT_BATCHES },
 };
@@ -216,7 +217,7 @@ static const struct block blocks[] = {
 	  { "none", "steps:1", "steps:2", "steps:3", "steps:5", "steps:10" },
 	  CELLS(power_cells),
 	  .tries_short = 4,
-	  .tries_full = 40,
+	  .tries_full = SELFTEST_POWER_TRIES,
 	  .try_rounds = SELFTEST_POWER_ROUNDS,
 	  .judge = judge_steps },
 };

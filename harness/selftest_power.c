@@ -18,6 +18,13 @@ static int rounds_of(const struct rows *rows)
 	return rounds;
 }
 
+static int tries_of(const struct rows *rows)
+{
+	int tries = rounds_of(rows) / SELFTEST_POWER_ROUNDS;
+
+	return tries < SELFTEST_POWER_TRIES ? tries : SELFTEST_POWER_TRIES;
+}
+
 static bool has_arm(const struct rows *rows, const char *arm)
 {
 	for (size_t i = 0; i < rows->count; i++)
@@ -39,7 +46,7 @@ static int power_derive(struct derivation *d)
 			      .cells = &d->rows->at[0].cell,
 			      .cell_count = 1,
 			      .baseline = "none",
-			      .tries = rounds_of(d->rows) / SELFTEST_POWER_ROUNDS,
+			      .tries = tries_of(d->rows),
 			      .try_rounds = SELFTEST_POWER_ROUNDS };
 	FILE *file = derive_table(d, "power");
 	struct power power = { 0 };
