@@ -15,9 +15,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define TASKS 128
-#define WORK                                                                                       \
-	20000 /* steps, some 40 us a task: longer than a wake-up; a call is some milliseconds, and a batch many calls */
+#define TASKS 64
+/* Steps, some 0.4 ms a task: with a worker on each CPU the caller may have to wait for the scheduler's next tick. */
+#define WORK 200000
 
 static const struct {
 	const char *workload, *words;
