@@ -238,16 +238,19 @@ static void add_run_time(struct judge *j, const struct rows *rows)
 	bars_add(j->bars, &value);
 }
 
-/* "quick", "default" or "full" from run.json; "" when it does not tell. */
-static void scale_name(const char *run, char name[16])
+/* "quick", "default" or "full" from run.json; "" when it does not tell. *timed: false when it was told how many rounds to do,
+ * however long they take. */
+static void scale_name(const char *run, char name[16], bool *timed)
 {
 	char path[PATH_MAX];
-	json_t *info, *scale;
+	json_t *info, *scale, *budget;
 
 	snprintf(path, sizeof path, "%s/run.json", run);
 	info = json_load_file(path, 0, NULL);
 	scale = json_object_get(json_object_get(info, "plan"), "scale");
+	budget = json_object_get(json_object_get(info, "plan"), "budget_ns");
 	snprintf(name, 16, "%s", json_is_string(scale) ? json_string_value(scale) : "");
+	*timed = !json_is_integer(budget) || json_integer_value(budget) > 0;
 	json_decref(info);
 }
 
@@ -258,14 +261,18 @@ static void judge_run_time(struct judge *j, const struct derivation *d)
 		double limit_s;
 	} plans[] = { { "quick", 60 }, { "default", 300 }, { "full", 3600 } };
 	char scale[16], what[64];
+	bool timed;
 
-	scale_name(d->run, scale);
+	scale_name(d->run, scale, &timed);
 	for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
 		if (strcmp(scale, plans[i].scale) != 0)
 			continue;
 		snprintf(what, sizeof what, "time of this run, plan %s", scale);
 		judge_begin(j, "P13", what, "s", AT_MOST, plans[i].limit_s);
-		add_run_time(j, d->rows);
+		if (timed)
+			add_run_time(j, d->rows);
+		else
+			bars_add(j->bars, &(struct value){ .why = "its rounds were fixed" });
 		judge_end(j);
 	}
 }
@@ -274,7 +281,8 @@ static void judge_p13(struct judge *j, const struct derivation *d)
 {
 	judge_begin(j, "P13", "what timing adds to what it times", "%", AT_MOST, 1);
 	for (size_t i = 0; i < j->groups->count; i++)
-		if (strcmp(j->groups->at[i].cell->variant, "open") != 0)
+		if (strcmp(j->groups->at[i].cell->variant, "open") != 0 &&
+		    j->groups->at[i].at[0]->clock_ns > 0) /* else it was a peer's clock */
 			add_timing_cost(j, &j->groups->at[i]);
 	judge_end(j);
 	judge_run_time(j, d);

@@ -255,6 +255,36 @@ static void lazy_memory_is_judged_in_mib(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void write_plan(const struct fixture *f, const char *budget_ns)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/run.json", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fprintf(file, "{\"plan\":{\"scale\":\"quick\",\"budget_ns\":%s}}", budget_ns);
+	fclose(file);
+}
+
+static void time_of_a_run_is_judged_where_it_had_a_budget(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &(struct arm){ "fork-shm", "map", "square", .chunk = 1 }, 100, 0);
+	for (size_t i = 0; i < f->rows.count; i++) {
+		f->rows.at[i].start_ms = (int64_t)(1000 * i);
+		f->rows.at[i].clock_ns = 25;
+	}
+	write_plan(f, "38000000000");
+	derive(f);
+	assert_line(f, "bars", "P13\ttime of this run, plan quick\t", "s\tat most 60\tmet\t");
+	write_plan(f, "0");
+	derive(f);
+	assert_line(f, "bars", "P13\ttime of this run, plan quick\t",
+		    "not measured\tits rounds were fixed");
+	assert_line(f, "bars", "P13\twhat timing adds", "fork-shm map square");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +297,7 @@ int main(void)
 		TEST(missing_peer_is_named_with_its_package),
 		TEST(parents_are_compared_with_the_smallest),
 		TEST(lazy_memory_is_judged_in_mib),
+		TEST(time_of_a_run_is_judged_where_it_had_a_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
