@@ -23,7 +23,7 @@ eval legend
 do for [b in raw] {
 	last_x = 0; last_y = 0
 	stats table using (strcol(1) eq b && column("parent_mib") >= last_x ? (last_x = column("parent_mib"), last_y = column("us")) : NaN) nooutput
-	if (last_x > 0) { set label b at last_x, last_y right offset -0.5,0.6 textcolor rgb "#555555" font ",10" }
+	if (last_x > 0) { set label b at last_x, last_y right offset -0.5,(b eq "raw-thread" ? -0.8 : 0.6) textcolor rgb "#555555" font ",10" }
 }
 dash(b) = b eq each ? 2 : 1
 plot for [b in list] table using (strcol(1) eq b ? column("parent_mib") : NaN):(column("us")) \
