@@ -102,6 +102,9 @@ static FILE *open_part(const char *run, const char *place, const char *name, con
 	return fopen(path, "re");
 }
 
+#define SENTENCE                                                                                   \
+	24 /* characters; longer cells may be broken, so that what stands behind them stays on the page */
+
 /* How one line of a table becomes text; `header` for the first. */
 typedef void line_writer(FILE *file, char *line, size_t columns, int header);
 
@@ -111,7 +114,10 @@ static void html_line(FILE *file, char *line, size_t columns, int header)
 
 	fputs("<tr>", file);
 	for (size_t i = 0; (columns == 0 || i < columns) && (cell = strsep(&line, "\t")); i++) {
-		fputs(header ? "<th scope=\"col\">" : "<td>", file);
+		fputs(header			? "<th scope=\"col\">"
+		      : strlen(cell) > SENTENCE ? "<td class=\"long\">"
+						: "<td>",
+		      file);
 		html_text(file, header ? heading(cell, text) : readable(cell, text));
 		fputs(header ? "</th>" : "</td>", file);
 	}
@@ -228,7 +234,7 @@ static const char style[] =
 	"table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}\n"
 	"th,td{text-align:left;padding:.28rem .8rem .28rem 0;border-bottom:1px solid var(--line);"
 	"white-space:nowrap}\n"
-	"td{overflow-wrap:anywhere}\n"
+	"td{overflow-wrap:anywhere}td.long{white-space:normal;min-width:11rem}\n"
 	"th{white-space:normal;vertical-align:bottom}\n"
 	".facts td{white-space:normal}\n"
 	"summary{cursor:pointer;color:var(--mark);padding:.4rem 0}\n"
