@@ -16,36 +16,17 @@ static int exponential(struct pool_call *call)
 }
 POOL_TASK(exponential)
 
-static int64_t length(uint64_t random, int64_t work)
+static int64_t length(const struct work *w, uint64_t seed, uint64_t i)
 {
-	double u = ((double)(random >> 11) + 1) * 0x1p-53;
+	double u = ((double)(input_random(~seed, i) >> 11) + 1) * 0x1p-53;
 
-	return (int64_t)(-(double)work * log(u)) + 1;
+	return (int64_t)(-(double)w->work * log(u)) + 1;
 }
 
 static int exponential_open(struct work *w, const struct work_options *options, char *why,
 			    size_t why_size)
 {
-	struct chain *chains;
-	int rc = input_column(w, sizeof *chains, &chains, why, why_size);
-
-	if (rc < 0)
-		return rc;
-	for (uint64_t i = 0; i < w->tasks; i++)
-		chains[i] = (struct chain){ input_random(options->seed, i) | 1,
-					    length(input_random(~options->seed, i), w->work) };
-	w->result_size = sizeof(uint64_t);
-	return 0;
-}
-
-static int exponential_serial(const struct work *w, uint64_t begin, uint64_t end, void *results)
-{
-	const struct chain *chains = w->column[0].data;
-	uint64_t *ends = results;
-
-	for (uint64_t i = begin; i < end; i++)
-		ends[i - begin] = chain_kernel(&chains[i]);
-	return 0;
+	return chain_open(w, options, length, why, why_size);
 }
 
 const struct workload workload_exponential = {
@@ -56,5 +37,5 @@ const struct workload workload_exponential = {
 	.tasks_default = 10000,
 	.work_default = 1000,
 	.open = exponential_open,
-	.serial = exponential_serial,
+	.serial = chain_serial,
 };

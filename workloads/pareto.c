@@ -20,11 +20,11 @@ static int pareto(struct pool_call *call)
 }
 POOL_TASK(pareto)
 
-static int64_t length(uint64_t random, int64_t work)
+static int64_t length(const struct work *w, uint64_t seed, uint64_t i)
 {
-	double u = ((double)(random >> 11) + 1) * 0x1p-53;
-	double steps = (double)work * ((SHAPE - 1) / SHAPE) * pow(u, -1 / SHAPE);
-	double most = (double)work * LONGEST;
+	double u = ((double)(input_random(~seed, i) >> 11) + 1) * 0x1p-53;
+	double steps = (double)w->work * ((SHAPE - 1) / SHAPE) * pow(u, -1 / SHAPE);
+	double most = (double)w->work * LONGEST;
 
 	return (int64_t)(steps < most ? steps : most) + 1;
 }
@@ -32,26 +32,7 @@ static int64_t length(uint64_t random, int64_t work)
 static int pareto_open(struct work *w, const struct work_options *options, char *why,
 		       size_t why_size)
 {
-	struct chain *chains;
-	int rc = input_column(w, sizeof *chains, &chains, why, why_size);
-
-	if (rc < 0)
-		return rc;
-	for (uint64_t i = 0; i < w->tasks; i++)
-		chains[i] = (struct chain){ input_random(options->seed, i) | 1,
-					    length(input_random(~options->seed, i), w->work) };
-	w->result_size = sizeof(uint64_t);
-	return 0;
-}
-
-static int pareto_serial(const struct work *w, uint64_t begin, uint64_t end, void *results)
-{
-	const struct chain *chains = w->column[0].data;
-	uint64_t *ends = results;
-
-	for (uint64_t i = begin; i < end; i++)
-		ends[i - begin] = chain_kernel(&chains[i]);
-	return 0;
+	return chain_open(w, options, length, why, why_size);
 }
 
 const struct workload workload_pareto = {
@@ -62,5 +43,5 @@ const struct workload workload_pareto = {
 	.tasks_default = 10000,
 	.work_default = 1000,
 	.open = pareto_open,
-	.serial = pareto_serial,
+	.serial = chain_serial,
 };

@@ -21,29 +21,14 @@ static int skew(struct pool_call *call)
 }
 POOL_TASK(skew)
 
-static int skew_open(struct work *w, const struct work_options *options, char *why, size_t why_size)
+static int64_t length(const struct work *w, uint64_t seed, uint64_t i)
 {
-	struct chain *chains;
-	int rc = input_column(w, sizeof *chains, &chains, why, why_size);
-
-	if (rc < 0)
-		return rc;
-	for (uint64_t i = 0; i < w->tasks; i++) {
-		chains[i].start = input_random(options->seed, i) | 1;
-		chains[i].steps = is_long(options->seed, i) ? LONG_FACTOR * w->work : w->work;
-	}
-	w->result_size = sizeof(uint64_t);
-	return 0;
+	return is_long(seed, i) ? LONG_FACTOR * w->work : w->work;
 }
 
-static int skew_serial(const struct work *w, uint64_t begin, uint64_t end, void *results)
+static int skew_open(struct work *w, const struct work_options *options, char *why, size_t why_size)
 {
-	const struct chain *chains = w->column[0].data;
-	uint64_t *ends = results;
-
-	for (uint64_t i = begin; i < end; i++)
-		ends[i - begin] = chain_kernel(&chains[i]);
-	return 0;
+	return chain_open(w, options, length, why, why_size);
 }
 
 const struct workload workload_skew = {
@@ -54,5 +39,5 @@ const struct workload workload_skew = {
 	.tasks_default = 10000,
 	.work_default = 1000,
 	.open = skew_open,
-	.serial = skew_serial,
+	.serial = chain_serial,
 };

@@ -2,7 +2,6 @@
  * spin.c - tasks of equal, adjustable length: `work` steps of a dependent chain of arithmetic.
  */
 #include "workloads/chain.h"
-#include "workloads/input.h"
 
 static int spin(struct pool_call *call)
 {
@@ -11,29 +10,16 @@ static int spin(struct pool_call *call)
 }
 POOL_TASK(spin)
 
-static int spin_open(struct work *w, const struct work_options *options, char *why, size_t why_size)
+static int64_t length(const struct work *w, uint64_t seed, uint64_t i)
 {
-	struct chain *chains;
-	int rc = input_column(w, sizeof *chains, &chains, why, why_size);
-
-	if (rc < 0)
-		return rc;
-	for (uint64_t i = 0; i < w->tasks; i++) {
-		chains[i].start = input_random(options->seed, i) | 1;
-		chains[i].steps = w->work;
-	}
-	w->result_size = sizeof(uint64_t);
-	return 0;
+	(void)seed;
+	(void)i;
+	return w->work;
 }
 
-static int spin_serial(const struct work *w, uint64_t begin, uint64_t end, void *results)
+static int spin_open(struct work *w, const struct work_options *options, char *why, size_t why_size)
 {
-	const struct chain *chains = w->column[0].data;
-	uint64_t *ends = results;
-
-	for (uint64_t i = begin; i < end; i++)
-		ends[i - begin] = chain_kernel(&chains[i]);
-	return 0;
+	return chain_open(w, options, length, why, why_size);
 }
 
 const struct workload workload_spin = {
@@ -44,5 +30,5 @@ const struct workload workload_spin = {
 	.tasks_default = 10000,
 	.work_default = 1000,
 	.open = spin_open,
-	.serial = spin_serial,
+	.serial = chain_serial,
 };

@@ -3,7 +3,6 @@
  * results in order waits for it.
  */
 #include "workloads/chain.h"
-#include "workloads/input.h"
 
 #define SHARE 4 /* the slow task is 1/SHARE of all others */
 #define SLOWEST                                                                                    \
@@ -23,29 +22,16 @@ static int64_t slow_factor(uint64_t tasks)
 	return factor < 1 ? 1 : factor > SLOWEST ? SLOWEST : (int64_t)factor;
 }
 
+static int64_t length(const struct work *w, uint64_t seed, uint64_t i)
+{
+	(void)seed;
+	return i == 0 ? w->work * slow_factor(w->tasks) : w->work;
+}
+
 static int straggler_open(struct work *w, const struct work_options *options, char *why,
 			  size_t why_size)
 {
-	struct chain *chains;
-	int rc = input_column(w, sizeof *chains, &chains, why, why_size);
-
-	if (rc < 0)
-		return rc;
-	for (uint64_t i = 0; i < w->tasks; i++)
-		chains[i] = (struct chain){ input_random(options->seed, i) | 1, w->work };
-	chains[0].steps *= slow_factor(w->tasks);
-	w->result_size = sizeof(uint64_t);
-	return 0;
-}
-
-static int straggler_serial(const struct work *w, uint64_t begin, uint64_t end, void *results)
-{
-	const struct chain *chains = w->column[0].data;
-	uint64_t *ends = results;
-
-	for (uint64_t i = begin; i < end; i++)
-		ends[i - begin] = chain_kernel(&chains[i]);
-	return 0;
+	return chain_open(w, options, length, why, why_size);
 }
 
 const struct workload workload_straggler = {
@@ -56,5 +42,5 @@ const struct workload workload_straggler = {
 	.tasks_default = 1000,
 	.work_default = 10000,
 	.open = straggler_open,
-	.serial = straggler_serial,
+	.serial = chain_serial,
 };
