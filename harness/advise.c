@@ -234,20 +234,6 @@ static void print_json(const struct answer *a)
  * == The command ==
  */
 
-static int say_failed(const struct trial *trial)
-{
-	const struct record *failed = trial_failed(trial, ADVISE_LOOP);
-	char label[256];
-
-	for (size_t i = 0; failed == NULL && i < trial->count; i++)
-		failed = trial_failed(trial, i);
-	if (failed == NULL)
-		return EXIT_BAD;
-	cell_label(&failed->cell, label, sizeof label);
-	fprintf(stderr, "poolbench: %s: %s\n", label, failed->error);
-	return EXIT_BAD;
-}
-
 static int second_part(const struct cell_request *r, const struct trial *pools, size_t best)
 {
 	static struct advice advice;
@@ -260,7 +246,7 @@ static int second_part(const struct cell_request *r, const struct trial *pools, 
 	if (trial_run(&trial) < 0)
 		goto done;
 	if (advise_decide(&advice, &trial) < 0) {
-		status = say_failed(&trial);
+		status = trial_say_failed(&trial);
 		goto done;
 	}
 	advise(&answer);
@@ -285,7 +271,8 @@ static int measure(const struct cell_request *r, const char *call)
 	trial.count = advise_pools(cells, &cell, call);
 	if (trial_run(&trial) == 0) {
 		best = advise_best(&trial);
-		status = best == ADVISE_LOOP ? say_failed(&trial) : second_part(r, &trial, best);
+		status = best == ADVISE_LOOP ? trial_say_failed(&trial)
+					     : second_part(r, &trial, best);
 	}
 	free(trial.at);
 	return status;

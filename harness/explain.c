@@ -310,21 +310,6 @@ static int check(struct cell_request *r, double *bytes)
 	return -1;
 }
 
-/* The first cell that failed, in one line. */
-static int say_failed(const struct trial *trial)
-{
-	const struct record *failed = NULL;
-	char label[256];
-
-	for (size_t i = 0; failed == NULL && i < trial->count; i++)
-		failed = trial_failed(trial, i);
-	if (failed == NULL)
-		return EXIT_BAD;
-	cell_label(&failed->cell, label, sizeof label);
-	fprintf(stderr, "poolbench: %s: %s\n", label, failed->error);
-	return EXIT_BAD;
-}
-
 static int answer(const struct cell_request *r, const struct explanation *e,
 		  const struct trial *trial)
 {
@@ -333,7 +318,7 @@ static int answer(const struct cell_request *r, const struct explanation *e,
 	for (int round = 0; round < trial->rounds; round++)
 		rounds.n += explain_round(e, trial, round, &rounds.at[rounds.n]);
 	if (rounds.n == 0)
-		return say_failed(trial);
+		return trial_say_failed(trial);
 	if (r->json)
 		print_json(e, trial, &rounds);
 	else
@@ -358,7 +343,7 @@ static int explain(const struct cell_request *r, double bytes)
 		if (explain_price(&e, &prices))
 			status = answer(r, &e, &trial);
 		else
-			status = say_failed(&prices);
+			status = trial_say_failed(&prices);
 	}
 	free(prices.at);
 	free(trial.at);

@@ -4,6 +4,7 @@
 #include "harness/trial.h"
 #include "harness/child.h"
 #include "harness/clock.h"
+#include "harness/commands.h"
 #include "harness/plan.h"
 #include "harness/progress.h"
 
@@ -36,6 +37,20 @@ const struct record *trial_failed(const struct trial *trial, size_t cell)
 		if (!is_good(row_at(trial, cell, round)))
 			return row_at(trial, cell, round);
 	return NULL;
+}
+
+int trial_say_failed(const struct trial *trial)
+{
+	const struct record *failed = NULL;
+	char label[256];
+
+	for (size_t i = 0; failed == NULL && i < trial->count; i++)
+		failed = trial_failed(trial, i);
+	if (failed != NULL) {
+		cell_label(&failed->cell, label, sizeof label);
+		fprintf(stderr, "poolbench: %s: %s\n", label, failed->error);
+	}
+	return EXIT_BAD;
 }
 
 static int run_round(struct trial *trial, int round, size_t *order, struct progress *progress)

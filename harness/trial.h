@@ -30,6 +30,8 @@ int trial_run_on_one_cpu(struct trial *trial);
 const struct record *trial_row(const struct trial *trial, size_t cell, int round);
 /* The first row that failed, NULL: none. */
 const struct record *trial_failed(const struct trial *trial, size_t cell);
+/* One line on stderr about the first cell that failed, if one did. EXIT_BAD. */
+int trial_say_failed(const struct trial *trial);
 
 /* ns per task over the good rounds; mid 0 where there is none. */
 struct interval trial_ns(const struct trial *trial, size_t cell);
