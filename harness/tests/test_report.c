@@ -63,28 +63,6 @@ static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
 	assert_contains(f->finding, "Amdahl's law is not fitted");
 }
 
-/* The figures of a run that was measured elsewhere are of the machine it was measured on. */
-static void scaling_knows_the_machine_of_the_run(void **state)
-{
-	struct fixture *f = *state;
-	struct cell loop = cell_of("scaling", "loop", "map", "spin");
-	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/run.json", f->run);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	fputs("{\"host\":{\"cpus_usable\":61}}", file);
-	fclose(file);
-	loop.workers = 1;
-	pool.workers = 61;
-	add(f, &loop, 1000, 1000);
-	add(f, &pool, 20, 1000);
-	derive(f, "scaling");
-	assert_contains(f->finding, "50.00 times");
-	assert_contains(f->finding, "within the 61 CPUs");
-}
-
 /* 100 ns of overhead paid inline by two workers: efficiency is one half where the task takes as long. */
 static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
 {
@@ -226,6 +204,23 @@ static void write_real_run(struct fixture *f)
 		   "{\"host\":{\"cpu_model\":\"<script>alert('x')</script> & co\",\"cpus\":2}}");
 }
 
+/* The figures of a run that was measured elsewhere are of the machine it was measured on. */
+static void scaling_knows_the_machine_of_the_run(void **state)
+{
+	struct fixture *f = *state;
+	struct cell loop = cell_of("scaling", "loop", "map", "spin");
+	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
+
+	write_file(f, "run.json", "{\"host\":{\"cpus_usable\":61}}");
+	loop.workers = 1;
+	pool.workers = 61;
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 20, 1000);
+	derive(f, "scaling");
+	assert_contains(f->finding, "50.00 times");
+	assert_contains(f->finding, "within the 61 CPUs");
+}
+
 /* Runs a command of poolbench with stderr in RUN/stderr; returns its exit status. */
 static int command(struct fixture *f, int (*entry)(int, char **), const char *run)
 {
@@ -341,6 +336,25 @@ static void plot_draws_both_kinds_of_figure(void **state)
 	assert_memory_equal(read_file(f, "plots/real.png"), "\x89PNG", 4);
 }
 
+/* Too few rounds for an interval, and only one of the panels has rows. */
+static void figure_without_intervals_is_drawn(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("order", process_pool(), "imap", "straggler");
+
+	add(f, &cell, 1000, 0);
+	snprintf(cell.variant, sizeof cell.variant, "imap_unordered");
+	add(f, &cell, 1000, 0);
+	for (size_t i = 0; i < f->rows.count; i++) {
+		f->rows.at[i].verified = f->rows.at[i].round < 4;
+		f->rows.at[i].profile = 1;
+		f->rows.at[i].profile_ns[0] = 1e6;
+	}
+	write_rows(f);
+	assert_int_equal(command(f, plot_main, f->run), 0);
+	assert_contains(read_file(f, "plots/order.svg"), "</svg>");
+}
+
 static void missing_run_is_refused_in_one_line(void **state)
 {
 	struct fixture *f = *state;
@@ -421,6 +435,7 @@ int main(void)
 		TEST(report_says_columns_in_words_and_where_figures_come_from),
 		TEST(report_without_machine_says_so),
 		TEST(plot_draws_both_kinds_of_figure),
+		TEST(figure_without_intervals_is_drawn),
 		TEST(missing_run_is_refused_in_one_line),
 		TEST(corrupt_row_is_refused_with_its_number),
 		TEST(corrupt_run_json_is_refused_and_no_report_appears),

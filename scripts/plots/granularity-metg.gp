@@ -3,12 +3,13 @@ table = tables.'granularity-metg.tsv'
 eval canvas(1100, 560)
 levels = "break-even METG90 METG75 METG50"
 list = ""
-stats table using (list = note(list, strcol(1)), column("ns")) nooutput
-least = STATS_records > 0 ? STATS_min : 1; most = STATS_records > 0 ? STATS_max : 1e6
-stats table using (valid(5) ? column("low") : column("ns")) nooutput
-if (STATS_records > 0) { least = STATS_min }
-stats table using (valid(6) ? column("high") : column("ns")) nooutput
-if (STATS_records > 0) { most = STATS_max }
+least = 1e6; most = 1
+# Every line counts in these sums, so that a table in which nothing was reached is no error.
+span(x) = (least = x < least ? x : least, most = x > most ? x : most, x)
+stats table using (list = note(list, strcol(1)), valid(4) ? span(column("ns")) : 0) nooutput
+stats table using (valid(5) ? span(column("low")) : 0) nooutput
+stats table using (valid(6) ? span(column("high")) : 0) nooutput
+if (least > most) { least = 1; most = 1e6 }
 stats table using (column("chunk") == 1 ? 1 : 0) nooutput
 panels = STATS_max > 0 ? 2 : 1
 set logscale x 10

@@ -12,15 +12,16 @@ set yrange [0:1.06*most]
 set ytics 0,most/4
 is(l, b) = strcol(1) eq l && strcol(2) eq b
 ordered = rgb("#D55E00"); unordered = rgb("#0072B2")
+# Every line counts in these sums, so that a panel without intervals, or without rows, is no error.
+up(x) = (greatest = x == x && x > greatest ? x : greatest, x)
 title_of(l) = l eq "straggler" ? "one slow task at the front" : l eq "pareto" ? "heavy-tailed tasks" : l
 do for [r=1:rows] { do for [p=1:panels] {
 	b = word(list, r); l = word(loads, p)
-	stats table using (is(l, b) ? column("imap_ms") : NaN) nooutput
-	last = STATS_records > 0 ? STATS_max : 1
-	stats table using (is(l, b) ? column("unordered_ms") : NaN) nooutput
-	if (STATS_records > 0 && STATS_max > last) { last = STATS_max }
-	stats table using (is(l, b) && valid(9) ? column("unordered_high") : NaN) nooutput
-	if (STATS_records > 0 && STATS_max > last) { last = STATS_max < 1.6*last ? STATS_max : 1.6*last }
+	greatest = 0
+	stats table using (is(l, b) ? (up(column("imap_ms")), up(column("unordered_ms"))) : 0) nooutput
+	last = greatest > 0 ? greatest : 1
+	stats table using (is(l, b) && valid(9) ? up(column("unordered_high")) : 0) nooutput
+	if (greatest > last) { last = greatest < 1.6*last ? greatest : 1.6*last }
 	set xrange [0:1.04*last]
 	set title b.": ".title_of(l) offset 0,-0.5
 	set xlabel (r == rows ? "ms since the start of the call" : "")
