@@ -46,12 +46,12 @@ static bool is_wanted(const struct pool_backend_info *row, int level)
 
 static int io_grid(struct plan *plan, const struct scale *scale)
 {
-	static const int shift[] = { 3, 2, 1 };
+	static const int shift[] = { 2, 2, 1 }, most[] = { 16, WORKERS_MOST, WORKERS_MOST };
 	struct grid grid = { plan, scale, 0 };
 	const struct pool_backend_info *row[ROWS_MAX];
 	unsigned count = grid_rows(PICK_PROCESSES | PICK_THREADS, row);
 
-	for (int workers = 1; workers <= WORKERS_MOST; workers <<= shift[scale->level])
+	for (int workers = 1; workers <= most[scale->level]; workers <<= shift[scale->level])
 		for (unsigned i = 0; i < count; i++)
 			if (is_wanted(row[i], scale->level))
 				add_point(&grid, row[i]->name, workers);

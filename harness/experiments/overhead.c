@@ -17,6 +17,7 @@
 #define TASKS_MOST 320000
 #define TASKS_APPLY 300 /* one after the other, each a round trip between processes */
 #define TASKS_EACH 40	/* a process for each of them */
+#define TASKS_EACH_QUICK 10
 
 static const char *const maps[] = { "map",	     "map_async", "starmap",
 				    "starmap_async", "imap",	  "imap_unordered" };
@@ -35,7 +36,7 @@ static void add_call(struct grid *grid, const char *backend, const char *variant
 	if (strncmp(variant, "apply", 5) == 0)
 		cell.tasks = TASKS_APPLY;
 	if (backend_is_each(backend))
-		cell.tasks = TASKS_EACH;
+		cell.tasks = grid->scale->level > 0 ? TASKS_EACH : TASKS_EACH_QUICK;
 	grid_add(grid, &cell);
 }
 

@@ -14,6 +14,7 @@
 
 #define WORK 4096 /* steps, about 8 us a task */
 #define TASKS 2000
+#define TASKS_QUICK 500
 #define AMDAHL_POINTS 4
 #define WORKERS_POINTS 64
 
@@ -21,7 +22,7 @@ static void add_point(struct grid *grid, const char *backend, int workers)
 {
 	struct cell cell = grid_cell(grid, backend, "map", "spin");
 
-	cell.tasks = TASKS;
+	cell.tasks = grid->scale->level > 0 ? TASKS : TASKS_QUICK;
 	cell.work = WORK;
 	cell.workers = workers;
 	grid_add(grid, &cell);
