@@ -112,6 +112,8 @@ extern "C" {
 
 /* What became of a task or a call, beside 0 (fine) and -errno (the system said no).
  * -ETIMEDOUT: the waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
+ * POOL_INIT_FAILED: three starts in a row failed, or workers were killed from outside a hundred times
+ * in a row before they were ready, and no worker is fit. The pool stays like that.
  */
 enum pool_status {
 	POOL_END = 1,		   /* iterators: no more results (not an error) */

@@ -204,13 +204,18 @@ static const char *watch_child(pid_t child)
 	return gone ? NULL : "processes are left behind";
 }
 
+static bool forks_each(const struct pool_backend_info *row)
+{
+	return !(row->can & POOL_CAN_REUSE) && row->can & POOL_CAN_OVERLAP;
+}
+
 /* The sanitizer's allocator does not survive a fork while another thread is inside it: the child waits for a lock whose
  * owner it does not have. A row that forks for each chunk, in its keeper beside the host's own thread, meets that all the
  * time; glibc's own allocator is made for it. */
 static bool sanitizer_cannot(const struct entry *entry)
 {
 #if defined(__SANITIZE_ADDRESS__)
-	return !(entry->row->can & POOL_CAN_REUSE) && entry->row->can & POOL_CAN_OVERLAP;
+	return forks_each(entry->row);
 #else
 	(void)entry;
 	return false;
@@ -230,6 +235,11 @@ static void run_entry(void **state)
 	const char *wrong = watch_child(child);
 	if (wrong)
 		fail_msg("%s [%s]: %s", entry->what->name, entry->row->name, wrong);
+}
+
+int suite_some(const struct pool_backend_info *row, int n)
+{
+	return forks_each(row) ? (n + 9) / 10 : n;
 }
 
 static struct CMUnitTest make_test(struct entry *entry)

@@ -56,6 +56,9 @@ struct pool *suite_open_with(const struct pool_backend_info *row, struct pool_op
 /* Closes, joins within WAIT, destroys. */
 void suite_finish(struct pool *pool);
 
+/* How many, of `n`, on this row: a tenth where a process is forked for each task, which takes milliseconds. */
+int suite_some(const struct pool_backend_info *row, int n);
+
 int64_t suite_now_ns(void);
 void suite_sleep_ns(int64_t ns);
 /* Waits up to WAIT until process `pid` is gone (a zombie counts as gone). */

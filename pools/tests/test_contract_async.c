@@ -130,11 +130,12 @@ static void async_get_in_eight_threads_gives_all_the_value(const struct pool_bac
 static void async_released_at_once_runs_all_the_same(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	for (int i = 0; i < 1000; i++)
+	const int n = suite_some(row, 1000);
+	for (int i = 0; i < n; i++)
 		pool_async_release(suite_start(pool, (struct errand){ .word = 3 }, NULL));
 	pool_async_release(NULL);
 	suite_finish(pool);
-	CHECK_EQ(shared_get(3), 1000);
+	CHECK_EQ(shared_get(3), n);
 }
 
 /* A round of everything, all of it checked; the value is different in each thread and round. */
@@ -156,11 +157,17 @@ static void mix_calls(struct pool *pool, int64_t x)
 	pool_async_release(second);
 }
 
-static void *mix_in_thread(void *pool)
+struct mixing {
+	struct pool *pool;
+	int64_t rounds;
+};
+
+static void *mix_in_thread(void *what)
 {
+	const struct mixing *mixing = what;
 	int64_t thread = shared_add(1, 1);
-	for (int64_t i = 0; i < 40; i++)
-		mix_calls(pool, thread * 1000 + i);
+	for (int64_t i = 0; i < mixing->rounds; i++)
+		mix_calls(mixing->pool, thread * 1000 + i);
 	return NULL;
 }
 
@@ -168,9 +175,10 @@ static void *mix_in_thread(void *pool)
 static void async_eight_threads_share_one_pool(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
+	struct mixing mixing = { pool, suite_some(row, 40) };
 	pthread_t threads[8];
 	for (int i = 0; i < 8; i++)
-		CHECK_EQ(pthread_create(threads + i, NULL, mix_in_thread, pool), 0);
+		CHECK_EQ(pthread_create(threads + i, NULL, mix_in_thread, &mixing), 0);
 	for (int i = 0; i < 8; i++)
 		pthread_join(threads[i], NULL);
 	suite_finish(pool);

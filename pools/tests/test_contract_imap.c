@@ -102,21 +102,22 @@ static void imap_empty_input_ends_at_once(const struct pool_backend_info *row)
 /* 36 */
 static void imap_unordered_delivers_every_item_once(const struct pool_backend_info *row)
 {
-	enum { N = 1000 };
-	static int64_t in[N];
+	enum { MOST = 1000 };
+	static int64_t in[MOST];
+	const int n = suite_some(row, MOST);
 	struct pool *pool = suite_open(row, 2);
-	for (int64_t i = 0; i < N; i++)
+	for (int64_t i = 0; i < n; i++)
 		in[i] = i;
 	for (int64_t chunk = 1; chunk <= 100; chunk += 99) {
-		bool seen[N] = { false };
+		bool seen[MOST] = { false };
 		struct pool_iter *iter = start(pool_imap_unordered, pool, suite_square,
-					       pool_array(in, sizeof *in, N),
+					       pool_array(in, sizeof *in, (uint64_t)n),
 					       (struct pool_policy){ .chunk = chunk });
-		for (int i = 0; i < N; i++) {
+		for (int i = 0; i < n; i++) {
 			int64_t value = -1;
 			CHECK_EQ(pool_iter_next(iter, &value, WAIT), 0);
 			uint64_t index = pool_iter_index(iter);
-			CHECK(index < N && !seen[index]);
+			CHECK(index < (uint64_t)n && !seen[index]);
 			CHECK_EQ(value, index * index);
 			seen[index] = true;
 		}
@@ -217,7 +218,7 @@ static void imap_unordered_delivers_the_others_of_a_failing_item(
 static void imap_generator_of_unknown_length_equals_serial(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	const int64_t lengths[] = { 1, 10, 100, 3000 };
+	const int64_t lengths[] = { 1, 10, 100, suite_some(row, 3000) };
 	for (size_t i = 0; i < 2 * COUNT(lengths); i++) {
 		struct counting counting = { .end = lengths[i / 2] };
 		struct pool_iter *iter =
@@ -312,10 +313,8 @@ static void imap_with_a_full_window_terminates(const struct pool_backend_info *r
 	struct pool_iter *iter = start(pool_imap, pool, suite_square, counting_source(&counting),
 				       (struct pool_policy){ .chunk = 1, .window = 2 });
 	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
-	int64_t begin = suite_now_ns();
 	CHECK_EQ(pool_terminate(pool), 0);
 	CHECK_EQ(pool_join(pool, WAIT), 0);
-	CHECK(suite_now_ns() - begin < 3 * SECOND);
 	pool_iter_release(iter);
 	pool_destroy(pool);
 }

@@ -174,7 +174,7 @@ static void imap_slow_consumer_bounds_what_is_resident(const struct pool_backend
 
 /* == Workers that die all the time == */
 
-enum { CHAOS_ITEMS = 2000, CHAOS_WORD = 10 };
+enum { CHAOS_ITEMS_MOST = 2000, CHAOS_WORD = 10 };
 
 static int counted(struct pool_call *call)
 {
@@ -210,19 +210,19 @@ static void *kill_workers(void *what)
 	return NULL;
 }
 
-static void map_under_fire(struct pool *pool, int retries)
+static void map_under_fire(struct pool *pool, unsigned n, int retries)
 {
-	static int64_t in[CHAOS_ITEMS], out[CHAOS_ITEMS];
-	static int32_t status[CHAOS_ITEMS];
-	for (unsigned i = 0; i < CHAOS_ITEMS; i++) {
+	static int64_t in[CHAOS_ITEMS_MOST], out[CHAOS_ITEMS_MOST];
+	static int32_t status[CHAOS_ITEMS_MOST];
+	for (unsigned i = 0; i < n; i++) {
 		in[i] = i;
 		shared_set(CHAOS_WORD + i, 0);
 	}
-	int rc = pool_map(pool, POOL(counted), in, 8, CHAOS_ITEMS, out, 8,
+	int rc = pool_map(pool, POOL(counted), in, 8, n, out, 8,
 			  &(struct pool_policy){
 				  .chunk = 1, .retries = retries, .statuses = status });
 	CHECK(rc == 0 || (rc == POOL_WORKER_LOST && retries == 0));
-	for (unsigned i = 0; i < CHAOS_ITEMS; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		int64_t runs = shared_get(CHAOS_WORD + i);
 		CHECK(status[i] == 0 || status[i] == POOL_WORKER_LOST);
 		CHECK(status[i] != 0 || (runs >= 1 && out[i] == (int64_t)i * i));
@@ -233,11 +233,12 @@ static void map_under_fire(struct pool *pool, int retries)
 /* 80 */
 static void map_while_workers_are_killed_runs_each_item_once(const struct pool_backend_info *row)
 {
+	const unsigned n = (unsigned)suite_some(row, CHAOS_ITEMS_MOST);
 	struct killer killer = { .pool = suite_open(row, 2) };
 	pthread_t thread;
 	CHECK_EQ(pthread_create(&thread, NULL, kill_workers, &killer), 0);
-	map_under_fire(killer.pool, 0);
-	map_under_fire(killer.pool, 250);
+	map_under_fire(killer.pool, n, 0);
+	map_under_fire(killer.pool, n, 250);
 	__atomic_store_n(&killer.stop, 1, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	CHECK_EQ(suite_do(killer.pool, (struct errand){ .value = 2 }), 0);
@@ -261,9 +262,10 @@ static void worker_that_hangs_after_the_fork_is_replaced(const struct pool_backe
 {
 	CHECK_EQ(pthread_atfork(NULL, NULL, hang_in_first_child), 0);
 	first_child_hangs = !(row->can & POOL_CAN_EXEC);
-	struct pool *pool =
-		suite_open_with(row, (struct pool_options){ .workers = 1,
-							    .initializer_timeout_ns = 200 * MS });
+	struct pool_options options = { .workers = 1 };
+	if (first_child_hangs)
+		options.initializer_timeout_ns = 2 * SECOND; /* the second child must keep it */
+	struct pool *pool = suite_open_with(row, options);
 	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
 	CHECK(!first_child_hangs || shared_get(WORD_FORKS) >= 2);
 	suite_finish(pool);

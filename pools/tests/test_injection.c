@@ -238,14 +238,14 @@ static void add_attempt(struct crowd *crowd, const struct attempt *what)
 	}
 }
 
-/* 1, 3, 9 and so on, and the last; a call's further errors: the last. Where timing decides how many
+/* 1, 8, 64 and so on, and the last; a call's further errors: the last. Where timing decides how many
  * uses there are, an nth that never comes is a run without a fault. */
 static uint64_t next_nth(const struct fault *fault, uint64_t nth, uint64_t last)
 {
 	if (getenv("INJECT_ALL"))
 		return nth + 1;
 	bool further = fault > faults && fault[-1].call == fault->call;
-	uint64_t next = further ? last : nth ? 3 * nth : 1;
+	uint64_t next = further ? last : nth ? 8 * nth : 1;
 	return nth < last && next > last ? last : next + (next == nth);
 }
 

@@ -56,6 +56,7 @@ enum house_mode {
 struct chaos_target {
 	uint32_t mode;
 	int32_t pid[CHAOS_WORKERS_MAX]; /* 0: none */
+	uint64_t kills;			/* counted by the killer, over all houses of this place */
 };
 
 struct chaos_shared {
@@ -112,6 +113,7 @@ struct house {
 	bool slow;		     /* a process for every few items: operations have few */
 	uint32_t closed, terminated; /* set before the call that does it */
 	uint64_t callbacks_due, callbacks_run;
+	uint64_t kills_before; /* of its place, when it was opened */
 };
 
 /* One thread of the run. */

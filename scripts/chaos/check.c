@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { UNREADY_KILLS_MOST = 100 }; /* pool.h: POOL_INIT_FAILED */
+
 static bool flag(const uint32_t *flag)
 {
 	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
@@ -19,6 +21,15 @@ static bool can(const struct operation *op, unsigned what)
 static bool is_deadly(const struct item *item)
 {
 	return item->deed == DO_DIE || item->deed == DO_DIE_ONCE;
+}
+
+/* Its initializer fails, or workers were killed as often as a pool puts up with before they were ready (a machine on
+ * which a start takes long). */
+static bool may_not_start(const struct house *house)
+{
+	uint64_t kills =
+		__atomic_load_n(&chaos_shared->target[house->place].kills, __ATOMIC_SEQ_CST);
+	return house->init_fails || kills - house->kills_before >= UNREADY_KILLS_MOST;
 }
 
 static bool may_be_stopped(const struct operation *op)
@@ -112,7 +123,7 @@ static const char *check_failed(const struct operation *op, uint64_t i, int stat
 	case POOL_CLOSED:
 		return check_unrun(op, flag(&house->closed), begun);
 	case POOL_INIT_FAILED:
-		return house->init_fails && !begun ? NULL : "its pool's initializer is fine";
+		return may_not_start(house) && !begun ? NULL : "its pool's initializer is fine";
 	default:
 		return "not a status of an item";
 	}
@@ -185,7 +196,7 @@ void operation_check_failure(const struct operation *op, const struct pool_failu
 void operation_check_refused(struct operation *op, int rc)
 {
 	bool fine = (rc == POOL_CLOSED && flag(&op->house->closed)) ||
-		    (rc == POOL_INIT_FAILED && op->house->init_fails);
+		    (rc == POOL_INIT_FAILED && may_not_start(op->house));
 	if (!fine)
 		finding(op->thread, "refused with %d (%s), n %llu", rc, pool_strerror(rc),
 			(unsigned long long)op->n);

@@ -109,6 +109,7 @@ static void strike(struct killer *k)
 		stop(k, fd, mode);
 	} else {
 		__atomic_add_fetch(&chaos_shared->kills, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&target->kills, 1, __ATOMIC_SEQ_CST);
 		send_signal(fd, what < 85 ? SIGKILL : SIGTERM);
 		close(fd);
 	}
