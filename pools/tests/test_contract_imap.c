@@ -313,8 +313,10 @@ static void imap_with_a_full_window_terminates(const struct pool_backend_info *r
 	struct pool_iter *iter = start(pool_imap, pool, suite_square, counting_source(&counting),
 				       (struct pool_policy){ .chunk = 1, .window = 2 });
 	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	int64_t begin = suite_now_ns();
 	CHECK_EQ(pool_terminate(pool), 0);
 	CHECK_EQ(pool_join(pool, WAIT), 0);
+	CHECK(suite_now_ns() - begin < WAIT / 2);
 	pool_iter_release(iter);
 	pool_destroy(pool);
 }

@@ -56,13 +56,12 @@ enum house_mode {
 struct chaos_target {
 	uint32_t mode;
 	int32_t pid[CHAOS_WORKERS_MAX]; /* 0: none */
-	uint64_t kills;			/* counted by the killer, over all houses of this place */
 };
 
 struct chaos_shared {
-	uint64_t kills, stops; /* the killer */
-	uint64_t corrupt;      /* tasks: arguments or state that were not as they should be */
-	uint64_t quit;	       /* the parent: the killer shall end */
+	uint64_t kills[CHAOS_HOUSES], stops; /* the killer; a place's kills over all its houses */
+	uint64_t corrupt; /* tasks: arguments or state that were not as they should be */
+	uint64_t quit;	  /* the parent: the killer shall end */
 	uint64_t initialized[CHAOS_HOUSES];
 	struct chaos_target target[CHAOS_HOUSES];
 	uint64_t tally[CHAOS_THREADS_MAX * CHAOS_TALLIES]; /* tag << 32 | ended << 16 | begun */

@@ -27,8 +27,7 @@ static bool is_deadly(const struct item *item)
  * which a start takes long). */
 static bool may_not_start(const struct house *house)
 {
-	uint64_t kills =
-		__atomic_load_n(&chaos_shared->target[house->place].kills, __ATOMIC_SEQ_CST);
+	uint64_t kills = __atomic_load_n(&chaos_shared->kills[house->place], __ATOMIC_SEQ_CST);
 	return house->init_fails || kills - house->kills_before >= UNREADY_KILLS_MOST;
 }
 

@@ -91,7 +91,7 @@ static struct house *house_open(struct thread *thread, int place, uint64_t gener
 	house->refs = 1;
 	house->place = place;
 	house->mode = choose_mode(&dice, can);
-	house->kills_before = __atomic_load_n(&chaos_shared->target[place].kills, __ATOMIC_SEQ_CST);
+	house->kills_before = __atomic_load_n(&chaos_shared->kills[place], __ATOMIC_SEQ_CST);
 	struct pool_options options = {
 		.backend = thread->options->row->name,
 		.workers = (int)(1 + dice_below(&dice, CHAOS_WORKERS_MAX)),

@@ -96,7 +96,8 @@ static void stop(struct killer *k, int fd, uint32_t mode)
 
 static void strike(struct killer *k)
 {
-	struct chaos_target *target = &chaos_shared->target[dice_below(&k->dice, CHAOS_HOUSES)];
+	uint64_t place = dice_below(&k->dice, CHAOS_HOUSES);
+	struct chaos_target *target = &chaos_shared->target[place];
 	uint64_t worker = dice_below(&k->dice, CHAOS_WORKERS_MAX), what = dice_below(&k->dice, 100);
 	uint32_t mode = __atomic_load_n(&target->mode, __ATOMIC_SEQ_CST);
 	pid_t pid = __atomic_load_n(&target->pid[worker], __ATOMIC_SEQ_CST);
@@ -108,8 +109,7 @@ static void strike(struct killer *k)
 	} else if (what < 40) {
 		stop(k, fd, mode);
 	} else {
-		__atomic_add_fetch(&chaos_shared->kills, 1, __ATOMIC_RELAXED);
-		__atomic_add_fetch(&target->kills, 1, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(&chaos_shared->kills[place], 1, __ATOMIC_SEQ_CST);
 		send_signal(fd, what < 85 ? SIGKILL : SIGTERM);
 		close(fd);
 	}

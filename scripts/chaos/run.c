@@ -229,18 +229,19 @@ static void start_first_thread(void)
 
 static void report(const struct chaos_options *options)
 {
-	unsigned long long operations = 0, items = 0, lost = 0, again = 0;
+	unsigned long long operations = 0, items = 0, lost = 0, again = 0, kills = 0;
 	for (int i = 0; i < options->threads; i++) {
 		operations += threads[i].operations;
 		items += threads[i].items;
 		lost += threads[i].lost;
 		again += threads[i].retried;
 	}
+	for (int i = 0; i < CHAOS_HOUSES; i++)
+		kills += chaos_shared->kills[i];
 	printf("%-11s seed %llu: %llu operations, %llu items, %llu kills, %llu stops, %llu lost, "
 	       "%llu run again: fine\n",
-	       options->row->name, (unsigned long long)options->seed, operations, items,
-	       (unsigned long long)chaos_shared->kills, (unsigned long long)chaos_shared->stops,
-	       lost, again);
+	       options->row->name, (unsigned long long)options->seed, operations, items, kills,
+	       (unsigned long long)chaos_shared->stops, lost, again);
 	fflush(stdout);
 }
 
