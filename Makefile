@@ -172,7 +172,7 @@ fuzz-%: .build/fuzz/%
 	$(Q)$(FUZZ_CC) -std=c11 -D_GNU_SOURCE -I. -pthread -O1 -g -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -DFUZZ_TARGET=fuzz_$* -o $@ $(filter %.c,$^)
 
-# QUICK=1: under a minute. OUT=DIR: where the run goes.
+# QUICK=1: about a minute. OUT=DIR: where the run goes.
 OUT   ?= results/run-$(shell date +%Y%m%d-%H%M%S)
 QUICK ?=
 bench: all
@@ -226,7 +226,7 @@ clean:
 help:
 	@echo 'make            build the library, poolbench and the examples'
 	@echo 'make test       run all tests'
-	@echo 'make bench      run the default plan (5 minutes), plot and report; QUICK=1: under a minute'
+	@echo 'make bench      run the default plan, time whole commands, report (7 minutes); QUICK=1: one minute'
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
 	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (half an hour; QUICK=1: a minute)'
