@@ -185,13 +185,15 @@ static void close_end(struct channel *c)
 	c->request[1] = -1;
 }
 
+/* A worker that is being started is told by pipe_started. An end that is closed in the middle of a fork stays open in the
+ * child, which would wait for it for ever: the descriptors are copied before the memory that names them. */
 void pipe_stop(struct pool_transport *t)
 {
 	static const struct frame_work quit = { .magic = FRAME_QUIT };
 	t->stopping = true;
 	for (int i = 0; i < t->workers; i++) {
 		struct channel *c = &t->channel[i];
-		if (!c->open || c->out.count || c->request[1] < 0)
+		if (!c->open || c->reply[1] >= 0 || c->out.count || c->request[1] < 0)
 			continue;
 		ssize_t written;
 		do
