@@ -82,7 +82,7 @@ void pool_is_opened_and_closed(const struct pool_backend_info *row, const struct
 
 /* == Maps == */
 
-enum { ITEMS = 60 };
+enum { ITEMS = 30 };
 
 /* The status returned is that of an item; not always of the lowest one that failed, since what ends
  * the pool comes first. */
@@ -251,7 +251,7 @@ static void drain(struct pool_iter *iter, uint64_t n)
 
 void imap_in_a_window(const struct pool_backend_info *row, const struct inject_plan *plan)
 {
-	enum { N = 20 };
+	enum { N = 12 };
 	struct pool_bytes in[N];
 	(void)plan;
 	struct pool *pool = open_if_possible(row, (struct pool_options){ .workers = 2 });
@@ -261,7 +261,7 @@ void imap_in_a_window(const struct pool_backend_info *row, const struct inject_p
 		suite_fill(in + i, size_of(i), i);
 	for (int ordered = 0; ordered < 2; ordered++) {
 		struct pool_iter *iter = NULL;
-		struct pool_policy policy = { .chunk = 2, .window = 8 };
+		struct pool_policy policy = { .chunk = 2, .window = 4 };
 		struct pool_source source = pool_array(in, POOL_VARIABLE, N);
 		int rc =
 			ordered ? pool_imap(pool, suite_flip, source, POOL_VARIABLE, &policy, &iter)
@@ -279,26 +279,27 @@ void imap_in_a_window(const struct pool_backend_info *row, const struct inject_p
 
 void imap_of_fixed_size(const struct pool_backend_info *row, const struct inject_plan *plan)
 {
-	int64_t in[40];
+	enum { N = 15 };
+	int64_t in[N];
 	uint64_t seen = 0;
 	int rc;
 	struct pool_iter *iter = NULL;
 	(void)plan;
-	for (int64_t i = 0; i < 40; i++)
+	for (int64_t i = 0; i < N; i++)
 		in[i] = i;
 	struct pool *pool = open_if_possible(row, (struct pool_options){ .workers = 2 });
 	if (!pool)
 		return;
-	rc = may_be(pool_imap(pool, suite_square, pool_array(in, 8, 40), 8,
-			      &(struct pool_policy){ .window = 10 }, &iter));
+	rc = may_be(pool_imap(pool, suite_square, pool_array(in, 8, N), 8,
+			      &(struct pool_policy){ .window = 5 }, &iter));
 	int64_t value;
 	while (rc == 0 && (rc = pool_iter_next(iter, &value, WAIT)) != POOL_END) {
 		if (may_be(rc) == 0)
 			CHECK_EQ(value, in[seen] * in[seen]);
 		rc = 0;
-		CHECK(++seen <= 41);
+		CHECK(++seen <= N + 1);
 	}
-	CHECK(!all_well || seen == 40);
+	CHECK(!all_well || seen == N);
 	pool_iter_release(iter);
 	suite_finish(pool);
 }
@@ -355,7 +356,7 @@ void workers_come_and_go(const struct pool_backend_info *row, const struct injec
 {
 	struct errand errands[ITEMS];
 	struct pool *pool =
-		suite_open_with(row, (struct pool_options){ .workers = 2, .tasks_per_worker = 20 });
+		suite_open_with(row, (struct pool_options){ .workers = 2, .tasks_per_worker = 10 });
 	inject_arm(plan);
 	fill_errands(errands, 0);
 	map_errands(pool, errands, -1);
