@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,7 +147,8 @@ static void bind_to(size_t nth)
 	cpu_set_t allowed, one;
 	CHECK_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
 	size_t cpu = 0;
-	for (size_t left = nth % (size_t)CPU_COUNT(&allowed); left || !CPU_ISSET(cpu, &allowed); cpu++)
+	for (size_t left = nth % (size_t)CPU_COUNT(&allowed); left || !CPU_ISSET(cpu, &allowed);
+	     cpu++)
 		left -= CPU_ISSET(cpu, &allowed) != 0;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
@@ -279,8 +280,8 @@ int suite_main(int argc, char **argv, const struct suite_case *cases, size_t cou
 		abort();
 	for (size_t i = 0; i < count; i++)
 		for (size_t r = 0; r < rows; r++, total++) {
-			entries[total] = (struct entry){ cases + i, pool_backend_info((unsigned)r),
-							 total };
+			entries[total] =
+				(struct entry){ cases + i, pool_backend_info((unsigned)r), total };
 			tests[total] = make_test(entries + total);
 		}
 	if (argc > 1)
