@@ -2,7 +2,7 @@
  * batch.c - repeating a prepared call under the clock, checking every result, counting what it cost.
  *
  * DESIGN. A batch is `repeats` calls in laps of at most `slots` calls; a lap is timed as a whole, then every result in
- * it is checked. The discarded batch doubles its laps until it has lasted batch_ns, which warms everything up and
+ * it is checked. What is discarded first doubles its laps until it has lasted batch_ns, which warms everything up and
  * says how many calls fill a batch. (Tried and dropped: one buffer, checked after the last call only; a call that skips
  * its work then passes on what its predecessor left.)
  */
@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,21 +81,22 @@ static int batch(struct bench *b, uint64_t repeats, int64_t *ns)
 	return 0;
 }
 
-/* The discarded batch; *repeats is how many calls fill a batch. */
+/* The discarded calls; *repeats is how many fill a batch. The first finds everything cold and may well last longer than
+ * a batch. Of the others the fastest lap counts: one that was held up would make all batches of this cell too short. */
 static int warm_up(struct bench *b, uint64_t *repeats)
 {
-	int64_t total_ns = 0, ns = 0;
+	double per_call = INFINITY;
+	int64_t total_ns = 0, ns;
 	uint64_t calls = 1;
+	int rc = batch(b, 1, &ns);
 
-	for (;; calls *= 2) {
-		int rc = batch(b, calls, &ns);
-		if (rc != 0)
-			return rc;
+	for (; rc == 0 && total_ns < b->cell->batch_ns && calls <= REPEATS_MAX; calls *= 2) {
+		rc = batch(b, calls, &ns);
 		total_ns += ns;
-		if (total_ns >= b->cell->batch_ns || calls >= REPEATS_MAX)
-			break;
+		per_call = fmin(per_call, (double)(ns > 0 ? ns : 1) / (double)calls);
 	}
-	double per_call = (double)(ns > 0 ? ns : 1) / (double)calls;
+	if (rc != 0)
+		return rc;
 	double wanted = (double)b->cell->batch_ns / per_call;
 	*repeats = wanted < 1			  ? 1
 		   : wanted > (double)REPEATS_MAX ? REPEATS_MAX

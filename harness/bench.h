@@ -60,7 +60,7 @@ int bench_check(struct bench *bench, size_t calls);
 /* Up to `slots` calls back to back, then the check; *ns is what the calls took. 0 or an error. */
 int bench_lap(struct bench *bench, size_t calls, int64_t *ns);
 
-/* The discarded batch and the timed ones; samples and counts go to *record. 0 or an error. */
+/* The discarded calls and the timed batches; samples and counts go to *record. 0 or an error. */
 int bench_measure(struct bench *bench, struct record *record);
 
 /* What is timed instead of a pool. The programs under scripts/peers add theirs and then give

@@ -21,7 +21,7 @@ enum cell_outcome {
 /* Are the names known, the numbers in range, the combination sensible? 0, or -EINVAL with one line. */
 int cell_check(const struct cell *cell, char *why, size_t why_size);
 
-/* Opens workload and pool, computes what is expected, runs one discarded batch and cell->batches timed
+/* Opens workload and pool, computes what is expected, runs some calls that are discarded and cell->batches timed
  * ones, checks every result of every call. *record is filled in whatever happens. Blocks as long as
  * the work takes: the caller who wants a deadline runs it in a process of its own. */
 enum cell_outcome cell_measure(const struct cell *cell, const struct cell_setup *setup,

@@ -63,8 +63,8 @@ static int check_empty(const char *path)
 	closedir(directory);
 	if (rc < 0)
 		fprintf(stderr,
-			"poolbench: %s: is not empty; give a new directory, or --resume an "
-			"interrupted run\n",
+			"poolbench: %s: is not empty; give a new directory, or end an "
+			"interrupted run by 'poolbench run --resume'\n",
 			path);
 	return rc;
 }

@@ -185,7 +185,7 @@ static const struct block blocks[] = {
 	  CELLS(copy_cells),
 	  .tries_short = 1,
 	  .tries_full = 5,
-	  .try_rounds = 12,
+	  .try_rounds = 20,
 	  .judge = judge_found },
 	{ "stall",
 	  "a worker that stalls",

@@ -178,6 +178,41 @@ static void check_of_one_wrong_byte_finds_its_item(void **state)
 	assert_non_null(strstr(bench.why, "item 2 "));
 }
 
+/* == How many calls fill a batch == By a baseline that says itself how long its calls take. */
+
+static uint64_t stutter_calls;
+
+/* 10 us; the first a second, being cold, and the third one held up for 5 ms. */
+static int stutter(struct bench *b, void *results)
+{
+	const int64_t odd_ns[] = { 1000000000, 0, 5000000 };
+
+	b->told_ns += stutter_calls < 3 && odd_ns[stutter_calls] ? odd_ns[stutter_calls] : 10000;
+	stutter_calls++;
+	memcpy(results, b->work.expected, b->call_bytes);
+	return 0;
+}
+
+static int start_stutter(struct bench *b)
+{
+	stutter_calls = 0;
+	b->call = stutter;
+	return 0;
+}
+
+static void slow_warm_up_does_not_make_the_batches_short(void **state)
+{
+	static struct baseline stutters = { .name = "stutters", .start = start_stutter };
+	struct cell cell = make_cell("stutters", "map", "add");
+	struct record record;
+
+	(void)state;
+	baseline_add(&stutters);
+	assert_int_equal(cell_measure(&cell, &setup, &record), CELL_DONE);
+	/* as many as fit into 100 us, and one more */
+	assert_int_equal(record.calls / (uint64_t)cell.batches, 11);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +225,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unknown_names_are_refused_with_the_known_ones),
 		cmocka_unit_test(bad_numbers_are_refused),
 		cmocka_unit_test(check_of_one_wrong_byte_finds_its_item),
+		cmocka_unit_test(slow_warm_up_does_not_make_the_batches_short),
 	};
 
 	pool_main(&argc, &argv);
