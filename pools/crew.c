@@ -82,7 +82,6 @@ static void start_succeeded(struct pool *pool, int worker, const struct pool_bod
 	hand->pid = body->pid;
 	hand->state = HAND_RUNNING;
 	hand->starts++;
-	hand->started_ns = pool_now_ns();
 }
 
 /* A process whose end we would not notice is of no use. It may have begun an item already. */
@@ -125,6 +124,7 @@ static void start_one(struct pool *pool, int worker)
 	struct pool_body body;
 	pool->hand[worker].state = HAND_STARTING;
 	pool->hand[worker].stop_reason = pool->hand[worker].init_reason = 0;
+	pool->hand[worker].started_ns = pool_now_ns(); /* it may be up, and wait, before we know */
 	fill_ticket(pool, worker, &launch.ticket);
 	ledger_of(pool, worker)->phase = POOL_PHASE_NEW;
 	ledger_of(pool, worker)->begun_ns = 0;
