@@ -63,7 +63,7 @@ static int check_empty(const char *path)
 	closedir(directory);
 	if (rc < 0)
 		fprintf(stderr,
-			"poolbench: %s: is not empty; give a new directory, or end an "
+			"poolbench: %s: is not empty; give a new directory, or finish an "
 			"interrupted run by 'poolbench run --resume'\n",
 			path);
 	return rc;

@@ -52,6 +52,12 @@ static bool push_out(const struct channel *c, struct outgoing *out)
 	return true;
 }
 
+/* Its end of the reply pipe is still ours: pipe_started closes it. */
+static bool is_being_started(const struct channel *c)
+{
+	return c->reply[1] >= 0;
+}
+
 bool pipe_can_send(void *wire, int worker)
 {
 	const struct pool_transport *t = wire;
@@ -61,7 +67,7 @@ bool pipe_can_send(void *wire, int worker)
 		return false;
 	return __atomic_load_n(&t->board->ledger[worker].phase, __ATOMIC_ACQUIRE) !=
 		       POOL_PHASE_LEAVING &&
-	       c->reply[1] < 0;
+	       !is_being_started(c);
 }
 
 static uint64_t column_bytes(const struct pool_column *column, uint64_t at, uint64_t count)
@@ -193,7 +199,7 @@ void pipe_stop(struct pool_transport *t)
 	t->stopping = true;
 	for (int i = 0; i < t->workers; i++) {
 		struct channel *c = &t->channel[i];
-		if (!c->open || c->reply[1] >= 0 || c->out.count || c->request[1] < 0)
+		if (!c->open || is_being_started(c) || c->out.count || c->request[1] < 0)
 			continue;
 		ssize_t written;
 		do

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -29,7 +28,6 @@
 struct entry {
 	const struct suite_case *what;
 	const struct pool_backend_info *row;
-	size_t number;
 };
 
 void suite_fail(const char *file, int line, const char *text)
@@ -141,24 +139,8 @@ static void start_first_thread(void)
 		pthread_join(thread, NULL);
 }
 
-/* To the nth of the processors we may use, counted round and round. */
-static void bind_to(size_t nth)
-{
-	cpu_set_t allowed, one;
-	CHECK_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
-	size_t cpu = 0;
-	for (size_t left = nth % (size_t)CPU_COUNT(&allowed); left || !CPU_ISSET(cpu, &allowed);
-	     cpu++)
-		left -= CPU_ISSET(cpu, &allowed) != 0;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-}
-
 static void run_child(const struct entry *entry)
 {
-	if (entry->number % 2)
-		bind_to(entry->number / 2);
 	let_crashes_crash();
 	setpgid(0, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -281,7 +263,7 @@ int suite_main(int argc, char **argv, const struct suite_case *cases, size_t cou
 	for (size_t i = 0; i < count; i++)
 		for (size_t r = 0; r < rows; r++, total++) {
 			entries[total] =
-				(struct entry){ cases + i, pool_backend_info((unsigned)r), total };
+				(struct entry){ cases + i, pool_backend_info((unsigned)r) };
 			tests[total] = make_test(entries + total);
 		}
 	if (argc > 1)

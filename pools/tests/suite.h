@@ -7,10 +7,6 @@
  * exit status. When a case returns, its child must have no children and as many descriptors and
  * threads as before, and nothing of its process group may survive it.
  *
- * Every second case x row may use one processor only: that brings other orders of events, and where a
- * fork beside a second thread is dear (each page written afterwards interrupts the other processors) it
- * halves the time. The number of rows is odd, so a row has both, and so has a case.
- *
  * A test program is: tasks, cases, a table of them, and
  *	int main(int argc, char **argv)
  *	{
