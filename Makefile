@@ -122,7 +122,7 @@ $(injected): $(lib) pools/tests/inject.syms
 	$(Q)$(OBJCOPY) --redefine-syms=pools/tests/inject.syms $< $@
 
 $(B)/pools/tests/test_injection: $(call objects,$(addprefix pools/tests/,test_injection.c inject.c \
-		scenarios.c suite.c suite_tasks.c)) $(injected)
+		scenarios.c scenarios_stop.c suite.c suite_tasks.c)) $(injected)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka
 $(B)/pools/tests/test_chaos: $(call objects,$(chaos_src))

@@ -12,6 +12,8 @@ enum verdict bar_verdict(const struct demand *demand, const struct interval *val
 
 	if (!(value->mid > 0))
 		return BAR_MISSING;
+	if (demand->bound == NO_BOUND)
+		return BAR_TOLD;
 	if (!(value->level > 0))
 		return BAR_TOO_FEW;
 	if (value->high <= demand->limit && low_side)
@@ -26,11 +28,9 @@ enum verdict bar_verdict(const struct demand *demand, const struct interval *val
 const char *verdict_text(enum verdict verdict)
 {
 	static const char *const texts[] = {
-		[BAR_MET] = "met",
-		[BAR_MISSING] = "not measured",
-		[BAR_TOO_FEW] = "too few rounds",
-		[BAR_UNDECIDED] = "undecided",
-		[BAR_NOT_MET] = "not met",
+		[BAR_TOLD] = "a limit",		[BAR_MET] = "met",
+		[BAR_MISSING] = "not measured", [BAR_TOO_FEW] = "too few rounds",
+		[BAR_UNDECIDED] = "undecided",	[BAR_NOT_MET] = "not met",
 	};
 
 	return texts[verdict];
@@ -103,9 +103,13 @@ static void put_value(FILE *file, const struct demand *demand, const char *which
 	put_number(file, interval->mid > 0, interval->mid);
 	put_number(file, bounded, interval->low);
 	put_number(file, bounded, interval->high);
-	fprintf(file, "\t%s\tat %s %s\t%s\t%s\n", demand->unit,
-		demand->bound == AT_MOST ? "most" : "least", number_text(demand->limit, text),
-		verdict_text(bar_verdict(demand, interval)), why);
+	fprintf(file, "\t%s\t", demand->unit);
+	if (demand->bound == NO_BOUND)
+		fputs("-", file);
+	else
+		fprintf(file, "at %s %s", demand->bound == AT_MOST ? "most" : "least",
+			number_text(demand->limit, text));
+	fprintf(file, "\t%s\t%s\n", verdict_text(bar_verdict(demand, interval)), why);
 }
 
 void bars_add(struct bars *bars, const struct value *value)
@@ -144,5 +148,6 @@ void bars_end(struct bars *bars)
 		snprintf(why, sizeof why, "worst of %zu, %zu met; %s", bars->values, bars->met,
 			 bars->worst.why);
 	put_value(bars->file, &bars->demand, bars->worst.which, &bars->worst, why);
-	tally(bars, bar_verdict(&bars->demand, &bars->worst.interval));
+	if (bars->demand.bound != NO_BOUND)
+		tally(bars, bar_verdict(&bars->demand, &bars->worst.interval));
 }

@@ -3,7 +3,8 @@
  *
  * DESIGN. A bar ("P1") has parts; a part is one demand (at most, at least a limit) on one or several values that must all
  * reach it, such as one for each backend. The table has a line for each part, that of the value which decides:
- * the worst of its verdict. A verdict needs the whole interval on one side of the limit.
+ * the worst of its verdict. A verdict needs the whole interval on one side of the limit. A part without a bound demands
+ * nothing: it tells a limit of the machine that stands in the way of a bar.
  */
 #ifndef HARNESS_BARS_H
 #define HARNESS_BARS_H
@@ -11,10 +12,10 @@
 #include "harness/experiment.h"
 #include "harness/stats.h"
 
-enum bound { AT_MOST, AT_LEAST };
+enum bound { AT_MOST, AT_LEAST, NO_BOUND };
 
 /* The later, the worse; what decides among several values is the worst. */
-enum verdict { BAR_MET, BAR_MISSING, BAR_TOO_FEW, BAR_UNDECIDED, BAR_NOT_MET };
+enum verdict { BAR_TOLD, BAR_MET, BAR_MISSING, BAR_TOO_FEW, BAR_UNDECIDED, BAR_NOT_MET };
 
 struct demand {
 	const char *bar;  /* "P1" */

@@ -97,6 +97,7 @@ static void add_squares(struct grid *grid)
 		add_square(grid, shm, "map", chunk);
 		add_square(grid, "openmp-dynamic", "map", chunk);
 	}
+	add_arm(grid, &(struct arm)COPY_ARM, 1000000 / COPY_SQUARES);
 	add_square(grid, "openmp-dynamic", "map", 1);
 	add_square(grid, "openmp-guided", "map", 1);
 	add_square(grid, "openmp-static", "map", 0);
@@ -188,6 +189,7 @@ static void add_starts(struct grid *grid)
 	static const size_t counts[] = { 2, 3, 4 };
 	uint64_t most = grid_memory_available() / 2;
 
+	add_arm(grid, &(struct arm){ "raw-keeper", "map", "noop", .parent_bytes = MIB }, 1);
 	for (size_t i = 0; i < counts[grid->scale->level]; i++)
 		if (i == 0 || sizes[i] <= most)
 			add_opens(grid, sizes[i]);

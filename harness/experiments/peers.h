@@ -10,6 +10,13 @@
 #define MIB (UINT64_C(1) << 20)
 #define PEERS_WORKERS 2 /* what the bars speak of */
 
+/* A copy of the arguments and results of so many tasks of square, 16 bytes each. */
+#define COPY_SQUARES 128
+#define COPY_ARM                                                                                   \
+	{                                                                                          \
+		"raw-memcpy", "map", "stream", .payload_bytes = 16 * COPY_SQUARES, .workers = 1    \
+	}
+
 /* A cell but for what follows from the scale; 0 workers: PEERS_WORKERS. */
 struct arm {
 	const char *backend, *variant, *workload;
@@ -30,8 +37,12 @@ struct judge {
 
 void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,
 		 enum bound bound, double limit);
+/* A part that demands nothing: a limit of the machine, see harness/bars.h. */
+void judge_limit(struct judge *j, const char *bar, const char *what, const char *unit);
 /* Time of `arm` over that of `base`; where the bound is AT_LEAST its reciprocal, the speed. */
 void judge_ratio(struct judge *j, const char *which, const struct arm *arm, const struct arm *base);
+/* Time of `arm`, a task of which does what `squares` tasks of `base` do. */
+void judge_share(struct judge *j, const struct arm *arm, const struct arm *base, int squares);
 void judge_ns(struct judge *j, const struct arm *arm); /* its time per task */
 void judge_end(struct judge *j);
 

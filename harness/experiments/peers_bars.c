@@ -33,6 +33,11 @@ static void judge_p1_p2(struct judge *j)
 			judge_ratio(j, which, &ours, &openmp);
 	}
 	judge_end(j);
+	openmp.chunk = 4096;
+	judge_limit(j, "P2", "copying as many arguments and results, time over OpenMP dynamic,4096",
+		    "x");
+	judge_share(j, &(struct arm)COPY_ARM, &openmp, COPY_SQUARES);
+	judge_end(j);
 }
 
 static void judge_p3(struct judge *j)
@@ -92,6 +97,10 @@ static void judge_p6(struct judge *j)
 	judge_apply(j, "pipe", j->pipe, "raw-pipe");
 	judge_begin(j, "P6", "hot shm apply, 1 worker", "ns", AT_MOST, 1000);
 	judge_ns(j, &(struct arm){ j->shm, "apply", "square", .workers = 1 });
+	judge_end(j);
+	judge_limit(j, "P6", "round trip of a spinning pair of processes, a cache line each way",
+		    "ns");
+	judge_ns(j, &(struct arm){ "raw-spin", "map", "noop", .workers = 2 });
 	judge_end(j);
 }
 

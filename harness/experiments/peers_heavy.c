@@ -65,6 +65,11 @@ static void judge_p8(struct judge *j)
 		}
 	}
 	judge_end(j);
+	judge_limit(j, "P8",
+		    "raw fork by a thread made for it, parent of 1 MiB, time over raw fork", "x");
+	judge_ratio(j, "", &(struct arm){ "raw-keeper", "map", "noop", .parent_bytes = MIB },
+		    &(struct arm){ "raw-fork", "map", "noop", .parent_bytes = MIB });
+	judge_end(j);
 }
 
 /*

@@ -30,6 +30,11 @@ void judge_begin(struct judge *j, const char *bar, const char *what, const char 
 	bars_begin(j->bars, &(struct demand){ bar, what, unit, bound, limit });
 }
 
+void judge_limit(struct judge *j, const char *bar, const char *what, const char *unit)
+{
+	judge_begin(j, bar, what, unit, NO_BOUND, 0);
+}
+
 void judge_end(struct judge *j)
 {
 	bars_end(j->bars);
@@ -44,8 +49,14 @@ static void explain_missing(struct value *value, const struct arm *arm)
 		 peer ? ")" : "");
 }
 
-/* Time of `arm` over that of `base`, or (AT_LEAST) its reciprocal: the speed. */
-void judge_ratio(struct judge *j, const char *which, const struct arm *arm, const struct arm *base)
+static struct interval part(struct interval whole, double parts)
+{
+	return (struct interval){ whole.low / parts, whole.mid / parts, whole.high / parts,
+				  whole.level };
+}
+
+static void judge_pair(struct judge *j, const char *which, const struct arm *arm,
+		       const struct arm *base, double squares)
 {
 	const struct group *a = arm_group(j->groups, arm), *b = arm_group(j->groups, base);
 	struct value value = { .why = "" };
@@ -55,13 +66,24 @@ void judge_ratio(struct judge *j, const char *which, const struct arm *arm, cons
 	if (a == NULL || b == NULL) {
 		explain_missing(&value, a == NULL ? arm : base);
 	} else {
-		value.interval = j->bars->demand.bound == AT_MOST ? group_speedup(b, a)
-								  : group_speedup(a, b);
+		value.interval = j->bars->demand.bound == AT_LEAST
+					 ? group_speedup(a, b)
+					 : part(group_speedup(b, a), squares);
 		snprintf(value.why, sizeof value.why, "%s %s, %s %s", arm->backend,
-			 time_text(group_ns(a).mid, text[0]), base->backend,
+			 time_text(group_ns(a).mid / squares, text[0]), base->backend,
 			 time_text(group_ns(b).mid, text[1]));
 	}
 	bars_add(j->bars, &value);
+}
+
+void judge_ratio(struct judge *j, const char *which, const struct arm *arm, const struct arm *base)
+{
+	judge_pair(j, which, arm, base, 1);
+}
+
+void judge_share(struct judge *j, const struct arm *arm, const struct arm *base, int squares)
+{
+	judge_pair(j, "", arm, base, squares);
 }
 
 void judge_ns(struct judge *j, const struct arm *arm)

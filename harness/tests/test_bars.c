@@ -123,6 +123,7 @@ static void add(struct fixture *f, const struct arm *arm, double ns, double nois
 					   .tasks = 100000,
 					   .chunk = arm->chunk,
 					   .workers = arm->workers ? arm->workers : PEERS_WORKERS,
+					   .payload_bytes = arm->payload_bytes,
 					   .parent_bytes = arm->parent_bytes,
 					   .pool_memory = arm->pool_memory },
 				 .verified = true,
@@ -203,6 +204,24 @@ static void bars_are_ratios_within_rounds_and_the_worst_decides(void **state)
 		    "\t0.75\t0.75\t0.75\tx\tat most 1\tmet\t");
 	assert_non_null(strstr(f->finding, "On this machine, a task of map at chunk 1 costs"));
 	assert_non_null(strstr(f->finding, "not met: P2"));
+}
+
+static void limits_are_told_and_demand_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	add_maps(f, 0);
+	add(f, &(struct arm)COPY_ARM, 3 * COPY_SQUARES, 0);
+	add(f, &(struct arm){ "openmp-dynamic", "map", "square", .chunk = 4096 }, 2, 0);
+	add(f, &(struct arm){ "raw-spin", "map", "noop", .chunk = 0 }, 600, 0);
+	add(f, &(struct arm){ "raw-keeper", "map", "noop", .parent_bytes = MIB }, 150, 0);
+	add(f, &(struct arm){ "raw-fork", "map", "noop", .parent_bytes = MIB }, 100, 0);
+	derive(f);
+	assert_line(f, "bars", "P2\tcopying", "\t1.5\t1.5\t1.5\tx\t-\ta limit\traw-memcpy 4.0 ns");
+	assert_line(f, "bars", "P6\tround trip", "\tns\t-\ta limit\t");
+	assert_line(f, "bars", "P8\traw fork", "\t1.5\t1.5\t1.5\tx\t-\ta limit\t");
+	assert_non_null(strstr(f->finding, "not measured: P3"));
+	assert_null(strstr(f->finding, "a limit"));
 }
 
 static void bar_inside_the_interval_is_undecided(void **state)
@@ -293,6 +312,7 @@ int main(void)
 		cmocka_unit_test(worse_value_decides),
 		cmocka_unit_test(peer_is_found_by_the_prefix_of_its_backend),
 		TEST(bars_are_ratios_within_rounds_and_the_worst_decides),
+		TEST(limits_are_told_and_demand_nothing),
 		TEST(bar_inside_the_interval_is_undecided),
 		TEST(missing_peer_is_named_with_its_package),
 		TEST(parents_are_compared_with_the_smallest),

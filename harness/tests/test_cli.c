@@ -221,6 +221,7 @@ static void peers_are_verified(void **state)
 	assert_peer_verified("limits", "raw-fork", "map", "noop");
 	assert_peer_verified("limits", "raw-vfork", "map", "noop");
 	assert_peer_verified("limits", "raw-spawn", "map", "noop");
+	assert_peer_verified("limits", "raw-keeper", "map", "noop");
 	assert_peer_verified("limits", "raw-thread", "map", "noop");
 	assert_peer_verified("limits", "raw-stream", "map", "stream");
 	assert_peer_verified("limits", "raw-list", "map", "skew");

@@ -19,6 +19,7 @@
 	X(worker_is_replaced, true, SCENARIO_FAULTS)                                               \
 	X(large_items_reach_a_new_worker, true, SCENARIO_FAULTS)                                   \
 	X(workers_come_and_go, true, POOL_CAN_OVERLAP)                                             \
+	X(pool_is_closed_while_a_worker_starts, true, SCENARIO_FAULTS | POOL_CAN_REUSE)            \
 	X(busy_pool_is_terminated, true, POOL_CAN_KILL)                                            \
 	X(task_runs_into_its_limit, true, POOL_CAN_KILL)                                           \
 	X(memory_of_the_pool, false, 0)

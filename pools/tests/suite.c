@@ -108,7 +108,7 @@ int64_t suite_entries_in(const char *directory)
 /* A joined thread can stay in /proc for a moment. */
 static bool threads_return_to(int64_t before)
 {
-	int64_t end = suite_now_ns() + SECOND;
+	int64_t end = suite_now_ns() + 5 * SECOND;
 	while (suite_entries_in("/proc/self/task") >
 	       before) { /* the one before may still be going */
 		if (suite_now_ns() > end)
@@ -161,7 +161,7 @@ static void run_child(const struct entry *entry)
 /* This process is a subreaper: what outlives the child is its child now. */
 static bool group_is_gone(pid_t group)
 {
-	int64_t end = suite_now_ns() + SECOND;
+	int64_t end = suite_now_ns() + 5 * SECOND;
 	while (kill(-group, 0) == 0 || errno == EPERM) {
 		waitpid(-group, NULL, WNOHANG);
 		if (suite_now_ns() > end)

@@ -100,14 +100,14 @@ enum errand_deed {
 	DEED_STOP,	/* stops the worker's process */
 };
 
-/* Counts itself in shared word `word`, naps, does its deed. */
+/* Counts itself in shared word `word`, waits for its gate, naps, does its deed. */
 struct errand {
 	int64_t value;
 	int64_t nap_ns;
 	int32_t deed; /* enum errand_deed */
 	int32_t code;
 	uint32_t word;
-	uint32_t unused;
+	uint32_t gate; /* not 0: it stays until this shared word is set, for ever if need be */
 };
 
 /* Starts one errand; the handle is the caller's. */

@@ -159,6 +159,8 @@ static int errand(struct pool_call *call)
 {
 	const struct errand *errand = pool_arg(call, 0);
 	int64_t execution = shared_add(errand->word, 1);
+	while (errand->gate && !shared_get(errand->gate))
+		suite_sleep_ns(MS);
 	if (errand->nap_ns)
 		suite_sleep_ns(errand->nap_ns);
 	if (errand->deed == DEED_FAIL)

@@ -9,8 +9,7 @@
 static void cancel_queued_never_runs(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 1);
-	struct pool_async *busy =
-		suite_start(pool, (struct errand){ .nap_ns = 100 * MS, .word = 1 }, NULL);
+	struct pool_async *busy = suite_start(pool, (struct errand){ .word = 1, .gate = 3 }, NULL);
 	CHECK(shared_reaches(1, 1));
 	struct pool_async *queued[20];
 	for (int i = 0; i < 20; i++)
@@ -22,6 +21,7 @@ static void cancel_queued_never_runs(const struct pool_backend_info *row)
 		CHECK_EQ(pool_async_cancel(queued[i]), POOL_BUSY);
 		pool_async_release(queued[i]);
 	}
+	shared_set(3, 1);
 	CHECK_EQ(pool_async_get(busy, NULL, WAIT), 0);
 	pool_async_release(busy);
 	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
@@ -59,7 +59,7 @@ static void cancel_running_map_resolves_and_drops_the_rest(const struct pool_bac
 	struct pool *pool = suite_open(row, 2);
 	struct pool_async *async = NULL;
 	for (int i = 0; i < 50; i++)
-		errands[i] = (struct errand){ .nap_ns = 50 * MS, .word = 1 };
+		errands[i] = (struct errand){ .nap_ns = 200 * MS, .word = 1 };
 	CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, 50, 8,
 				&(struct pool_policy){ .chunk = 1 }, &async),
 		 0);
@@ -109,14 +109,15 @@ static void task_timeout_stops_stuck_tasks_only(const struct pool_backend_info *
 	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 2,
 									.task_timeout_ns = 200 * MS,
 									.grace_ns = 30 * MS });
+	const struct pool_policy patient = { .task_timeout_ns = WAIT };
 	for (unsigned i = 0; i < COUNT(stuck); i++) {
 		int64_t start = suite_now_ns();
 		struct pool_async *bad = suite_start(pool, stuck[i], NULL), *behind[4];
 		for (int64_t k = 0; k < 4; k++)
-			behind[k] = suite_start(pool, (struct errand){ .value = k }, NULL);
+			behind[k] = suite_start(pool, (struct errand){ .value = k }, &patient);
 		CHECK_EQ(pool_async_get(bad, NULL, WAIT), POOL_TASK_TIMEOUT);
 		CHECK(suite_now_ns() - start >= 200 * MS);
-		CHECK_EQ(shared_get(stuck[i].word), 1);
+		CHECK(shared_get(stuck[i].word) <= 1); /* it may have had no processor */
 		for (int k = 0; k < 4; k++) {
 			CHECK_EQ(pool_async_get(behind[k], NULL, WAIT), 0);
 			pool_async_release(behind[k]);
@@ -212,9 +213,10 @@ static void expect_callback(struct pool *pool, struct errand errand, int64_t lim
 	errand.word = 7;
 	shared_set(7, 0);
 	struct pool_async *async = suite_start(pool, errand, &policy);
-	CHECK(shared_reaches(7, 1));
-	if (spoil)
+	if (spoil) {
+		CHECK(shared_reaches(7, 1));
 		spoil(pool, async);
+	}
 	CHECK_EQ(pool_async_get(async, NULL, WAIT), status);
 	CHECK_EQ(noted[0], 1);
 	CHECK_EQ(noted[1], status);

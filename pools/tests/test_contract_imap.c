@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GATE = 1 }; /* the shared word that slow items wait for */
+
 typedef int imap_fn(struct pool *pool, const struct pool_task *task, struct pool_source source,
 		    uint64_t result_size, const struct pool_policy *policy,
 		    struct pool_iter **iter);
@@ -131,12 +133,13 @@ static void imap_unordered_delivers_every_item_once(const struct pool_backend_in
 static void imap_unordered_fast_item_overtakes_a_slow_one(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	struct errand errands[] = { { .value = 7, .nap_ns = 400 * MS }, { .value = 3 } };
+	struct errand errands[] = { { .value = 7, .gate = GATE }, { .value = 3 } };
 	struct pool_iter *iter = start_errands(pool_imap_unordered, pool, errands, 2,
 					       (struct pool_policy){ .chunk = 1 });
 	int64_t value = 0;
 	CHECK_EQ(pool_iter_next(iter, &value, WAIT), 0);
 	CHECK_EQ(value, 9);
+	shared_set(GATE, 1);
 	CHECK_EQ(pool_iter_next(iter, &value, WAIT), 0);
 	CHECK_EQ(value, 49);
 	CHECK_EQ(pool_iter_next(iter, &value, WAIT), POOL_END);
@@ -151,13 +154,15 @@ static void imap_next_that_gives_up_loses_nothing(const struct pool_backend_info
 	for (int64_t chunk = 1; chunk <= 4; chunk += 3) {
 		struct errand errands[10];
 		for (int64_t i = 0; i < 10; i++)
-			errands[i] = (struct errand){ .value = i, .nap_ns = i ? 0 : 250 * MS };
+			errands[i] = (struct errand){ .value = i, .gate = i ? 0 : GATE };
+		shared_set(GATE, 0);
 		struct pool_iter *iter = start_errands(pool_imap, pool, errands, 10,
 						       (struct pool_policy){ .chunk = chunk });
 		int64_t value = -1;
 		CHECK_EQ(pool_iter_next(iter, &value, 0), -ETIMEDOUT);
 		CHECK_EQ(pool_iter_next(iter, &value, 50 * MS), -ETIMEDOUT);
 		CHECK_EQ(value, -1);
+		shared_set(GATE, 1);
 		expect_squares_then(iter, 10, POOL_END);
 		pool_iter_release(iter);
 	}
@@ -295,11 +300,12 @@ static void imap_slow_first_item_holds_the_window(const struct pool_backend_info
 	static struct errand errands[100];
 	struct pool *pool = suite_open(row, 2);
 	for (int64_t i = 0; i < 100; i++)
-		errands[i] = (struct errand){ .value = i, .nap_ns = i ? 0 : 200 * MS };
+		errands[i] = (struct errand){ .value = i, .gate = i ? 0 : GATE };
 	struct pool_iter *iter = start_errands(pool_imap, pool, errands, 100,
 					       (struct pool_policy){ .chunk = 1, .window = 16 });
 	CHECK_EQ(pool_iter_next(iter, NULL, 100 * MS), -ETIMEDOUT);
 	CHECK(shared_get(0) <= 16);
+	shared_set(GATE, 1);
 	expect_squares_then(iter, 100, POOL_END);
 	pool_iter_release(iter);
 	suite_finish(pool);

@@ -338,7 +338,7 @@ static void map_fail_fast_drops_what_was_not_started(const struct pool_backend_i
 	static int32_t statuses[MANY];
 	struct pool *pool = suite_open(row, 2);
 	for (int i = 0; i < MANY; i++)
-		errands[i] = (struct errand){ .nap_ns = MS };
+		errands[i] = (struct errand){ .nap_ns = 20 * MS };
 	errands[0] = (struct errand){ .deed = DEED_FAIL, .code = 1 };
 	struct pool_policy policy = { .chunk = 1, .fail_fast = true, .statuses = statuses };
 	CHECK_EQ(map_errands(pool, errands, MANY, &policy), POOL_TASK_ERROR);
@@ -355,7 +355,7 @@ static void map_timeout_gives_up_and_the_pool_goes_on(const struct pool_backend_
 	struct errand errands[40];
 	struct pool *pool = suite_open(row, 2);
 	for (int i = 0; i < 40; i++)
-		errands[i] = (struct errand){ .nap_ns = 50 * MS };
+		errands[i] = (struct errand){ .nap_ns = 200 * MS };
 	int64_t start = suite_now_ns();
 	struct pool_policy policy = { .chunk = 1, .timeout_ns = 80 * MS };
 	CHECK_EQ(map_errands(pool, errands, 40, &policy), -ETIMEDOUT);

@@ -121,7 +121,9 @@ static void initializer_runs_once_in_each_worker(const struct pool_backend_info 
 	int64_t workers = 2;
 	if (row->can & POOL_CAN_SURVIVE && row->can & POOL_CAN_REUSE) {
 		CHECK(shared_reaches(1, 2));
-		CHECK_EQ(kill(pool_worker_pid(pool, 0), SIGKILL), 0);
+		pid_t pid = pool_worker_pid(pool, 0);
+		CHECK_EQ(kill(pid, SIGKILL), 0);
+		CHECK(suite_is_gone(pid));
 		workers++; /* at the latest when there is work again */
 		for (int64_t end = suite_now_ns() + WAIT; shared_get(1) < workers;) {
 			expect_initialized(pool);

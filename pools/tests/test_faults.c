@@ -147,12 +147,16 @@ static void killed_idle_workers_harm_nothing(const struct pool_backend_info *row
 	for (int i = 0; i < 3; i++) {
 		pid_t pid = pool_worker_pid(pool, i);
 		CHECK(pid > 0 && kill(pid, SIGKILL) == 0);
+		CHECK(suite_is_gone(pid)); /* it looks for work for a moment before it sleeps */
 		suite_sleep_ns(i * MS);
 		expect_usable(pool, 4);
 		CHECK(is_replaced(pool, i, pid));
 	}
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(kill(pool_worker_pid(pool, i), SIGKILL), 0);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = pool_worker_pid(pool, i);
+		CHECK_EQ(kill(pid, SIGKILL), 0);
+		CHECK(suite_is_gone(pid));
+	}
 	suite_sleep_ns(MS);
 	struct pool_async *handles[12];
 	for (int i = 0; i < 12; i++)

@@ -255,7 +255,9 @@ static void a_call_without_limit_stands_above_the_limit_of_the_pool(
 			    &(struct pool_policy){ .task_timeout_ns = POOL_FOREVER }),
 		 0);
 	CHECK_EQ(out, 9);
+	slow.nap_ns = HOUR;
 	CHECK_EQ(pool_apply(pool, suite_errand, &arg, 1, &out, 8, NULL), POOL_TASK_TIMEOUT);
+	slow.nap_ns = 400 * MS;
 	CHECK_EQ(pool_apply(pool, suite_errand, &arg, 1, &out, 8,
 			    &(struct pool_policy){ .task_timeout_ns = 10 * SECOND }),
 		 0);

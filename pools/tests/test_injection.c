@@ -121,7 +121,7 @@ static void check_nothing_is_left(const struct holdings *before)
 	CHECK_EQ(waitpid(-1, NULL, WNOHANG), -1);
 	CHECK_EQ(errno, ECHILD);
 	take_stock(&now);
-	for (int i = 0; now.threads > before->threads && i < 1000; i++) {
+	for (int i = 0; now.threads > before->threads && i < 10000; i++) {
 		suite_sleep_ns(MS);
 		take_stock(&now);
 	}
@@ -259,7 +259,10 @@ static void count_uses(const struct scenario *s, const struct pool_backend_info 
 	add_attempt(&crowd, &a);
 	wait_below(&crowd, 1);
 	CHECK_EQ(crowd.failed, 0);
-	CHECK(uses[SIDE_POOL][CALL_MEMORY] > 0); /* else nothing was replaced in the library */
+	uint64_t any = 0;
+	for (int call = 0; call < CALLS; call++)
+		any += uses[SIDE_POOL][call];
+	CHECK(any > 0); /* else nothing was replaced in the library */
 }
 
 static void try_fault(struct crowd *crowd, const struct scenario *s,

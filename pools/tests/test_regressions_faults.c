@@ -223,7 +223,7 @@ static void workers_replaced_once_there_are_descriptors_again(const struct pool_
 	CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, N, 8,
 				&(struct pool_policy){ .chunk = 1 }, &async),
 		 0);
-	suite_sleep_ns(200 * MS);
+	suite_sleep_ns(50 * MS);
 	while (n)
 		close(spare[--n]);
 	CHECK_EQ(pool_async_get(async, NULL, WAIT), POOL_WORKER_LOST);

@@ -196,7 +196,7 @@ static void check_baseline(const struct baseline *before)
 {
 	const struct thread *main_thread = &threads[CHAOS_THREADS_MAX];
 	struct baseline now = baseline_now();
-	for (int i = 0; i < 1000 && now.threads > before->threads; i++) { /* going, not gone */
+	for (int i = 0; i < 10000 && now.threads > before->threads; i++) { /* going, not gone */
 		chaos_sleep_ns(CHAOS_MS);
 		now = baseline_now();
 	}

@@ -2,6 +2,7 @@
  * limits_start.c - starting `workers` processes or threads that end at once, and waiting for them; time per process.
  *
  *	raw-fork     fork and _exit
+ *	raw-keeper   the same by a thread made for it, which then ends: a pool's keeper thread starts its workers
  *	raw-vfork    vfork and _exit: no memory is copied, the parent stands still meanwhile
  *	raw-spawn    posix_spawn of true, a small program: what exec costs, too
  *	raw-thread   pthread_create and join
@@ -72,6 +73,23 @@ static int call_fork(struct bench *b, void *results)
 	return start_all(b, fork_one);
 }
 
+static void *fork_in_thread(void *bench)
+{
+	return start_all(bench, fork_one) < 0 ? bench : NULL;
+}
+
+static int call_keeper(struct bench *b, void *results)
+{
+	pthread_t keeper;
+	void *failed = NULL;
+	int rc = -pthread_create(&keeper, NULL, fork_in_thread, b);
+
+	(void)results;
+	if (rc == 0)
+		pthread_join(keeper, &failed);
+	return failed ? -ECHILD : rc;
+}
+
 static int call_vfork(struct bench *b, void *results)
 {
 	(void)results;
@@ -115,6 +133,11 @@ static int start_fork(struct bench *b)
 	return start(b, call_fork);
 }
 
+static int start_keeper(struct bench *b)
+{
+	return start(b, call_keeper);
+}
+
 static int start_vfork(struct bench *b)
 {
 	return start(b, call_vfork);
@@ -134,6 +157,7 @@ void starts_add(void)
 {
 	static struct baseline starts[] = {
 		{ .name = "raw-fork", .start = start_fork },
+		{ .name = "raw-keeper", .start = start_keeper },
 		{ .name = "raw-vfork", .start = start_vfork },
 		{ .name = "raw-spawn", .start = start_spawn },
 		{ .name = "raw-thread", .start = start_thread },
