@@ -32,10 +32,11 @@ void pool_is_closed_while_a_worker_starts(const struct pool_backend_info *row,
 		fill_below_the_heap();
 	for (int late = 0; late < moments; late++) {
 		struct pool *pool = suite_open(row, 2);
-		inject_arm(plan);
-		pid_t pid = pool_worker_pid(pool, 1);
+		pid_t pid = pool_worker_pid(pool, 0);
+		inject_arm(
+			plan); /* the first write is what tells this worker's successor to stop */
 		CHECK(pid > 0 && kill(pid, SIGKILL) == 0 && suite_is_gone(pid));
-		pool_worker_pid(pool, 1); /* notices it */
+		pool_worker_pid(pool, 0); /* notices it */
 		suite_sleep_ns(late * MS / 4);
 		suite_finish(pool);
 		inject_disarm();

@@ -10,27 +10,9 @@
 
 enum { ENTERED, OPENED }; /* shared words of the gate */
 
-/* An item other than 0 says that it began and stays until the gate opens. */
-static int pass_gate(struct pool_call *call)
-{
-	int64_t value = *(const int64_t *)pool_arg(call, 0);
-	if (value)
-		shared_add(ENTERED, 1);
-	while (value && !shared_get(OPENED))
-		suite_sleep_ns(MS);
-	*(int64_t *)pool_result(call) = value;
-	return 0;
-}
-POOL_TASK(pass_gate)
-
 static struct pool_async *start_at_gate(struct pool *pool)
 {
-	struct pool_async *async = NULL;
-	int64_t one = 1;
-	CHECK_EQ(pool_apply_async(pool, POOL(pass_gate), &(struct pool_column){ &one, 8 }, 1, 8,
-				  NULL, &async),
-		 0);
-	return async;
+	return suite_start(pool, (struct errand){ .word = ENTERED, .gate = OPENED }, NULL);
 }
 
 static void finish_at_gate(struct pool_async *async)
@@ -141,11 +123,11 @@ static int64_t cost_of_reading(struct pool_iter *iter, int n)
 static void imap_unordered_past_a_stuck_item_keeps_its_pace(const struct pool_backend_info *row)
 {
 	enum { STEP = 5000, STEPS = 8, WINDOW = 8 };
-	static int64_t in[STEP * STEPS + WINDOW] = { 1 };
+	static struct errand in[STEP * STEPS + WINDOW] = { { .gate = OPENED } };
 	struct pool_iter *iter = NULL;
 	bool seen = false;
 	struct pool *pool = suite_open(row, 2);
-	CHECK_EQ(pool_imap_unordered(pool, POOL(pass_gate), pool_array(in, 8, COUNT(in)), 8,
+	CHECK_EQ(pool_imap_unordered(pool, suite_errand, pool_array(in, sizeof *in, COUNT(in)), 8,
 				     &(struct pool_policy){ .chunk = 1, .window = WINDOW }, &iter),
 		 0);
 	int64_t first = cost_of_reading(iter, STEP), late = INT64_MAX;

@@ -223,6 +223,8 @@ static void workers_replaced_once_there_are_descriptors_again(const struct pool_
 	CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, N, 8,
 				&(struct pool_policy){ .chunk = 1 }, &async),
 		 0);
+	if (row->can & POOL_CAN_REUSE) /* the second to die has begun its last item */
+		CHECK(shared_reaches(57, 1));
 	suite_sleep_ns(50 * MS);
 	while (n)
 		close(spare[--n]);
