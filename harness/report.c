@@ -132,7 +132,8 @@ static void write_summary(FILE *file, const struct report *report)
 		html_table(file, report->run, BARS, 0);
 		fputs("<p class=\"soft\">Ratios are taken within rounds; a verdict needs the "
 		      "whole 95 % interval on one side of what is wanted, otherwise it is "
-		      "undecided.</p>\n",
+		      "undecided. &#8220;A limit&#8221; wants nothing: it tells what the machine "
+		      "itself takes.</p>\n",
 		      file);
 	}
 	fputs("<h3>What was found</h3>\n<ul>\n", file);

@@ -98,8 +98,7 @@ static void judge_p6(struct judge *j)
 	judge_begin(j, "P6", "hot shm apply, 1 worker", "ns", AT_MOST, 1000);
 	judge_ns(j, &(struct arm){ j->shm, "apply", "square", .workers = 1 });
 	judge_end(j);
-	judge_limit(j, "P6", "round trip of a spinning pair of processes, a cache line each way",
-		    "ns");
+	judge_limit(j, "P6", "raw-spin round trip bound to two CPUs, a cache line each way", "ns");
 	judge_ns(j, &(struct arm){ "raw-spin", "map", "noop", .workers = 2 });
 	judge_end(j);
 }

@@ -218,7 +218,7 @@ static void limits_are_told_and_demand_nothing(void **state)
 	add(f, &(struct arm){ "raw-fork", "map", "noop", .parent_bytes = MIB }, 100, 0);
 	derive(f);
 	assert_line(f, "bars", "P2\tcopying", "\t1.5\t1.5\t1.5\tx\t-\ta limit\traw-memcpy 4.0 ns");
-	assert_line(f, "bars", "P6\tround trip", "\tns\t-\ta limit\t");
+	assert_line(f, "bars", "P6\traw-spin round trip", "\tns\t-\ta limit\t");
 	assert_line(f, "bars", "P8\traw fork", "\t1.5\t1.5\t1.5\tx\t-\ta limit\t");
 	assert_non_null(strstr(f->finding, "not measured: P3"));
 	assert_null(strstr(f->finding, "a limit"));
