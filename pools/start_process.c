@@ -39,14 +39,13 @@ int pool_process_reserve(const struct pool_ticket *ticket)
 int pool_process_adopt(pid_t pid, int spare, struct pool_body *body)
 {
 	close(spare);
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* is close-on-exec */
 	if (fd < 0) {
 		int error = errno;
 		kill(pid, SIGKILL);
 		wait_pid(pid);
 		return -error;
 	}
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	*body = (struct pool_body){ .pid = pid, .pidfd = fd };
 	return 0;
 }

@@ -49,27 +49,25 @@ void shm_view_of(struct shm_view *view, struct shm_area *area)
 
 /* ---- life ---- */
 
-/* The first block of a new arena, so executed workers know where it is. */
+/* The first block of a new arena, so executed workers know where it is; nobody had it before, so all of it is 0. One
+ * block, and no page touched that is not needed: each costs a fault, and many pools are opened for one call. */
 static int area_open(struct pool_transport *t, int workers)
 {
 	struct arena *arena = &t->view.arena;
-	uint64_t slot_size =
-		sizeof(struct shm_slot) + ((uint64_t)workers + 1) * sizeof(struct shm_lane);
-	struct shm_area *area = arena_alloc(arena, 4096);
-	void *desks = arena_alloc(arena, (uint64_t)workers * sizeof(struct shm_desk));
-	void *slots = arena_alloc(arena, SHM_SLOTS * slot_size);
-	void *reserves = arena_alloc(arena, (uint64_t)workers * SHM_RESERVE_BYTES);
-	if (!area || !desks || !slots || !reserves)
+	const uint64_t count = (uint64_t)workers;
+	const uint64_t slot_size = sizeof(struct shm_slot) + (count + 1) * sizeof(struct shm_lane);
+	const uint64_t desks = sizeof(struct shm_area);
+	const uint64_t slots = desks + count * sizeof(struct shm_desk);
+	const uint64_t reserves = slots + SHM_SLOTS * slot_size;
+	struct shm_area *area = arena_alloc(arena, reserves + count * SHM_RESERVE_BYTES);
+	if (!area)
 		return -ENOMEM;
-	memset(area, 0, sizeof *area);
-	memset(desks, 0, (size_t)workers * sizeof(struct shm_desk));
-	memset(slots, 0, SHM_SLOTS * slot_size);
-	memset(reserves, 0, (size_t)workers * SHM_RESERVE_BYTES);
+	const uint64_t at = arena_offset(arena, area);
 	area->workers = (uint32_t)workers;
 	area->slot_size = slot_size;
-	area->desks_at = arena_offset(arena, desks);
-	area->slots_at = arena_offset(arena, slots);
-	area->reserves_at = arena_offset(arena, reserves);
+	area->desks_at = at + desks;
+	area->slots_at = at + slots;
+	area->reserves_at = at + reserves;
 	shm_view_of(&t->view, area);
 	return 0;
 }

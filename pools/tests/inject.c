@@ -279,6 +279,7 @@ void *inject_mmap(void *at, size_t bytes, int protection, int flags, int fd, off
 int inject_fstat(int fd, struct stat *about);
 int inject_eventfd(unsigned value, int flags);
 FILE *inject_fopen(const char *path, const char *mode);
+int inject_open_file(const char *path, int flags, ...);
 
 int inject_pipe2(int ends[2], int flags)
 {
@@ -338,6 +339,11 @@ int inject_eventfd(unsigned value, int flags)
 FILE *inject_fopen(const char *path, const char *mode)
 {
 	return fails(CALL_FILE) ? NULL : fopen(path, mode);
+}
+
+int inject_open_file(const char *path, int flags, ...)
+{
+	return fails(CALL_FILE) ? -1 : open(path, flags); /* the library creates no file */
 }
 
 /* == Moving bytes: pipes only, an eventfd that does not block cannot be interrupted == */
