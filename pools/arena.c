@@ -12,8 +12,13 @@ enum {
 	SMALLEST = 7,	  /* 2^7 = 128 bytes with the head */
 	CARVED = 12,	  /* classes below one page are carved */
 	CARVE_CLASS = 16, /* from blocks of 64 KiB */
+	HUGE = 1 << 21,	  /* a huge page, of which blocks of that size and more are multiples */
 	RETURNED = 26,	  /* blocks of 64 MiB and more give their pages back when freed */
 };
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 static const uint64_t SIZE_MIN = UINT64_C(64) << 20;
 
 /* A stack's head: offset/64 in the low 40 bits, a tag above. */
@@ -40,20 +45,38 @@ uint64_t arena_file_most(void)
 	return limit.rlim_cur;
 }
 
+/* At a multiple of HUGE, as huge pages want it: the reserved address space is larger by as much. */
+static int map(struct arena *arena, uint64_t size)
+{
+	const uint64_t bytes = size + HUGE;
+	void *reserved =
+		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (reserved == MAP_FAILED)
+		return -errno;
+	unsigned char *at = reserved;
+	at += (HUGE - (uintptr_t)at % HUGE) % HUGE;
+	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		 arena->fd, 0) == MAP_FAILED) {
+		int error = errno;
+		munmap(reserved, bytes);
+		return -error;
+	}
+	*arena = (struct arena){ .base = at,
+				 .size = size,
+				 .fd = arena->fd,
+				 .head = (void *)at,
+				 .reserved = reserved,
+				 .reserved_bytes = bytes };
+	return 0;
+}
+
 static int try_size(struct arena *arena, uint64_t size)
 {
 	if (size > arena_file_most())
 		return -EFBIG;
 	if (ftruncate(arena->fd, (off_t)size) < 0)
 		return -errno;
-	void *at =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	arena->base = at;
-	arena->size = size;
-	arena->head = at;
-	return 0;
+	return map(arena, size);
 }
 
 /* Four times the memory there is: address space is no limit before memory is. Less where that is
@@ -69,13 +92,31 @@ static uint64_t wanted_size(void)
 	return size;
 }
 
+/* One by one, up to the first that cannot be had: looking for memory in one piece may take long. */
+static void make_huge(struct arena *arena, uint64_t at, uint64_t bytes)
+{
+	if (at % HUGE)
+		return;
+	for (uint64_t done = 0; bytes - done >= HUGE / 4 * 3 && !arena->small_pages; done += HUGE) {
+		if (madvise(arena->base + at + done, HUGE, MADV_COLLAPSE) < 0) {
+			arena->small_pages = errno == EINVAL;
+			return;
+		}
+		if (bytes - done <= HUGE)
+			return;
+	}
+}
+
 static int back(struct arena *arena, uint64_t at, uint64_t bytes)
 {
 	int rc;
 	do
 		rc = fallocate(arena->fd, 0, (off_t)at, (off_t)bytes);
 	while (rc < 0 && errno == EINTR);
-	return rc < 0 ? -errno : 0;
+	if (rc < 0)
+		return -errno;
+	make_huge(arena, at, bytes);
+	return 0;
 }
 
 int arena_open(struct arena *arena)
@@ -98,17 +139,14 @@ int arena_open(struct arena *arena)
 
 int arena_attach(struct arena *arena, int fd, uint64_t size)
 {
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	*arena = (struct arena){ .base = at, .size = size, .fd = fd, .head = at };
-	return 0;
+	*arena = (struct arena){ .fd = fd };
+	return map(arena, size);
 }
 
 void arena_close(struct arena *arena)
 {
-	if (arena->base)
-		munmap(arena->base, arena->size);
+	if (arena->reserved)
+		munmap(arena->reserved, arena->reserved_bytes);
 	if (arena->fd >= 0)
 		close(arena->fd);
 	*arena = (struct arena){ .fd = -1 };
@@ -166,14 +204,15 @@ static void push(struct arena *arena, struct block *block)
  * in memory. */
 static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 {
-	const uint64_t size = UINT64_C(1) << class;
-	uint64_t at = __atomic_load_n(&arena->head->bump, __ATOMIC_RELAXED);
+	const uint64_t size = UINT64_C(1) << class, unit = size < HUGE ? 1 : HUGE;
+	uint64_t bump = __atomic_load_n(&arena->head->bump, __ATOMIC_RELAXED), at;
 	do {
+		at = (bump + unit - 1) / unit * unit;
 		if (size > arena->size || at > arena->size - size) {
 			errno = ENOMEM;
 			return NULL;
 		}
-	} while (!__atomic_compare_exchange_n(&arena->head->bump, &at, at + size, true,
+	} while (!__atomic_compare_exchange_n(&arena->head->bump, &bump, at + size, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	int rc = back(arena, at, bytes);
 	if (rc < 0) {
@@ -241,11 +280,11 @@ void arena_free(struct arena *arena, void *memory)
 	struct block *block = (struct block *)(void *)((unsigned char *)memory - ARENA_BLOCK_HEAD);
 	if (block->class >= ARENA_CLASSES)
 		return; /* somebody wrote there; it is lost */
-	if (block->class >= RETURNED && block->backed > 4096) {
+	if (block->class >= RETURNED && block->backed > HUGE) {
 		fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			  (off_t)arena_offset(arena, block) + 4096,
-			  (off_t)((UINT64_C(1) << block->class) - 4096));
-		block->backed = 4096;
+			  (off_t)arena_offset(arena, block) + HUGE,
+			  (off_t)((UINT64_C(1) << block->class) - HUGE));
+		block->backed = HUGE;
 	}
 	push(arena, block);
 }

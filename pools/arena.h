@@ -7,6 +7,11 @@
  * powers of two; free ones wait on a stack a size (Treiber, "Systems programming: coping with
  * parallelism", 1986), whose head carries a tag against the ABA problem. A process killed in the
  * middle of it leaks at most the block it was taking; nothing is left locked or torn.
+ *
+ * Large blocks get huge pages, asked for with MADV_COLLAPSE, which needs no setting of the machine's administrator
+ * (Linux 6.1). Each process has page tables of its own and pays a fault for each page that it touches first, as much as
+ * hundreds of small items. Where there are none, small pages do as well. A block's last part of a huge page becomes
+ * a whole one if it is three quarters of one.
  */
 #ifndef POOLS_ARENA_H
 #define POOLS_ARENA_H
@@ -23,6 +28,9 @@ struct arena {
 	uint64_t size;
 	int fd;
 	struct arena_head *head;
+	void *reserved; /* address space that the mapping lies in */
+	uint64_t reserved_bytes;
+	bool small_pages; /* the kernel has no huge ones for us */
 };
 
 /* Beyond this a file's growth ends the program by SIGXFSZ instead of failing: RLIMIT_FSIZE. */

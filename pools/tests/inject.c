@@ -276,6 +276,7 @@ int inject_ftruncate(int fd, off_t size);
 int inject_fallocate(int fd, int mode, off_t at, off_t bytes);
 int inject_posix_fallocate(int fd, off_t at, off_t bytes);
 void *inject_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+int inject_madvise(void *at, size_t bytes, int advice);
 int inject_fstat(int fd, struct stat *about);
 int inject_eventfd(unsigned value, int flags);
 FILE *inject_fopen(const char *path, const char *mode);
@@ -324,6 +325,11 @@ int inject_posix_fallocate(int fd, off_t at, off_t bytes)
 void *inject_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
 	return fails(CALL_MAP) ? MAP_FAILED : mmap(at, bytes, protection, flags, fd, offset);
+}
+
+int inject_madvise(void *at, size_t bytes, int advice)
+{
+	return fails(CALL_ADVISE) ? -1 : madvise(at, bytes, advice);
 }
 
 int inject_fstat(int fd, struct stat *about)

@@ -46,6 +46,7 @@ enum inject_call {
 	CALL_WAIT_CHILD,
 	CALL_FILE,
 	CALL_AFFINITY,
+	CALL_ADVISE, /* madvise */
 	CALLS,
 };
 

@@ -52,6 +52,8 @@ static const struct fault faults[] = {
 	{ "fallocate: ENOSPC", CALL_ALLOCATE, ENOSPC, false, true },
 	{ "fallocate: EINTR", CALL_ALLOCATE, EINTR, true, false },
 	{ "mmap: ENOMEM", CALL_MAP, ENOMEM, false, true },
+	{ "madvise: ENOMEM", CALL_ADVISE, ENOMEM, true, true },
+	{ "madvise: EINVAL", CALL_ADVISE, EINVAL, true, true },
 	{ "fstat: ENOMEM", CALL_STAT, ENOMEM, false, false },
 	{ "read: EINTR", CALL_READ, EINTR, true, false },
 	{ "read: in part", CALL_READ_LONG, INJECT_PART, true, true },

@@ -5,11 +5,13 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -222,6 +224,65 @@ static void open_under_a_file_size_limit_survives(const struct pool_backend_info
 
 #define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
 
+/* == Page faults == */
+
+enum { MEMORY = 16 << 20, HUGE = 2 << 20, PAGE = 4096 };
+
+/* Can the kernel give as many huge pages of shared memory as the pool will ask for, just now? */
+static bool huge_pages_can_be_had(void)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC);
+	unsigned char *room = mmap(NULL, MEMORY + HUGE, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(fd >= 0 && posix_fallocate(fd, 0, MEMORY) == 0 && room != MAP_FAILED);
+	unsigned char *at = room + (HUGE - (uintptr_t)room % HUGE) % HUGE;
+	CHECK(mmap(at, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at);
+	bool can = madvise(at, MEMORY, 25 /* MADV_COLLAPSE */) == 0;
+	munmap(room, MEMORY + HUGE);
+	close(fd);
+	return can;
+}
+
+static int64_t faults_so_far(void)
+{
+	struct rusage use;
+	CHECK_EQ(getrusage(RUSAGE_SELF, &use), 0);
+	return use.ru_minflt;
+}
+
+/* Each worker touches all of its part once: with small pages that is a fault for each, in each process. */
+static int faults_of_worker(struct pool_call *call)
+{
+	(void)call;
+	*(int64_t *)pool_result(call) = faults_so_far();
+	return 0;
+}
+POOL_TASK(faults_of_worker)
+
+static void large_memory_takes_few_faults(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	if (!strstr(row->name, "shm") || CAN_LIMIT_MEMORY == false || !huge_pages_can_be_had()) {
+		suite_finish(pool);
+		return;
+	}
+	const uint64_t items = MEMORY / 2 / 8;
+	const struct pool_column nothing = { "", 1 };
+	int64_t begin = faults_so_far(), before, after;
+	int64_t *memory = pool_alloc(pool, MEMORY);
+	CHECK(memory);
+	for (uint64_t i = 0; i < 2 * items; i++)
+		memory[i] = (int64_t)i;
+	CHECK(faults_so_far() - begin < MEMORY / PAGE / 4);
+	CHECK_EQ(pool_apply(pool, POOL(faults_of_worker), &nothing, 1, &before, 8, NULL), 0);
+	CHECK_EQ(pool_map(pool, suite_square, memory, 8, items, memory + items, 8, NULL), 0);
+	CHECK_EQ(pool_apply(pool, POOL(faults_of_worker), &nothing, 1, &after, 8, NULL), 0);
+	CHECK(after - before < MEMORY / PAGE / 4);
+	CHECK_EQ(memory[2 * items - 1], (int64_t)((items - 1) * (items - 1)));
+	pool_free(pool, memory);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_descriptors, 0),
 	CASE(pool_without_any_worker_says_so, FAULTS | POOL_CAN_REUSE),
@@ -230,6 +291,7 @@ static const struct suite_case cases[] = {
 	CASE(pool_goes_on_with_fewer_workers, FAULTS | POOL_CAN_REUSE),
 	CASE(open_fails_cleanly_without_address_space, 0),
 	CASE(open_under_a_file_size_limit_survives, 0),
+	CASE(large_memory_takes_few_faults, POOL_CAN_REUSE),
 };
 
 int main(int argc, char **argv)
