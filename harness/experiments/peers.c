@@ -328,7 +328,7 @@ static void write_subject(FILE *file, const struct groups *groups, const struct 
 	}
 	const struct peer *peer = peer_find(subject->one ? subject->one : "");
 	if (!any && peer != NULL)
-		fprintf(file, "%s\t-\t?\t?\t?\t0\tskipped: needs package %s\n", subject->name,
+		fprintf(file, "%s\t-\t?\t?\t?\t0\tnot measured: needs package %s\n", subject->name,
 			peer->package);
 }
 

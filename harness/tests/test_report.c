@@ -336,12 +336,14 @@ static void plot_draws_both_kinds_of_figure(void **state)
 	assert_memory_equal(read_file(f, "plots/real.png"), "\x89PNG", 4);
 }
 
-/* Too few rounds for an interval, and only one of the panels has rows. */
+/* Too few rounds for an interval, and only one of the panels has rows, or (peers) nobody who is in the figure. */
 static void figure_without_intervals_is_drawn(void **state)
 {
 	struct fixture *f = *state;
 	struct cell cell = cell_of("order", process_pool(), "imap", "straggler");
+	struct cell alone = cell_of("peers", "raw-spin", "map", "noop");
 
+	add(f, &alone, 1000, 0);
 	add(f, &cell, 1000, 0);
 	snprintf(cell.variant, sizeof cell.variant, "imap_unordered");
 	add(f, &cell, 1000, 0);
@@ -353,6 +355,7 @@ static void figure_without_intervals_is_drawn(void **state)
 	write_rows(f);
 	assert_int_equal(command(f, plot_main, f->run), 0);
 	assert_contains(read_file(f, "plots/order.svg"), "</svg>");
+	assert_contains(read_file(f, "plots/peers.svg"), "</svg>");
 }
 
 static void missing_run_is_refused_in_one_line(void **state)

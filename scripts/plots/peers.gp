@@ -20,11 +20,12 @@ stats table using (tell(strcol(1), strcol(7))) nooutput
 stats table using (reach(strcol(1), column("ns_per_task"))) nooutput
 stats table using (valid(4) ? stretch(strcol(1), column("low"), column("high")) : column("ns_per_task")) nooutput
 stats table using (column("ns_per_task")) nooutput
-least = STATS_min; most = STATS_max
+# A run of a few cells may have measured nobody: then nothing but the names is drawn.
+least = exists("STATS_min") ? STATS_min : 1; most = exists("STATS_max") ? STATS_max : 1
 stats table using (valid(4) ? column("low") : column("ns_per_task")) nooutput
-if (STATS_min < least) { least = STATS_min }
+if (exists("STATS_min") && STATS_min < least) { least = STATS_min }
 stats table using (valid(5) ? column("high") : column("ns_per_task")) nooutput
-if (STATS_max > most) { most = STATS_max }
+if (exists("STATS_max") && STATS_max > most) { most = STATS_max }
 eval canvas(1100, 150 + 46 * count)
 set lmargin at screen 0.2
 set rmargin at screen 0.975
