@@ -97,9 +97,12 @@ static void make_huge(struct arena *arena, uint64_t at, uint64_t bytes)
 {
 	if (at % HUGE)
 		return;
-	for (uint64_t done = 0; bytes - done >= HUGE / 4 * 3 && !arena->small_pages; done += HUGE) {
+	for (uint64_t done = 0; bytes - done >= HUGE / 4 * 3 &&
+				!__atomic_load_n(&arena->small_pages, __ATOMIC_RELAXED);
+	     done += HUGE) {
 		if (madvise(arena->base + at + done, HUGE, MADV_COLLAPSE) < 0) {
-			arena->small_pages = errno == EINVAL;
+			if (errno == EINVAL)
+				__atomic_store_n(&arena->small_pages, true, __ATOMIC_RELAXED);
 			return;
 		}
 		if (bytes - done <= HUGE)
@@ -208,7 +211,7 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 	uint64_t bump = __atomic_load_n(&arena->head->bump, __ATOMIC_RELAXED), at;
 	do {
 		at = (bump + unit - 1) / unit * unit;
-		if (size > arena->size || at > arena->size - size) {
+		if (bump > arena->size || size > arena->size || at > arena->size - size) {
 			errno = ENOMEM;
 			return NULL;
 		}

@@ -49,23 +49,25 @@ void shm_view_of(struct shm_view *view, struct shm_area *area)
 
 /* ---- life ---- */
 
-/* The first block of a new arena, so executed workers know where it is; nobody had it before, so all of it is 0. One
- * block, and no page touched that is not needed: each costs a fault, and many pools are opened for one call. */
+/* The area is the first block of a new arena, however many workers there are: executed ones look for it there. Nobody had
+ * these blocks before, so all of them is 0; and no page is touched that is not needed: each costs a fault, and many pools
+ * are opened for one call. */
 static int area_open(struct pool_transport *t, int workers)
 {
 	struct arena *arena = &t->view.arena;
 	const uint64_t count = (uint64_t)workers;
 	const uint64_t slot_size = sizeof(struct shm_slot) + (count + 1) * sizeof(struct shm_lane);
-	const uint64_t desks = sizeof(struct shm_area);
-	const uint64_t slots = desks + count * sizeof(struct shm_desk);
+	const uint64_t slots = count * sizeof(struct shm_desk);
 	const uint64_t reserves = slots + SHM_SLOTS * slot_size;
-	struct shm_area *area = arena_alloc(arena, reserves + count * SHM_RESERVE_BYTES);
-	if (!area)
+	struct shm_area *area = arena_alloc(arena, 4096);
+	void *desks = arena_alloc(arena, reserves + count * SHM_RESERVE_BYTES);
+	if (!area || !desks)
 		return -ENOMEM;
-	const uint64_t at = arena_offset(arena, area);
+	const uint64_t at = arena_offset(arena, desks);
+	assert(arena_offset(arena, area) == 4096 + ARENA_BLOCK_HEAD);
 	area->workers = (uint32_t)workers;
 	area->slot_size = slot_size;
-	area->desks_at = at + desks;
+	area->desks_at = at;
 	area->slots_at = at + slots;
 	area->reserves_at = at + reserves;
 	shm_view_of(&t->view, area);

@@ -234,10 +234,11 @@ static bool huge_pages_can_be_had(void)
 	int fd = memfd_create("probe", MFD_CLOEXEC);
 	unsigned char *room = mmap(NULL, MEMORY + HUGE, PROT_NONE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	CHECK(fd >= 0 && posix_fallocate(fd, 0, MEMORY) == 0 && room != MAP_FAILED);
+	CHECK(fd >= 0 && room != MAP_FAILED);
+	bool can = posix_fallocate(fd, 0, MEMORY) == 0;
 	unsigned char *at = room + (HUGE - (uintptr_t)room % HUGE) % HUGE;
 	CHECK(mmap(at, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at);
-	bool can = madvise(at, MEMORY, 25 /* MADV_COLLAPSE */) == 0;
+	can = can && madvise(at, MEMORY, 25 /* MADV_COLLAPSE */) == 0;
 	munmap(room, MEMORY + HUGE);
 	close(fd);
 	return can;
@@ -290,6 +291,22 @@ static void large_memory_takes_few_faults(const struct pool_backend_info *row)
 	CHECK(fine);
 }
 
+/* Whatever depends on their number has room; executed workers find it. */
+static void as_many_workers_as_there_may_be_all_work(const struct pool_backend_info *row)
+{
+	enum { N = 4 * POOL_WORKERS_MAX };
+	int64_t in[N], out[N];
+	if (!CAN_LIMIT_MEMORY)
+		return; /* so many processes of the sanitizer take too much */
+	for (int64_t i = 0; i < N; i++)
+		in[i] = i;
+	struct pool *pool = suite_open(row, POOL_WORKERS_MAX);
+	CHECK_EQ(pool_map(pool, suite_square, in, 8, N, out, 8, &patient), 0);
+	for (int64_t i = 0; i < N; i++)
+		CHECK_EQ(out[i], i * i);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_descriptors, 0),
 	CASE(pool_without_any_worker_says_so, FAULTS | POOL_CAN_REUSE),
@@ -298,6 +315,7 @@ static const struct suite_case cases[] = {
 	CASE(pool_goes_on_with_fewer_workers, FAULTS | POOL_CAN_REUSE),
 	CASE(open_fails_cleanly_without_address_space, 0),
 	CASE(open_under_a_file_size_limit_survives, 0),
+	CASE(as_many_workers_as_there_may_be_all_work, POOL_CAN_EXEC),
 	CASE(large_memory_takes_few_faults, POOL_CAN_REUSE),
 };
 
