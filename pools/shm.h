@@ -36,7 +36,7 @@
 #include "pools/arena.h"
 #include "pools/pool_ops.h"
 
-enum { SHM_SLOTS = 64 };
+enum { SHM_SLOTS = 64, SHM_AREA_AT = 4096 + ARENA_BLOCK_HEAD /* in the arena: its first block */ };
 
 /* A lane's word: lo | hi << 28 | thief << 56; positions are items / slot.unit; thief: worker + 1 or
  * 0. */

@@ -37,8 +37,7 @@ int shm_attach(struct pool_port **out, const struct pool_ticket *ticket, struct 
 			free(p);
 			return rc;
 		}
-		shm_view_of(&p->own, (struct shm_area *)(void *)(p->own.arena.base + 4096 +
-								 ARENA_BLOCK_HEAD));
+		shm_view_of(&p->own, arena_at(&p->own.arena, SHM_AREA_AT));
 		p->view = &p->own;
 	}
 	p->worker = (uint32_t)ticket->worker;

@@ -64,7 +64,7 @@ static int area_open(struct pool_transport *t, int workers)
 	if (!area || !desks)
 		return -ENOMEM;
 	const uint64_t at = arena_offset(arena, desks);
-	assert(arena_offset(arena, area) == 4096 + ARENA_BLOCK_HEAD);
+	assert(arena_offset(arena, area) == SHM_AREA_AT);
 	area->workers = (uint32_t)workers;
 	area->slot_size = slot_size;
 	area->desks_at = at;
