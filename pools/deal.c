@@ -73,7 +73,7 @@ int deal_prepare(struct deal *deal, struct pool_job *job)
 		return -ENOMEM;
 	deck->job = job;
 	if (job->stream)
-		deck->tiles = calloc(job->count / job->chunk, sizeof *deck->tiles);
+		deck->tiles = calloc(job->tile_mask + 1, sizeof *deck->tiles);
 	if (!job->stream || deck->tiles)
 		return 0;
 	free(deck);
@@ -100,7 +100,7 @@ int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile)
 {
 	struct deck *deck = deck_of(job);
 	(void)deal;
-	deck->tiles[deck->tail++ % (job->count / job->chunk)] = tile;
+	deck->tiles[deck->tail++ & job->tile_mask] = tile;
 	return 0;
 }
 
@@ -162,18 +162,16 @@ static void take_back(struct deck *deck, struct deal_flight *flight, uint64_t mo
 	free(run);
 }
 
-/* Tiles that stand beside each other travel together. */
+/* Tiles that stand beside each other travel together; behind one that is not full there is a gap. */
 static void take_tiles(struct deck *deck, struct deal_flight *flight, uint64_t most)
 {
 	const struct pool_job *job = deck->job;
-	const uint64_t ring = job->count / job->chunk;
-	uint64_t first = deck->tiles[deck->head++ % ring];
+	uint64_t first = deck->tiles[deck->head++ & job->tile_mask];
 	flight->at = first * job->chunk;
 	flight->index = job->tile[first].index;
 	flight->count = job->tile[first].count;
-	while (deck->head < deck->tail && flight->count + job->chunk <= most &&
-	       flight->count % job->chunk == 0) {
-		uint64_t tile = deck->tiles[deck->head % ring];
+	while (deck->head < deck->tail && flight->count + job->chunk <= most) {
+		uint64_t tile = deck->tiles[deck->head & job->tile_mask];
 		if (tile * job->chunk != flight->at + flight->count ||
 		    job->tile[tile].index != flight->index + flight->count)
 			break;

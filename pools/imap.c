@@ -11,7 +11,8 @@
  * Refilling waits until a quarter of the window is free, unless workers are about to run dry and
  * there is nothing to return meanwhile: a tile at a time would cost a wake-up each. For the same
  * reason next() looks under the lock how many results it can return, and takes that many without
- * it: those cells are the iterator's own by then.
+ * it: those cells are the iterator's own by then. An input that takes long to read is not waited for
+ * while workers or the caller could have what was read: see refill.
  */
 #include "pools/imap.h"
 
@@ -67,7 +68,7 @@ static void set_window(struct pool_job *job, const struct pool_policy *policy,
 		window = (most / chunk + 1) * chunk;
 	if (window > CELLS_MOST)
 		window = CELLS_MOST;
-	job->count = window / chunk * chunk;
+	job->tiles = window / chunk;
 }
 
 static struct pool_iter *iter_new(struct pool *pool, const struct map_call *call,
@@ -85,7 +86,6 @@ static struct pool_iter *iter_new(struct pool *pool, const struct map_call *call
 		it->job->stream = true;
 		it->job->owner = it;
 		set_window(it->job, call->policy, source);
-		it->tiles = it->job->count / it->job->chunk;
 	}
 	return it;
 }
@@ -154,7 +154,7 @@ static int run(struct pool *pool, struct map_call call, const struct pool_source
 		return rc;
 	}
 	pthread_mutex_lock(&pool->lock);
-	refill(it);
+	refill(it, 0);
 	pthread_mutex_unlock(&pool->lock);
 	*iter = it;
 	return 0;
@@ -177,22 +177,23 @@ int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct 
 
 /* ---- results ---- */
 
-static bool can_return(void *what)
+/* The cell behind this one in the order of the input: that of the next tile when it is its tile's last. */
+static uint64_t cell_behind(const struct pool_job *job, uint64_t cell, uint64_t k)
 {
-	struct pool_iter *it = what;
-	uint64_t cell;
-	return it->pool->state == POOL_IS_TERMINATED || next_cell(it, &cell);
+	const uint64_t next = (k + 1) * job->chunk,
+		       behind = cell + 1 == k * job->chunk + job->tile[k].count ? next : cell + 1;
+	return behind == job->count ? 0 : behind;
 }
 
-static void advance(struct pool_iter *it, uint64_t cell)
+/* The cell, of tile `place`, has been taken. */
+static void advance(struct pool_iter *it, uint64_t cell, uint64_t place)
 {
 	struct pool_job *job = it->job;
-	struct pool_tile *tile = &job->tile[cell / job->chunk];
-	bool last_of_tile = cell % job->chunk + 1 == tile->count;
+	struct pool_tile *tile = &job->tile[place];
 	job->cell_done[cell] = 0;
 	if (it->ordered)
-		it->want = (last_of_tile ? (cell / job->chunk + 1) * job->chunk : cell + 1) %
-			   job->count;
+		it->want = cell_behind(job, cell, place);
+	it->index = tile->index + (cell - place * job->chunk);
 	it->taken++;
 	it->returned++;
 	for (unsigned k = 0; k < job->columns; k++)
@@ -222,8 +223,8 @@ static int take_cell(struct pool_iter *it, uint64_t cell, void *result)
 {
 	struct pool_job *job = it->job;
 	int status = job_status_at(job, cell);
-	it->index = job->tile[cell / job->chunk].index + cell % job->chunk;
 	take_result(job, cell, status, result);
+	advance(it, cell, pool_tile_of(job, cell));
 	if (status) {
 		job->status[cell] = 0;
 		it->failure = (struct pool_failure){ .status = status, .index = it->index };
@@ -236,7 +237,6 @@ static int take_cell(struct pool_iter *it, uint64_t cell, void *result)
 	}
 	if (job->attempts)
 		job->attempts[cell] = 0;
-	advance(it, cell);
 	return status;
 }
 
@@ -266,7 +266,7 @@ static uint64_t count_ready(const struct pool_iter *it)
 		ready = job->arrivals - it->taken;
 	for (uint64_t cell = it->want;
 	     it->ordered && job->chunk == 1 && ready < most && job->cell_done[cell]; ready++)
-		cell = (cell + 1) % job->count;
+		cell = cell_behind(job, cell, cell);
 	return ready < most ? ready : most;
 }
 
@@ -275,11 +275,10 @@ static uint64_t count_ready(const struct pool_iter *it)
 static int take_granted(struct pool_iter *it, void *result)
 {
 	struct pool_job *job = it->job;
-	uint64_t cell = it->ordered ? it->want : job->arrived[it->taken % job->count];
+	uint64_t cell = it->ordered ? it->want : job->arrived[it->taken & job->cell_mask];
 	it->granted--;
-	it->index = job->tile[cell / job->chunk].index + cell % job->chunk;
 	take_result(job, cell, 0, result);
-	advance(it, cell);
+	advance(it, cell, pool_tile_of(job, cell));
 	return 0;
 }
 
@@ -290,11 +289,11 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 	pool_failure_clear(&it->failure);
 	if (pool->state == POOL_IS_TERMINATED || !it->attached)
 		return terminated(it);
-	refill(it);
+	refill(it, deadline_ns);
 	if (it->read == it->returned)
 		return end_of(it);
 	if (!next_cell(it, &cell)) {
-		int rc = pump_wait(pool, can_return, it, deadline_ns);
+		int rc = wait_for_result(it, deadline_ns);
 		if (rc < 0)
 			return rc;
 		if (pool->state == POOL_IS_TERMINATED || !next_cell(it, &cell))

@@ -1,11 +1,18 @@
 /*
  * imap_ring.c - the window of an iteration: its memory, and reading the input into it.
+ *
+ * DESIGN. The input is read by the thread that is in next(), in bursts, as handing out costs a wake-up. A burst is over when
+ * the window is full or reading took long; what was read is handed out then, and when it took long the thread goes on reading
+ * only while it has nothing to return and time is left.
  */
 #include "pools/imap.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const int64_t SLOW_NS = 200000; /* handing out costs a wake-up, a tenth of this */
+enum { LOOK_MOST = 16 };
 
 /* ---- sources ---- */
 
@@ -76,18 +83,33 @@ static bool ring_results(struct pool_job *job)
 	return job->results;
 }
 
-/* Statuses are here from the start: a cell's failure must not get lost for want of memory. The job
- * was made with the user's columns, which are not ours to free. */
+static uint64_t ring_mask(uint64_t least)
+{
+	uint64_t places = 1;
+	while (places < least)
+		places *= 2;
+	return places - 1;
+}
+
+/* Statuses are here from the start: a cell's failure must not get lost for want of memory. */
+bool ring_make(struct pool_job *job)
+{
+	job->count = job->tiles * job->chunk;
+	job->tile_mask = ring_mask(job->tiles);
+	job->cell_mask = ring_mask(job->count);
+	job->status = calloc(job->count, sizeof *job->status);
+	job->tile = calloc(job->tiles, sizeof *job->tile);
+	job->cell_done = calloc(job->count, 1);
+	job->arrived = calloc(job->cell_mask + 1, sizeof *job->arrived);
+	return job->status && job->tile && job->cell_done && job->arrived;
+}
+
+/* The job was made with the user's columns, which are not ours to free. */
 bool ring_open(struct pool_job *job, const struct pool_source *source)
 {
 	for (unsigned k = 0; k < job->columns; k++)
 		job->column[k].data = NULL;
-	job->status = calloc(job->count, sizeof *job->status);
-	job->tile = calloc(job->count / job->chunk, sizeof *job->tile);
-	job->cell_done = calloc(job->count, 1);
-	job->arrived = calloc(job->count, sizeof *job->arrived);
-	return job->status && job->tile && job->cell_done && job->arrived &&
-	       ring_columns(job, source) && ring_results(job);
+	return ring_make(job) && ring_columns(job, source) && ring_results(job);
 }
 
 void free_argument(struct pool_job *job, unsigned k, uint64_t cell)
@@ -176,9 +198,10 @@ static int store_item(struct pool_job *job, uint64_t cell, const struct pool_byt
  * published. */
 static int read_item(struct pool_iter *it, uint64_t cell)
 {
-	struct pool_bytes item[POOL_COLUMNS_MAX] = { 0 };
+	struct pool_bytes item[POOL_COLUMNS_MAX];
 	int rc;
 	if (it->source.next) {
+		memset(item, 0, it->source.columns * sizeof item[0]);
 		pthread_mutex_unlock(&it->pool->lock);
 		rc = it->source.next(it->source.state, item);
 		pthread_mutex_lock(&it->pool->lock);
@@ -219,15 +242,21 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 						      .message = (char *)"no memory" });
 }
 
+static void go_on(struct pool_iter *it)
+{
+	if (++it->fill == it->job->tiles)
+		it->fill = 0;
+}
+
 /* In order the tiles are used one after the other; otherwise any free one. */
 static bool find_free(struct pool_iter *it)
 {
-	for (uint64_t tried = 0; tried < it->tiles; tried++) {
+	for (uint64_t tried = 0; tried < it->job->tiles; tried++) {
 		if (it->job->tile[it->fill].count == 0)
 			return true;
 		if (it->ordered)
 			return false;
-		it->fill = (it->fill + 1) % it->tiles;
+		go_on(it);
 	}
 	return false;
 }
@@ -242,18 +271,33 @@ bool next_cell(const struct pool_iter *it, uint64_t *cell)
 	}
 	if (it->taken == job->arrivals)
 		return false;
-	*cell = job->arrived[it->taken % job->count];
+	*cell = job->arrived[it->taken & job->cell_mask];
 	return true;
 }
 
+static bool can_return(void *what)
+{
+	struct pool_iter *it = what;
+	uint64_t cell;
+	return it->pool->state == POOL_IS_TERMINATED || next_cell(it, &cell);
+}
+
+/* Under the lock: until there is a result. 0 or -ETIMEDOUT. */
+int wait_for_result(struct pool_iter *it, int64_t deadline_ns)
+{
+	return pump_wait(it->pool, can_return, it, deadline_ns);
+}
+
+/* Who waits for a result that is there already does not wait for a slow input. */
 static bool worth_refilling(const struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
 	uint64_t waiting = job->ready - job->resolved, cell;
 	uint64_t room = job->count - (it->read - it->returned);
-	if (room < job->chunk)
+	const bool there = next_cell(it, &cell);
+	if (room < job->chunk || (it->slow && there))
 		return false;
-	bool dry = waiting < 2 * (uint64_t)it->pool->workers * job->chunk && !next_cell(it, &cell);
+	bool dry = waiting < 2 * (uint64_t)it->pool->workers * job->chunk && !there;
 	return dry || room * 4 >= job->count;
 }
 
@@ -271,17 +315,42 @@ static bool may_read(struct pool_iter *it)
 	return !it->ended;
 }
 
-void refill(struct pool_iter *it)
+static bool has_room(struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
+	return it->read - it->returned + job->chunk <= job->count && find_free(it);
+}
+
+static void offer(const struct pool_iter *it, uint64_t tiles)
+{
+	if (tiles)
+		it->pool->backend->transport->offer(it->pool->transport, tiles);
+}
+
+/* Looks at the clock after 1, 2, 4, 8, 16, 32, 48, ... tiles: that costs as much as reading a short item. */
+void refill(struct pool_iter *it, int64_t deadline_ns)
+{
 	if (!may_read(it) || !worth_refilling(it))
 		return;
-	uint64_t filled = 0;
-	while (!it->ended && it->read - it->returned + job->chunk <= job->count && find_free(it)) {
+	uint64_t filled = 0, look = 1;
+	int64_t since_ns = pool_now_ns();
+	it->slow = false;
+	while (!it->ended && has_room(it)) {
 		fill_tile(it, it->fill);
-		it->fill = (it->fill + 1) % it->tiles;
-		filled++;
+		go_on(it);
+		if (++filled < look)
+			continue;
+		look += filled < LOOK_MOST ? filled : LOOK_MOST;
+		const int64_t now_ns = pool_now_ns();
+		if (now_ns - since_ns < SLOW_NS)
+			continue;
+		it->slow = true;
+		offer(it, filled);
+		filled = 0;
+		look = 1;
+		if (now_ns >= deadline_ns || wait_for_result(it, 0) == 0 || !may_read(it))
+			return;
+		since_ns = pool_now_ns();
 	}
-	if (filled)
-		it->pool->backend->transport->offer(it->pool->transport, filled);
+	offer(it, filled);
 }

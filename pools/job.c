@@ -63,7 +63,10 @@ void job_free(struct pool_job *job)
 /* The position in the input of a stream's cell; a batch's items are their index. */
 static uint64_t input_index(const struct pool_job *job, uint64_t at)
 {
-	return job->stream ? job->tile[at / job->chunk].index + at % job->chunk : at;
+	if (!job->stream)
+		return at;
+	const uint64_t tile = pool_tile_of(job, at);
+	return job->tile[tile].index + (at - tile * job->chunk);
 }
 
 /* Where there was no memory for the first failure there are no statuses later either: see
@@ -170,7 +173,7 @@ void pool_job_resolve(struct pool_job *job, uint64_t begin, uint64_t count)
 	job->pool->stats.done += count;
 	for (uint64_t i = 0; job->stream && i < count; i++) {
 		job->cell_done[begin + i] = 1;
-		job->arrived[job->arrivals++ % job->count] = begin + i;
+		job->arrived[job->arrivals++ & job->cell_mask] = begin + i;
 	}
 	finish(job);
 }
@@ -345,7 +348,7 @@ static void drop_unpublished(struct pool_job *job)
 {
 	if (!job->stream)
 		pool_job_drop(job, 0, job->count);
-	for (uint64_t k = 0; job->stream && k < job->count / job->chunk; k++)
+	for (uint64_t k = 0; job->stream && k < job->tiles; k++)
 		if (job->tile[k].count)
 			pool_job_drop(job, k * job->chunk, job->tile[k].count);
 }

@@ -485,7 +485,9 @@ struct pool_source {
 	 * 0: no more; negative: failed, the iteration delivers what was read before, then this
 	 * value, then POOL_END. The data must stay valid until the next call of the generator or
 	 * the end of the iterator. Never called ahead of the window; called by the thread that is
-	 * in pool_imap or pool_iter_next. */
+	 * in pool_imap or pool_iter_next. One that takes long (more than 0.2 ms for what is read
+	 * at a time) is called only while there is nothing to return, and in pool_imap only once
+	 * or a few times; what it gave is worked on meanwhile. */
 	int (*next)(void *state, struct pool_bytes item[]);
 	void *state;
 };
@@ -508,7 +510,7 @@ int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct 
 /* The next result: 0 and *result (result_size bytes; variable size: a struct pool_bytes that is
  * then the caller's; NULL: not wanted), POOL_END when there is none left (again and again), the
  * item's status when it failed (the iteration goes on), -ETIMEDOUT when none came in time (nothing
- * is lost). One thread at a time. */
+ * is lost; a chunk of the input that is being read is read to its end). One thread at a time. */
 int pool_iter_next(struct pool_iter *iter, void *result, int64_t timeout_ns);
 
 uint64_t pool_iter_index(

@@ -139,8 +139,10 @@ struct pool_job {
 	void *results;	      /* count elements; struct pool_bytes[] if variable */
 	uint64_t result_size; /* from one to the next */
 	uint64_t count;
-	uint64_t chunk;		/* items a claim; 0: auto (batches only) */
-	struct pool_tile *tile; /* stream: count / chunk */
+	uint64_t chunk;		       /* items a claim; 0: auto (batches only) */
+	struct pool_tile *tile;	       /* stream */
+	uint64_t tiles;		       /* stream: count / chunk */
+	uint64_t tile_mask, cell_mask; /* places less one of a ring for all tiles, for all cells */
 	bool stream, fail_fast;
 	bool cancelled;	  /* nothing more of it is started */
 	bool stop_forced; /* by the caller or terminate, not by fail-fast */
@@ -160,8 +162,8 @@ struct pool_job {
 	struct pool_failure *detail; /* stream: beside status */
 	uint8_t *attempts;	     /* retries used per item or cell; NULL until needed */
 	uint8_t *cell_done;	     /* stream: resolved, not yet returned */
-	uint64_t *arrived; /* stream: cells in the order of their resolution, a ring of count */
-	uint64_t arrivals; /* how many ever */
+	uint64_t *arrived;	     /* stream: cells in the order of their resolution, a ring */
+	uint64_t arrivals;	     /* how many ever */
 
 	void *transport_data; /* the transport's own */
 	struct pool_job *next;
@@ -170,6 +172,13 @@ struct pool_job {
 	void (*resolved_hook)(struct pool_job *job);
 	void *owner;
 };
+
+/* Most streams have a chunk of 1. A division costs more than anything else that is done for a short item: therefore rings
+ * are powers of two as well. */
+static inline uint64_t pool_tile_of(const struct pool_job *job, uint64_t cell)
+{
+	return job->chunk == 1 ? cell : cell / job->chunk;
+}
 
 /* What transports tell of a job. All under the lock. */
 void pool_job_fault(struct pool_job *job,

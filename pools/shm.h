@@ -128,6 +128,13 @@ struct shm_tile {
 	uint32_t cell, count;
 };
 
+/* In a ring of `count`, a power of two. */
+static inline struct shm_tile *shm_tile_at(struct shm_tile *tiles, uint64_t count,
+					   uint64_t position)
+{
+	return &tiles[position & (count - 1)];
+}
+
 /* A failed item: a stack; pushed by workers, all taken by the parent, which sets status to 0 then.
  * Each worker has a record in reserve, without a message, for when there is no memory: it is the
  * worker's while its status is 0 (release by the parent, acquire by the worker). */
@@ -143,7 +150,7 @@ struct shm_slot {
 	/* Written by the parent before the live bit is set, then constant. */
 	_Alignas(64) uint64_t task;
 	uint64_t count, unit, chunk; /* items; items a position; positions a claim, 0: auto */
-	uint64_t tiles_at, tiles;    /* stream: descriptors */
+	uint64_t tiles_at, tiles;    /* stream: descriptors, a power of two */
 	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at, result_size;
 	int64_t limit_ns;
 	uint32_t columns, variable, fail_fast, pad;
@@ -187,8 +194,8 @@ static inline struct shm_fault *shm_reserve(const struct shm_view *view, unsigne
 	return (struct shm_fault *)(void *)(view->reserves + (size_t)worker * SHM_RESERVE_BYTES);
 }
 
-/* shm_claim.c: moves `next` past what stands at `position`, if nobody has. */
-void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tiles, uint64_t position);
+/* shm_claim.c: moves `next` past what stands at `position`, which is in this descriptor, if nobody has. */
+void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tile, uint64_t position);
 
 void shm_view_of(struct shm_view *view, struct shm_area *area);
 void shm_futex_wake(uint32_t *word);

@@ -173,7 +173,7 @@ static struct shm_tile read_tile(const struct shm_tile *tile)
 
 /* How many tiles from `position` on may go together: published, beside each other, and a small part of what there is. Those
  * behind the first stay as they are until the first is claimed: `next` reaches them only over it. */
-static uint64_t tiles_together(const struct pool_port *p, const struct shm_tile *tiles,
+static uint64_t tiles_together(const struct pool_port *p, struct shm_tile *tiles,
 			       const struct shm_tile *first, uint64_t position, uint64_t ready,
 			       uint64_t *items)
 {
@@ -181,7 +181,7 @@ static uint64_t tiles_together(const struct pool_port *p, const struct shm_tile 
 	if (most > p->grain)
 		most = p->grain;
 	for (*items = first->count; n < most && !p->board->tasks_per_worker; n++) {
-		struct shm_tile tile = read_tile(&tiles[(position + n) % p->at->tiles]);
+		struct shm_tile tile = read_tile(shm_tile_at(tiles, p->at->tiles, position + n));
 		if (tile.state != tile_ready(position + n) || tile.cell != first->cell + *items ||
 		    tile.index != first->index + *items)
 			break;
@@ -191,11 +191,11 @@ static uint64_t tiles_together(const struct pool_port *p, const struct shm_tile 
 }
 
 /* Announce, then swap: see shm.h. What was read of the tiles holds if the swap succeeds. */
-static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, uint64_t position,
-		       uint64_t ready, struct pool_span *span)
+static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, struct shm_tile *tile,
+		       uint64_t position, uint64_t ready, struct pool_span *span)
 {
-	uint64_t *state = &tiles[position % p->at->tiles].state, word = tile_ready(position);
-	const struct shm_tile first = read_tile(&tiles[position % p->at->tiles]);
+	const struct shm_tile first = read_tile(tile);
+	uint64_t word = tile_ready(position);
 	if (first.state != word)
 		return false;
 	span->claims = tiles_together(p, tiles, &first, position, ready, &span->count);
@@ -206,7 +206,7 @@ static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, uint64_t pos
 	p->desk->progress_before = p->board->ledger[p->worker].progress;
 	__atomic_store_n(&p->desk->kind, DESK_TILE, __ATOMIC_RELEASE);
 	uint64_t claimed = tile_word(position, span->claims, p->worker, TILE_CLAIMED);
-	if (__atomic_compare_exchange_n(state, &word, claimed, false, __ATOMIC_ACQ_REL,
+	if (__atomic_compare_exchange_n(&tile->state, &word, claimed, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))
 		return true;
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
@@ -215,9 +215,9 @@ static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, uint64_t pos
 
 /* Whoever sees a position that is taken moves `next` past it, so a claimer that dies in between
  * stops nobody (the helping of Michael and Scott's queue, 1996). A position that is free was taken back, or never used. */
-void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tiles, uint64_t position)
+void shm_pass_tiles(struct shm_slot *s, const struct shm_tile *tile, uint64_t position)
 {
-	uint64_t word = __atomic_load_n(&tiles[position % s->tiles].state, __ATOMIC_ACQUIRE);
+	uint64_t word = __atomic_load_n(&tile->state, __ATOMIC_ACQUIRE);
 	bool taken = tile_is_at(word, position) && tile_phase(word) >= TILE_CLAIMED;
 	uint64_t behind = position + (taken ? tile_tiles(word) : 1);
 	__atomic_compare_exchange_n(&s->next, &position, behind, false, __ATOMIC_ACQ_REL,
@@ -232,8 +232,9 @@ bool shm_claim_tiles(struct pool_port *p, struct pool_span *span)
 	while ((position = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE)) <
 		       (ready = __atomic_load_n(&s->ready, __ATOMIC_ACQUIRE)) &&
 	       !__atomic_load_n(&s->closed, __ATOMIC_RELAXED)) {
-		bool ours = take_tiles(p, tiles, position, ready, span);
-		shm_pass_tiles(s, tiles, position);
+		struct shm_tile *tile = shm_tile_at(tiles, s->tiles, position);
+		bool ours = take_tiles(p, tiles, tile, position, ready, span);
+		shm_pass_tiles(s, tile, position);
 		if (ours)
 			return true;
 	}

@@ -12,8 +12,8 @@ struct shm_job {  /* a job's transport_data */
 	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at;
 	uint64_t seen;		/* of the lanes' done */
 	struct shm_tile *tiles; /* stream */
-	uint64_t tile_count;
-	uint64_t head, tail; /* ring positions: oldest that may be unfinished; next to publish */
+	uint64_t tile_count;	/* a power of two */
+	uint64_t head, tail;	/* ring positions: oldest that may be unfinished; next to publish */
 };
 
 struct pool_transport {
@@ -39,7 +39,8 @@ bool shm_stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k,
 		    uint64_t cell); /* false: no memory */
 void shm_unstage(struct pool_transport *t, struct pool_job *job);
 void shm_wake(struct pool_transport *t, uint64_t most);
-void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile);
+void shm_push_tile(struct pool_transport *t, struct shm_job *work, uint64_t index, uint64_t cell,
+		   uint64_t count);
 void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at);
 
 /* shm_reap.c. After true the job may be gone. */

@@ -402,7 +402,7 @@ int shm_commit(struct pool_port *p, struct pool_span *span)
 	if (p->at->tiles) {
 		struct shm_tile *tiles = arena_at(&p->view->arena, p->at->tiles_at);
 		uint64_t position = span->cookie[1];
-		__atomic_store_n(&tiles[position % p->at->tiles].state,
+		__atomic_store_n(&shm_tile_at(tiles, p->at->tiles, position)->state,
 				 tile_word(position, amount, p->worker, TILE_DONE),
 				 __ATOMIC_RELEASE);
 	}

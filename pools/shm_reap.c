@@ -164,13 +164,14 @@ static bool names_cells(const struct pool_job *job, uint64_t cell, uint64_t item
 {
 	if (!items || cell >= job->count || items > job->count - cell)
 		return false;
-	for (const uint64_t end = cell + items; cell < end;) {
-		const uint64_t in_tile = cell % job->chunk,
-			       count = job->tile[cell / job->chunk].count;
-		if (count <= in_tile || job->cell_done[cell])
+	const uint64_t end = cell + items;
+	const struct pool_tile *tile = &job->tile[pool_tile_of(job, cell)];
+	uint64_t in_tile = cell - (uint64_t)(tile - job->tile) * job->chunk;
+	for (; cell < end; tile++, in_tile = 0) {
+		if (tile->count <= in_tile || job->cell_done[cell])
 			return false;
-		cell += count - in_tile;
-		if (cell < end && count < job->chunk)
+		cell += tile->count - in_tile;
+		if (cell < end && tile->count < job->chunk)
 			return false;
 	}
 	return true;
@@ -185,12 +186,12 @@ static bool free_tiles(const struct pool_job *job, struct shm_tile *tile, uint64
 	const uint64_t first = (uint64_t)(tile - work->tiles), tiles = tile_tiles(word_of(tile));
 	*items = 0;
 	for (uint64_t i = 0; i < tiles && tiles <= work->tile_count; i++)
-		*items += work->tiles[(first + i) % work->tile_count].count;
+		*items += shm_tile_at(work->tiles, work->tile_count, first + i)->count;
 	if (tiles > work->tile_count || !names_cells(job, cell, *items))
 		return false;
 	for (uint64_t i = tiles; i-- > 0;)
-		__atomic_store_n(&work->tiles[(first + i) % work->tile_count].state, TILE_FREE,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(&shm_tile_at(work->tiles, work->tile_count, first + i)->state,
+				 TILE_FREE, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -217,12 +218,12 @@ static bool drop_tiles(struct pool_transport *t, struct pool_job *job)
 	bool any = false, over = false;
 	for (uint64_t at;
 	     !over && (at = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE)) < work->tail;) {
-		struct shm_tile *tile = &work->tiles[at % work->tile_count];
+		struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, at);
 		const uint64_t cell = tile->cell, items = tile->count;
 		uint64_t word = tile_ready(at);
 		bool ours = __atomic_compare_exchange_n(&tile->state, &word, TILE_FREE, false,
 							__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-		shm_pass_tiles(s, work->tiles, at);
+		shm_pass_tiles(s, tile, at);
 		if (!ours || !names_cells(job, cell, items))
 			continue;
 		any = true;
@@ -253,7 +254,7 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 	work->seen = done;
 	take_faults(t, job);
 	for (uint64_t at = first_tile(work); !over && at < work->tail; at++) {
-		struct shm_tile *tile = &work->tiles[at % work->tile_count];
+		struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, at);
 		any = reap_tile(t, job, tile, &over) || any;
 		if (!over && at == work->head && tile_phase(word_of(tile)) == TILE_FREE)
 			work->head++;
@@ -386,14 +387,14 @@ static void recover_tile(struct pool_transport *t, struct pool_job *job, int wor
 	if (job->cancelled)
 		pool_job_drop(job, rest.cell, rest.count);
 	else
-		shm_push_tile(t, work, rest);
+		shm_push_tile(t, work, rest.index, rest.cell, rest.count);
 }
 
 static void recover_tiles(struct pool_transport *t, struct pool_job *job, int worker)
 {
 	struct shm_job *work = job->transport_data;
 	for (uint64_t at = first_tile(work); at < work->tail; at++) {
-		struct shm_tile *tile = &work->tiles[at % work->tile_count];
+		struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, at);
 		uint64_t word = word_of(tile);
 		if (tile_phase(word) == TILE_CLAIMED && tile_owner(word) == (uint64_t)worker + 1) {
 			recover_tile(t, job, worker, tile);

@@ -93,7 +93,7 @@ int shm_prepare(struct pool_transport *t, struct pool_job *job)
 	for (unsigned k = 0; ok && k < job->columns; k++)
 		ok = stage_column(t, work, job, k);
 	if (ok && job->stream) {
-		work->tile_count = job->count / job->chunk;
+		work->tile_count = job->tile_mask + 1;
 		work->tiles = arena_alloc(&t->view.arena, work->tile_count * sizeof *work->tiles);
 		ok = work->tiles;
 	}

@@ -84,7 +84,7 @@ static int inline_prepare(struct pool_transport *t, struct pool_job *job)
 	if (!entry)
 		return -ENOMEM;
 	entry->job = job;
-	entry->tiles = job->stream ? calloc(job->count / job->chunk, sizeof *entry->tiles) : NULL;
+	entry->tiles = job->stream ? calloc(job->tile_mask + 1, sizeof *entry->tiles) : NULL;
 	if (!job->stream || entry->tiles)
 		return 0;
 	free(entry);
@@ -105,7 +105,7 @@ static int inline_extend(struct pool_transport *t, struct pool_job *job, uint64_
 {
 	(void)t;
 	struct entry *entry = job->transport_data;
-	entry->tiles[entry->tail++ % (job->count / job->chunk)] = tile;
+	entry->tiles[entry->tail++ & job->tile_mask] = tile;
 	return 0;
 }
 
@@ -123,9 +123,8 @@ static void inline_cancel(struct pool_transport *t, struct pool_job *job)
 	entry->next = job->count;
 	if (!job->stream && next < job->count)
 		pool_job_drop(job, next, job->count - next);
-	uint64_t tiles = job->stream ? job->count / job->chunk : 0;
 	while (job->stream && entry->head < entry->tail) {
-		uint64_t tile = entry->tiles[entry->head++ % tiles];
+		uint64_t tile = entry->tiles[entry->head++ & job->tile_mask];
 		bool last = entry->head == entry->tail;
 		pool_job_drop(job, tile * job->chunk, job->tile[tile].count);
 		if (last)
@@ -230,7 +229,7 @@ static bool claim_tile(struct entry *entry, struct pool_span *span, uint64_t *at
 	const struct pool_job *job = entry->job;
 	if (entry->head == entry->tail)
 		return false;
-	uint64_t tile = entry->tiles[entry->head++ % (job->count / job->chunk)];
+	uint64_t tile = entry->tiles[entry->head++ & job->tile_mask];
 	*at = tile * job->chunk;
 	span->count = job->tile[tile].count;
 	return true;
@@ -248,7 +247,7 @@ static int inline_claim(struct pool_port *port, struct pool_span *span)
 			continue;
 		fill_call(e->job, &span->call, at);
 		if (e->job->stream)
-			span->call.index = e->job->tile[at / e->job->chunk].index;
+			span->call.index = e->job->tile[pool_tile_of(e->job, at)].index;
 		span->cookie[0] = (uint64_t)(uintptr_t)e->job;
 		span->cookie[1] = at;
 		rc = 0;

@@ -263,19 +263,19 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 }
 
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
-void shm_push_tile(struct pool_transport *t, struct shm_job *work, struct shm_tile tile)
+void shm_push_tile(struct pool_transport *t, struct shm_job *work, uint64_t index, uint64_t cell,
+		   uint64_t count)
 {
 	assert(work->tile_count > 0);
-	for (uint64_t most = work->tile_count; most; most--, work->tail++)
-		if (tile_phase(__atomic_load_n(&work->tiles[work->tail % work->tile_count].state,
-					       __ATOMIC_RELAXED)) == TILE_FREE)
-			break;
-	tile.state = tile_ready(work->tail);
-	struct shm_tile *place = &work->tiles[work->tail % work->tile_count];
-	__atomic_store_n(&place->index, tile.index, __ATOMIC_RELAXED); /* see read_tile */
-	__atomic_store_n(&place->cell, tile.cell, __ATOMIC_RELAXED);
-	__atomic_store_n(&place->count, tile.count, __ATOMIC_RELAXED);
-	__atomic_store_n(&place->state, tile.state, __ATOMIC_RELEASE);
+	struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, work->tail);
+	for (uint64_t most = work->tile_count;
+	     most && tile_phase(__atomic_load_n(&tile->state, __ATOMIC_RELAXED)) != TILE_FREE;
+	     most--)
+		tile = shm_tile_at(work->tiles, work->tile_count, ++work->tail);
+	__atomic_store_n(&tile->index, index, __ATOMIC_RELAXED); /* see read_tile */
+	__atomic_store_n(&tile->cell, (uint32_t)cell, __ATOMIC_RELAXED);
+	__atomic_store_n(&tile->count, (uint32_t)count, __ATOMIC_RELAXED);
+	__atomic_store_n(&tile->state, tile_ready(work->tail), __ATOMIC_RELEASE);
 	work->tail++;
 	if (work->slot < 0)
 		return; /* not published yet: publish tells how many there are */
@@ -291,10 +291,7 @@ static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k
 		for (uint64_t i = 0; work->staged[c] && i < tile->count; i++)
 			if (!shm_stage_cell(t, job, c, k * job->chunk + i))
 				return -ENOMEM;
-	shm_push_tile(t, work,
-		      (struct shm_tile){ .index = tile->index,
-					 .cell = (uint32_t)(k * job->chunk),
-					 .count = tile->count });
+	shm_push_tile(t, work, tile->index, k * job->chunk, tile->count);
 	return 0;
 }
 

@@ -8,6 +8,8 @@
  */
 #include "pools/tests/fuzz.h"
 
+#include "pools/imap.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,7 +94,9 @@ static struct pool_job *make_job(struct fuzz_parent *p)
 	FUZZ_CHECK(job);
 	job->serial = 7;
 	job->stream = flags & 1;
-	job->count = chunk * (1 + fuzz_below(in, size == LARGE ? 2 : 24));
+	job->tiles = 1 + fuzz_below(in, size == LARGE ? 2 : 24);
+	job->count = job->tiles * chunk;
+	FUZZ_CHECK(!job->stream || ring_make(job));
 	job->variable = size == POOL_VARIABLE ? POOL_VARIABLE_RESULT : 0;
 	job->result_size = size == POOL_VARIABLE ? sizeof(struct pool_bytes) : size;
 	if (job->result_size)
@@ -104,13 +108,8 @@ static struct pool_job *make_job(struct fuzz_parent *p)
 static void fill_stream(struct fuzz_parent *p)
 {
 	struct pool_job *job = p->job;
-	const uint64_t tiles = job->count / job->chunk;
-	job->tile = calloc(tiles, sizeof *job->tile);
-	job->cell_done = calloc(job->count, 1);
-	job->arrived = calloc(job->count, sizeof *job->arrived);
-	FUZZ_CHECK(job->tile && job->cell_done && job->arrived);
-	for (uint64_t k = 0; k < tiles; k++) {
-		const uint32_t count = (uint32_t)(k + 1 < tiles ? job->chunk : 1);
+	for (uint64_t k = 0; k < job->tiles; k++) {
+		const uint32_t count = (uint32_t)(k + 1 < job->tiles ? job->chunk : 1);
 		job->tile[k] = (struct pool_tile){ k * job->chunk, count, count };
 		job->ready += count;
 		deal_extend(p->t->deal, job, k);

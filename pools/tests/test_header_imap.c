@@ -252,6 +252,69 @@ static void an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_on
 	pool_iter_release(iter);
 }
 
+static int feed_slowly(void *state, struct pool_bytes item[])
+{
+	suite_sleep_ns(2 * MS);
+	return feed_next(state, item);
+}
+
+static void slow_input_is_worked_on_while_it_is_read(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	for (int ordered = 0; ordered < 2; ordered++) {
+		struct feed feed = { .end = 1000, .thread = pthread_self() };
+		struct pool_source source = pool_generator(feed_slowly, &feed, 8);
+		struct pool_iter *iter;
+		CHECK_EQ((ordered ? pool_imap : pool_imap_unordered)(pool, suite_square, source, 8,
+								     NULL, &iter),
+			 0);
+		CHECK(feed.read < 20);
+		int64_t y = -1;
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK(feed.read < feed.end);
+		CHECK_EQ(y, pool_iter_index(iter) * pool_iter_index(iter));
+		for (int i = 1; i < 20; i++) /* nothing is kept back either */
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK(feed.read < feed.end);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
+/* Errands that wait for shared word 1. */
+static int feed_gated(void *state, struct pool_bytes item[])
+{
+	static struct errand errand = { .gate = 1 };
+	suite_sleep_ns(2 * MS);
+	errand.value = (*(int64_t *)state)++;
+	item[0].data = &errand;
+	return 1;
+}
+
+static void time_limit_of_next_holds_with_a_slow_input(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	int64_t read = 0, y = -1;
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_errand,
+			   pool_generator(feed_gated, &read, sizeof(struct errand)), 8,
+			   &(struct pool_policy){ .window = 2000 }, &iter),
+		 0);
+	CHECK_EQ(pool_iter_next(iter, &y, 20 * MS), -ETIMEDOUT);
+	const int64_t first = read;
+	CHECK(first > 1 && first < 1000);
+	CHECK_EQ(pool_iter_next(iter, &y, 0), -ETIMEDOUT);
+	CHECK(read > first && read < first + 20); /* who only looks gets on, too */
+	shared_set(1, 1);
+	for (int64_t i = 0; i < 10; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, i * i);
+	}
+	CHECK(read < 2000);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(generator_is_read_no_further_than_the_window, 0),
 	CASE(generator_that_fails_delivers_what_it_read, 0),
@@ -259,6 +322,8 @@ static const struct suite_case cases[] = {
 	CASE(close_in_the_middle_of_an_iteration_lets_it_finish, 0),
 	CASE(join_before_an_iteration_ends_keeps_what_was_read, 0),
 	CASE(empty_elements_of_a_generator_arrive_as_empty, 0),
+	CASE(slow_input_is_worked_on_while_it_is_read, 0),
+	CASE(time_limit_of_next_holds_with_a_slow_input, POOL_CAN_OVERLAP),
 	CASE(an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_once, 0),
 };
 
