@@ -14,7 +14,7 @@ struct pool_iter {
 	bool ended;	  /* the input gives no more */
 	int input_error; /* told once after everything before it */
 	bool told;	 /* that the pool was terminated */
-	bool slow;	 /* reading took long the last time */
+	bool slow;	 /* reading a tile took long the last time */
 	uint64_t fill;	 /* the next tile to look at for room */
 	uint64_t read, returned;
 	uint64_t granted; /* results that may be taken without the lock */

@@ -288,7 +288,7 @@ int wait_for_result(struct pool_iter *it, int64_t deadline_ns)
 	return pump_wait(it->pool, can_return, it, deadline_ns);
 }
 
-/* Who waits for a result that is there already does not wait for a slow input. */
+/* A result that is there does not wait for a slow input. */
 static bool worth_refilling(const struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
@@ -324,7 +324,7 @@ static bool has_room(struct pool_iter *it)
 static void offer(const struct pool_iter *it, uint64_t tiles)
 {
 	if (tiles)
-		it->pool->backend->transport->offer(it->pool->transport, tiles);
+		it->pool->backend->transport->offer(it->pool->transport, it->job, tiles);
 }
 
 /* Looks at the clock after 1, 2, 4, 8, 16, 32, 48, ... tiles: that costs as much as reading a short item. */
@@ -344,7 +344,7 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 		const int64_t now_ns = pool_now_ns();
 		if (now_ns - since_ns < SLOW_NS)
 			continue;
-		it->slow = true;
+		it->slow = now_ns - since_ns >= SLOW_NS * (int64_t)filled;
 		offer(it, filled);
 		filled = 0;
 		look = 1;

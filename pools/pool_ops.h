@@ -234,8 +234,8 @@ struct pool_transport_ops {
 	int (*publish)(struct pool_transport *t, struct pool_job *job);
 	int (*extend)(struct pool_transport *t, struct pool_job *job,
 		      uint64_t tile); /* 0 or -ENOMEM */
-	void (*offer)(struct pool_transport *t,
-		      uint64_t tiles); /* so many were extended: now hand them out */
+	/* So many were extended: now hand them out. */
+	void (*offer)(struct pool_transport *t, struct pool_job *job, uint64_t tiles);
 	void (*cancel)(struct pool_transport *t, struct pool_job *job);
 	void (*retire)(struct pool_transport *t,
 		       struct pool_job *job); /* no item is in flight any more */

@@ -170,6 +170,7 @@ struct shm_area {
 	uint64_t slots_at, slot_size, desks_at, reserves_at;
 	_Alignas(64) uint64_t live;	     /* bit a slot; the parent, sequentially consistent */
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
+	int64_t woken_ns;		     /* when a worker last woke it */
 	_Alignas(64) uint64_t epoch; /* changes whenever there is something new; for spinning */
 };
 

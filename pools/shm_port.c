@@ -4,9 +4,9 @@
  *
  * This is the fast path; orders of stores matter and are explained where they do.
  *
- * Waking the parent costs more than many small items, so a stream's results wake it late: when a
- * claim took longer than SLOW_NS, when an eighth of the ring is done since, or when there is
- * nothing left to claim. For the case that a long item comes right after short ones the parent does
+ * Waking the parent costs more than many small items, and with as many workers as CPUs one of them stands still for it. So a
+ * stream's results wake it late: when it was not woken for LATE_NS, when an eighth of the ring is done since, or when there
+ * is nothing left to claim. For the case that a long item comes right after short ones the parent does
  * not sleep longer than STREAM_NS while a stream is open (shm_doze).
  *
  * With several live jobs a worker goes from one to the next after each claim, so a short one is not
@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const int64_t SLOW_NS = 20000;
+static const int64_t LATE_NS = 500000; /* a wake-up costs a CPU some 20 us */
 
 /* ---- attaching ---- */
 
@@ -68,6 +68,7 @@ static void notify(struct pool_port *p)
 	if (!__atomic_load_n(asleep, __ATOMIC_RELAXED) ||
 	    !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL))
 		return;
+	__atomic_store_n(&p->view->area->woken_ns, pool_now_ns(), __ATOMIC_RELAXED);
 	ssize_t written = write(p->wake_fd, &one, sizeof one);
 	(void)written; /* a full counter wakes too */
 }
@@ -389,7 +390,9 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 static void tell_late(struct pool_port *p, uint64_t tiles)
 {
 	p->untold += tiles;
-	if (shm_measure_claim(p) > SLOW_NS || p->untold > p->at->tiles / 8) {
+	shm_measure_claim(p);
+	const int64_t woken_ns = __atomic_load_n(&p->view->area->woken_ns, __ATOMIC_RELAXED);
+	if (p->claimed_ns - woken_ns > LATE_NS || p->untold > p->at->tiles / 8) {
 		notify(p);
 		p->untold = 0;
 	}

@@ -165,14 +165,13 @@ static bool names_cells(const struct pool_job *job, uint64_t cell, uint64_t item
 	if (!items || cell >= job->count || items > job->count - cell)
 		return false;
 	const uint64_t end = cell + items;
-	const struct pool_tile *tile = &job->tile[pool_tile_of(job, cell)];
-	uint64_t in_tile = cell - (uint64_t)(tile - job->tile) * job->chunk;
-	for (; cell < end; tile++, in_tile = 0) {
-		if (tile->count <= in_tile || job->cell_done[cell])
+	for (uint64_t k = pool_tile_of(job, cell); cell < end; k++) {
+		if (cell < k * job->chunk || job->cell_done[cell])
+			return false; /* behind a tile that is not full there is a gap */
+		const uint64_t behind = k * job->chunk + job->tile[k].count;
+		if (behind <= cell)
 			return false;
-		cell += tile->count - in_tile;
-		if (cell < end && tile->count < job->chunk)
-			return false;
+		cell = behind;
 	}
 	return true;
 }
@@ -384,10 +383,12 @@ static void recover_tile(struct pool_transport *t, struct pool_job *job, int wor
 	}
 	if (over || rest.count == 0)
 		return;
-	if (job->cancelled)
+	if (job->cancelled) {
 		pool_job_drop(job, rest.cell, rest.count);
-	else
-		shm_push_tile(t, work, rest.index, rest.cell, rest.count);
+	} else {
+		shm_push_tile(work, rest.index, rest.cell, rest.count);
+		shm_offer(t, job, 1);
+	}
 }
 
 static void recover_tiles(struct pool_transport *t, struct pool_job *job, int worker)
@@ -445,6 +446,5 @@ void shm_lost(struct pool_transport *t, int worker)
 	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->rest, DESK_AWAKE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);
-	job = NULL;
 	shm_wake(t, UINT64_MAX);
 }

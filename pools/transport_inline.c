@@ -109,9 +109,10 @@ static int inline_extend(struct pool_transport *t, struct pool_job *job, uint64_
 	return 0;
 }
 
-static void inline_offer(struct pool_transport *t, uint64_t tiles)
+static void inline_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles)
 {
 	(void)t;
+	(void)job;
 	(void)tiles;
 }
 

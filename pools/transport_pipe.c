@@ -232,8 +232,9 @@ static int pipe_extend(struct pool_transport *t, struct pool_job *job, uint64_t 
 	return deal_extend(t->deal, job, tile);
 }
 
-static void pipe_offer(struct pool_transport *t, uint64_t tiles)
+static void pipe_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles)
 {
+	(void)job;
 	(void)tiles;
 	deal_out(t->deal);
 }

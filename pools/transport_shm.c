@@ -263,8 +263,7 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 }
 
 /* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
-void shm_push_tile(struct pool_transport *t, struct shm_job *work, uint64_t index, uint64_t cell,
-		   uint64_t count)
+void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t count)
 {
 	assert(work->tile_count > 0);
 	struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, work->tail);
@@ -277,10 +276,6 @@ void shm_push_tile(struct pool_transport *t, struct shm_job *work, uint64_t inde
 	__atomic_store_n(&tile->count, (uint32_t)count, __ATOMIC_RELAXED);
 	__atomic_store_n(&tile->state, tile_ready(work->tail), __ATOMIC_RELEASE);
 	work->tail++;
-	if (work->slot < 0)
-		return; /* not published yet: publish tells how many there are */
-	struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
-	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
 }
 
 static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k)
@@ -291,12 +286,18 @@ static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k
 		for (uint64_t i = 0; work->staged[c] && i < tile->count; i++)
 			if (!shm_stage_cell(t, job, c, k * job->chunk + i))
 				return -ENOMEM;
-	shm_push_tile(t, work, tile->index, k * job->chunk, tile->count);
+	shm_push_tile(work, tile->index, k * job->chunk, tile->count);
 	return 0;
 }
 
-static void shm_offer(struct pool_transport *t, uint64_t tiles)
+/* Of a job that is not published yet, publish tells how many there are. */
+void shm_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles)
 {
+	const struct shm_job *work = job->transport_data;
+	if (work->slot < 0)
+		return;
+	struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
+	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
 	shm_wake(t, tiles);
 }
 
