@@ -94,9 +94,10 @@ static bool hunt(struct pool *pool)
 {
 	if (!pool->hunting)
 		return false;
-	struct pool_job *job = pool->jobs;
-	while (job && !(job->kill_reason && job->resolved < job->count))
-		job = job->next;
+	struct pool_job *job;
+	TAILQ_FOREACH (job, &pool->jobs, entry)
+		if (job->kill_reason && job->resolved < job->count)
+			break;
 	pool->hunting = job != NULL;
 	if (job)
 		stop_holders(pool, job, job->kill_reason);

@@ -24,7 +24,7 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 	struct run *back;
 	double item_ns;	 /* measured, 0: not yet */
 	unsigned barren; /* deaths in a row before anything of the flight began */
-	struct deck *after;
+	TAILQ_ENTRY(deck) entry;
 };
 
 struct hand {
@@ -36,8 +36,8 @@ struct deal {
 	struct deal_wire wire;
 	int workers;
 	bool once;
-	bool starved; /* something could not be sent for want of memory: try again */
-	struct deck *decks;
+	bool starved;		  /* something could not be sent for want of memory: try again */
+	TAILQ_HEAD(, deck) decks; /* in the order in which they are served */
 	struct hand hand[];
 };
 
@@ -49,6 +49,7 @@ struct deal *deal_open(const struct deal_wire *wire, int workers, bool once)
 	deal->wire = *wire;
 	deal->workers = workers;
 	deal->once = once;
+	TAILQ_INIT(&deal->decks);
 	return deal;
 }
 
@@ -81,17 +82,9 @@ int deal_prepare(struct deal *deal, struct pool_job *job)
 	return -ENOMEM;
 }
 
-static struct deck **last_deck(struct deal *deal)
-{
-	struct deck **end = &deal->decks;
-	while (*end)
-		end = &(*end)->after;
-	return end;
-}
-
 int deal_publish(struct deal *deal, struct pool_job *job)
 {
-	*last_deck(deal) = deck_of(job);
+	TAILQ_INSERT_TAIL(&deal->decks, deck_of(job), entry);
 	deal_out(deal);
 	return 0;
 }
@@ -104,19 +97,9 @@ int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile)
 	return 0;
 }
 
-static void remove_deck(struct deal *deal, struct deck *deck)
-{
-	struct deck **link = &deal->decks;
-	while (*link && *link != deck)
-		link = &(*link)->after;
-	if (*link)
-		*link = deck->after;
-	deck->after = NULL;
-}
-
 void deal_retire(struct deal *deal, struct pool_job *job)
 {
-	remove_deck(deal, deck_of(job));
+	TAILQ_REMOVE(&deal->decks, deck_of(job), entry);
 }
 
 void deal_collect(struct deal *deal, struct pool_job *job)
@@ -268,16 +251,14 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 
 bool deal_starved(const struct deal *deal)
 {
-	return deal->starved && deal->decks;
+	return deal->starved && !TAILQ_EMPTY(&deal->decks);
 }
 
 /* The deck goes to the end of the line: several jobs share the workers. */
 static void rotate(struct deal *deal, struct deck *deck)
 {
-	if (!deck->after)
-		return;
-	remove_deck(deal, deck);
-	*last_deck(deal) = deck;
+	TAILQ_REMOVE(&deal->decks, deck, entry);
+	TAILQ_INSERT_TAIL(&deal->decks, deck, entry);
 }
 
 static bool is_stuck(const struct deal_flight *flight)
@@ -297,12 +278,13 @@ static bool enough_left(const struct deal *deal, const struct deck *deck)
  * flight of another job would never be free for it. */
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
-	struct deck *deck = deal->decks;
+	struct deck *deck;
 	if (hand->count &&
 	    (!may_queue(deal, deck_of(hand->flight[0].job)) || is_stuck(&hand->flight[0])))
 		return NULL;
-	while (deck && (deck->job->cancelled || !left_in(deck)))
-		deck = deck->after;
+	TAILQ_FOREACH (deck, &deal->decks, entry)
+		if (!deck->job->cancelled && left_in(deck))
+			break;
 	if (!deck || !hand->count || (may_queue(deal, deck) && enough_left(deal, deck)))
 		return deck;
 	return NULL;

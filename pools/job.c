@@ -272,17 +272,8 @@ static bool publish(struct pool_job *job)
 	if (rc == -EAGAIN)
 		return false;
 	job->published = true;
-	job->next = pool->jobs;
-	pool->jobs = job;
+	TAILQ_INSERT_TAIL(&pool->jobs, job, entry);
 	return true;
-}
-
-static void enqueue(struct pool_job *job)
-{
-	struct pool *pool = job->pool;
-	job->next = NULL;
-	*pool->queue_tail = job;
-	pool->queue_tail = &job->next;
 }
 
 void job_submit(struct pool_job *job)
@@ -295,37 +286,20 @@ void job_submit(struct pool_job *job)
 			pool->shortest_limit_ns = job->limit_ns;
 		pump_kick(pool);
 	}
-	if (pool->queue || !publish(job))
-		enqueue(job);
+	if (!TAILQ_EMPTY(&pool->queue) || !publish(job))
+		TAILQ_INSERT_TAIL(&pool->queue, job, entry);
 }
 
 void job_publish_queued(struct pool *pool)
 {
-	while (pool->queue) {
-		struct pool_job *job = pool->queue, *next = job->next;
-		if (!publish(job))
-			return;
-		pool->queue = next;
-		if (!next)
-			pool->queue_tail = &pool->queue;
+	struct pool_job *job;
+	while ((job = TAILQ_FIRST(&pool->queue))) {
+		TAILQ_REMOVE(&pool->queue, job, entry);
+		if (publish(job))
+			continue;
+		TAILQ_INSERT_HEAD(&pool->queue, job, entry);
+		return;
 	}
-}
-
-static void unlink_from(struct pool_job **list, struct pool_job *job)
-{
-	while (*list && *list != job)
-		list = &(*list)->next;
-	if (*list)
-		*list = job->next;
-}
-
-static void unqueue(struct pool_job *job)
-{
-	struct pool *pool = job->pool;
-	unlink_from(&pool->queue, job);
-	pool->queue_tail = &pool->queue;
-	while (*pool->queue_tail)
-		pool->queue_tail = &(*pool->queue_tail)->next;
 }
 
 void job_unlist(struct pool_job *job)
@@ -334,10 +308,10 @@ void job_unlist(struct pool_job *job)
 	if (job->limit_ns)
 		pool->limited--;
 	if (!job->published) {
-		unqueue(job);
+		TAILQ_REMOVE(&pool->queue, job, entry);
 		return;
 	}
-	unlink_from(&pool->jobs, job);
+	TAILQ_REMOVE(&pool->jobs, job, entry);
 	pool->backend->transport->retire(pool->transport, job);
 	job->published = false;
 }
@@ -373,9 +347,10 @@ static void job_halt(struct pool_job *job, int reason)
 void job_halt_failed(struct pool *pool)
 {
 	while (pool->halting) {
-		struct pool_job *job = pool->jobs;
-		while (job && !job->halting)
-			job = job->next;
+		struct pool_job *job;
+		TAILQ_FOREACH (job, &pool->jobs, entry)
+			if (job->halting)
+				break;
 		if (!job) {
 			pool->halting = false;
 			return;
@@ -397,11 +372,13 @@ void job_stop_all(struct pool *pool, int reason)
 {
 	struct pool_job *job;
 	do {
-		for (job = pool->jobs; job && job->cancelled; job = job->next)
-			;
+		TAILQ_FOREACH (job, &pool->jobs, entry)
+			if (!job->cancelled)
+				break;
 		if (!job)
-			for (job = pool->queue; job && job->cancelled; job = job->next)
-				;
+			TAILQ_FOREACH (job, &pool->queue, entry)
+				if (!job->cancelled)
+					break;
 		if (job)
 			job_stop(job, reason);
 	} while (job);
@@ -427,9 +404,9 @@ void job_abandon_all(struct pool *pool)
 {
 	struct pool_job *job;
 	do {
-		job = pool->jobs;
-		while (job && job->resolved >= (job->stream ? job->ready : job->count))
-			job = job->next;
+		TAILQ_FOREACH (job, &pool->jobs, entry)
+			if (job->resolved < (job->stream ? job->ready : job->count))
+				break;
 		if (job)
 			abandon(job);
 	} while (job);

@@ -158,8 +158,8 @@ static void close_fd(int *fd)
 static void close_parts(struct pool *pool)
 {
 	crew_close(pool);
-	while (pool->jobs)
-		imap_detach(pool->jobs);
+	while (!TAILQ_EMPTY(&pool->jobs))
+		imap_detach(TAILQ_FIRST(&pool->jobs));
 	if (pool->transport)
 		pool->backend->transport->close(pool->transport);
 	pool->transport = NULL;
@@ -235,7 +235,8 @@ static struct pool *pool_new(const struct pool_backend *backend, const struct po
 	pool->owner = getpid();
 	pool->generation = generation;
 	pool->board_fd = pool->events_fd = pool->wake_fd = -1;
-	pool->queue_tail = &pool->queue;
+	TAILQ_INIT(&pool->jobs);
+	TAILQ_INIT(&pool->queue);
 	pool->callbacks_tail = &pool->callbacks;
 	pool->refs = 1;
 	init_waiting(pool);
@@ -310,10 +311,11 @@ static void stop_workers(struct pool *pool)
 static bool all_resolved(void *what)
 {
 	const struct pool *pool = what;
-	for (const struct pool_job *job = pool->jobs; job; job = job->next)
+	const struct pool_job *job;
+	TAILQ_FOREACH (job, &pool->jobs, entry)
 		if (job->resolved < (job->stream ? job->ready : job->count))
 			return false;
-	return !pool->queue;
+	return TAILQ_EMPTY(&pool->queue);
 }
 
 int pool_terminate(struct pool *pool)

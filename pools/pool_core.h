@@ -61,12 +61,11 @@ struct pool {
 	struct pool_transport *transport;
 	struct pool_hand *hand; /* [workers] */
 
-	struct pool_job *jobs;		      /* published */
-	struct pool_job *queue, **queue_tail; /* waiting for the transport */
-	int streams;			      /* iterators that are open */
-	uint64_t background;		      /* jobs that need the parent also when nobody waits */
-	uint64_t limited;		      /* jobs with a time limit */
-	int64_t shortest_limit_ns;	      /* of these */
+	TAILQ_HEAD(, pool_job) jobs, queue; /* published; waiting for the transport */
+	int streams;			    /* iterators that are open */
+	uint64_t background;		    /* jobs that need the parent also when nobody waits */
+	uint64_t limited;		    /* jobs with a time limit */
+	int64_t shortest_limit_ns;	    /* of these */
 	uint32_t serial;
 
 	bool leading, news;

@@ -32,6 +32,8 @@
 
 #include "pools/pool.h"
 
+#include <sys/queue.h>
+
 /* ---- what both sides know ---- */
 
 /* A worker's line of the board, shared memory that every row has. Written by the worker, read by
@@ -165,8 +167,8 @@ struct pool_job {
 	uint64_t *arrived;	     /* stream: cells in the order of their resolution, a ring */
 	uint64_t arrivals;	     /* how many ever */
 
-	void *transport_data; /* the transport's own */
-	struct pool_job *next;
+	void *transport_data;	     /* the transport's own */
+	TAILQ_ENTRY(pool_job) entry; /* in the pool's jobs or queue */
 	/* A batch, or a cancelled stream, is resolved; under the lock, once; may be NULL. It may
 	 * retire the job: nothing of it may be touched after the call that resolved the last item. */
 	void (*resolved_hook)(struct pool_job *job);

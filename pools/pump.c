@@ -132,7 +132,8 @@ static bool cpu_is_free(const struct pool *pool)
 {
 	const uint64_t most = pool->board->cpus;
 	uint64_t busy = 0;
-	for (const struct pool_job *job = pool->jobs; job && busy < most; job = job->next)
+	const struct pool_job *job;
+	for (job = TAILQ_FIRST(&pool->jobs); job && busy < most; job = TAILQ_NEXT(job, entry))
 		busy += (job->stream ? job->ready : job->count) - job->resolved;
 	if (busy > (uint64_t)pool->workers)
 		busy = (uint64_t)pool->workers;
