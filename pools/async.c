@@ -147,6 +147,7 @@ static void start(struct pool_async *a)
 	struct pool *pool = a->pool;
 	a->refs++;
 	a->job->resolved_hook = on_resolved;
+	a->job->patient = !has_callback(a);
 	if (a->job->count == 0) {
 		on_resolved(a->job);
 		return;
@@ -160,7 +161,7 @@ static void start(struct pool_async *a)
 		return;
 	a->background = true;
 	pool->background++;
-	if (!pool->leading && !pool->waiters)
+	if (!pool->leading && !pool->waiters && !pool->keeper_minds)
 		crew_want_keeper(pool);
 }
 

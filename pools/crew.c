@@ -24,6 +24,7 @@
 
 enum { INIT_ATTEMPTS = 3, BAD_LUCK_MAX = 100, START_ATTEMPTS = 8 };
 static const int64_t BACKOFF_NS = 10000000, BACKOFF_MAX_NS = 1000000000;
+static const int64_t MIND_NS = 1000000; /* so long nobody may lead */
 
 void crew_want_keeper(struct pool *pool)
 {
@@ -185,6 +186,13 @@ static int next_wanted(const struct pool *pool, int64_t *when_ns)
 	return -1;
 }
 
+void crew_mind(struct pool *pool)
+{
+	pool->left_ns = pool_now_ns();
+	if (!pool->keeper_minds)
+		crew_want_keeper(pool);
+}
+
 struct rest {
 	const struct pool *pool;
 	int64_t when_ns; /* the first start that was wanted when the rest began */
@@ -200,15 +208,23 @@ static bool keeper_is_relieved(void *what)
 	       next_wanted(pool, &when_ns) >= 0 || when_ns < rest->when_ns;
 }
 
+/* Whoever has just left the lead often comes back: it waits for one handle after the other. */
 static void keeper_rest(struct pool *pool, int64_t when_ns)
 {
-	struct timespec until = { when_ns / 1000000000, when_ns % 1000000000 };
-	if (pool->background && !pool->leading && !pool->waiters)
+	const int64_t mind_ns = pool->left_ns + MIND_NS;
+	pool->keeper_minds = pool->background && pool_now_ns() < mind_ns;
+	if (pool->background && !pool->keeper_minds && !pool->leading && !pool->waiters) {
 		pump_wait(pool, keeper_is_relieved, &(struct rest){ pool, when_ns }, when_ns);
-	else if (when_ns == INT64_MAX)
+		return;
+	}
+	if (pool->keeper_minds && mind_ns < when_ns)
+		when_ns = mind_ns;
+	struct timespec until = { when_ns / 1000000000, when_ns % 1000000000 };
+	if (when_ns == INT64_MAX)
 		pthread_cond_wait(&pool->keeper_wake, &pool->lock);
 	else
 		pthread_cond_timedwait(&pool->keeper_wake, &pool->lock, &until);
+	pool->keeper_minds = false;
 }
 
 static void *keeper_main(void *what)

@@ -74,10 +74,11 @@ struct pool {
 	bool hunting;		       /* some job has a kill_reason */
 	int waiters;
 	pthread_t keeper;
-	bool keeper_runs, keeper_quits;
-	bool stopping; /* transport told to stop: no successors */
-	int broken;    /* POOL_INIT_FAILED: no worker comes up; what submissions answer */
-	bool opened;   /* crew_open is over: from now on failed starts are tried again */
+	bool keeper_runs, keeper_quits, keeper_minds;
+	int64_t left_ns; /* when the lead became free last */
+	bool stopping;	 /* transport told to stop: no successors */
+	int broken;	 /* POOL_INIT_FAILED: no worker comes up; what submissions answer */
+	bool opened;	 /* crew_open is over: from now on failed starts are tried again */
 	int start_error, init_failures, start_failures, bad_luck;
 	struct pool_failure init_failure;
 
@@ -122,6 +123,8 @@ int crew_thread(pthread_t *thread, void *(*main)(void *),
 		void *argument);	  /* signals blocked; 0 or -errno */
 void crew_close(struct pool *pool);	  /* ends the keeper; without the lock */
 void crew_want_keeper(struct pool *pool); /* something for the keeper to do */
+void crew_mind(
+	struct pool *pool); /* the lead is free: the keeper takes it if nobody else does soon */
 
 static inline struct pool_ledger *ledger_of(const struct pool *pool, int worker)
 {

@@ -146,6 +146,7 @@ struct pool_job {
 	uint64_t tiles;		       /* stream: count / chunk */
 	uint64_t tile_mask, cell_mask; /* places less one of a ring for all tiles, for all cells */
 	bool stream, fail_fast;
+	bool patient;	  /* nobody waits from the beginning: its end may be told a little late */
 	bool cancelled;	  /* nothing more of it is started */
 	bool stop_forced; /* by the caller or terminate, not by fail-fast */
 	bool halting;	  /* failed under fail-fast: to be stopped */

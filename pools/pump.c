@@ -207,7 +207,7 @@ static void hand_over(struct pool *pool)
 	if (pool->waiters)
 		pthread_cond_broadcast(&pool->changed);
 	else if (pool->background)
-		crew_want_keeper(pool);
+		crew_mind(pool);
 }
 
 int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_ns)

@@ -18,6 +18,12 @@
  *     whoever sees that, so it never stands inside a claim. A claim is over when `done` of the lane (or the
  *     descriptor's DONE) says so; the desk remembers what done was before.
  *
+ * The parent is woken late: a wake-up costs as much as many small items, and with as many workers as CPUs one of them stands
+ * still for it. Somebody may wait for a batch's end, and is told at once. A stream's results, and batches that nobody
+ * waited for from the beginning, are told when no worker has woken the parent for SHM_LATE_NS, else by the first worker that
+ * finds nothing to do. So for that long after it was woken the parent does not sleep without a timer: a worker may have kept
+ * something back and have begun a long task.
+ *
  * A slot is reused only when no worker is in it: a worker says which slot it is in (full fence),
  * then looks again whether the slot is live; the parent takes the live bit away (full fence), then
  * looks who is in. This is a hazard pointer (Michael, "Hazard pointers", 2004) and stands in for a
@@ -28,13 +34,15 @@
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
  * descriptors, cancellation, a death and its recovery. spin searches all of them for two workers, three or four items and
  * one death: no item is lost, run twice or resolved twice, and nobody waits for ever. In neither: the reuse of slots,
- * retries, weak memory order (the models' memory is sequentially consistent).
+ * retries, what is told late (the parent looks by itself within a millisecond then, and ten times a second anyway), weak memory order (the models' memory is sequentially consistent).
  */
 #ifndef POOLS_SHM_H
 #define POOLS_SHM_H
 
 #include "pools/arena.h"
 #include "pools/pool_ops.h"
+
+#define SHM_LATE_NS INT64_C(500000)
 
 enum { SHM_SLOTS = 64, SHM_AREA_AT = 4096 + ARENA_BLOCK_HEAD /* in the arena: its first block */ };
 
@@ -153,7 +161,7 @@ struct shm_slot {
 	uint64_t tiles_at, tiles;    /* stream: descriptors, a power of two */
 	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at, result_size;
 	int64_t limit_ns;
-	uint32_t columns, variable, fail_fast, pad;
+	uint32_t columns, variable, fail_fast, patient;
 	/* Shared. */
 	_Alignas(64)
 		uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */
@@ -170,6 +178,7 @@ struct shm_area {
 	uint64_t slots_at, slot_size, desks_at, reserves_at;
 	_Alignas(64) uint64_t live;	     /* bit a slot; the parent, sequentially consistent */
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
+	uint32_t untold;		     /* something is done of which it was not told */
 	int64_t woken_ns;		     /* when a worker last woke it */
 	_Alignas(64) uint64_t epoch; /* changes whenever there is something new; for spinning */
 };

@@ -4,11 +4,6 @@
  *
  * This is the fast path; orders of stores matter and are explained where they do.
  *
- * Waking the parent costs more than many small items, and with as many workers as CPUs one of them stands still for it. So a
- * stream's results wake it late: when it was not woken for LATE_NS, when an eighth of the ring is done since, or when there
- * is nothing left to claim. For the case that a long item comes right after short ones the parent does
- * not sleep longer than STREAM_NS while a stream is open (shm_doze).
- *
  * With several live jobs a worker goes from one to the next after each claim, so a short one is not
  * stuck behind a long one.
  */
@@ -20,8 +15,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static const int64_t LATE_NS = 500000; /* a wake-up costs a CPU some 20 us */
 
 /* ---- attaching ---- */
 
@@ -62,15 +55,29 @@ void shm_detach(struct pool_port *p)
  * sleeps. */
 static void notify(struct pool_port *p)
 {
-	uint32_t *asleep = &p->view->area->parent_asleep;
+	struct shm_area *area = p->view->area;
+	uint32_t *asleep = &area->parent_asleep;
 	const uint64_t one = 1;
+	p->untold = 0;
+	if (__atomic_load_n(&area->untold, __ATOMIC_RELAXED))
+		__atomic_store_n(&area->untold, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(asleep, __ATOMIC_RELAXED) ||
 	    !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL))
 		return;
-	__atomic_store_n(&p->view->area->woken_ns, pool_now_ns(), __ATOMIC_RELAXED);
+	__atomic_store_n(&area->woken_ns, pool_now_ns(), __ATOMIC_RELAXED);
 	ssize_t written = write(p->wake_fd, &one, sizeof one);
 	(void)written; /* a full counter wakes too */
+}
+
+/* What was done is to be seen before this clock is read. */
+static void notify_late(struct pool_port *p)
+{
+	struct shm_area *area = p->view->area;
+	if (pool_now_ns() - __atomic_load_n(&area->woken_ns, __ATOMIC_RELAXED) > SHM_LATE_NS)
+		notify(p);
+	else if (!__atomic_load_n(&area->untold, __ATOMIC_RELAXED))
+		__atomic_store_n(&area->untold, 1, __ATOMIC_RELAXED);
 }
 
 /* One worker that rests, if any: there is something for it. The fence pairs with the one in rest. */
@@ -140,12 +147,14 @@ static void leave(struct pool_port *p)
 {
 	if (p->slot < 0)
 		return;
-	bool tell = p->at->tiles ? p->untold != 0
-				 : __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED) ||
-					   batch_complete(p);
+	const bool closed = __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED);
+	const bool over = p->at->tiles ? p->untold != 0 : closed || batch_complete(p);
+	const bool late = !closed && (p->at->tiles || p->at->patient);
 	__atomic_store_n(&p->desk->active, 0, __ATOMIC_SEQ_CST);
-	if (tell || !is_live(p, p->slot))
+	if ((over && !late) || !is_live(p, p->slot))
 		notify(p);
+	else if (over)
+		notify_late(p);
 	p->untold = 0;
 	p->slot = -1;
 }
@@ -290,6 +299,8 @@ static bool look_or_sleep(struct pool_port *p, struct pool_span *span)
 {
 	const int64_t most_ns = pool_patience_ns(&p->patience, p->board->spin_ns);
 	bool got = false;
+	if (__atomic_load_n(&p->view->area->untold, __ATOMIC_RELAXED))
+		notify(p);
 	if (most_ns && cpu_is_free(p)) {
 		got = look_out(p, span, most_ns);
 		pool_patience_learn(&p->patience, got, p->board->spin_ns);
@@ -387,15 +398,14 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 	return 0;
 }
 
-static void tell_late(struct pool_port *p, uint64_t tiles)
+static void tell_tiles(struct pool_port *p, uint64_t tiles)
 {
 	p->untold += tiles;
 	shm_measure_claim(p);
-	const int64_t woken_ns = __atomic_load_n(&p->view->area->woken_ns, __ATOMIC_RELAXED);
-	if (p->claimed_ns - woken_ns > LATE_NS || p->untold > p->at->tiles / 8) {
+	if (p->untold > p->at->tiles / 8)
 		notify(p);
-		p->untold = 0;
-	}
+	else
+		notify_late(p);
 }
 
 int shm_commit(struct pool_port *p, struct pool_span *span)
@@ -412,7 +422,7 @@ int shm_commit(struct pool_port *p, struct pool_span *span)
 	__atomic_store_n(&lane->done, lane->done + amount, __ATOMIC_RELEASE);
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	if (p->at->tiles)
-		tell_late(p, amount);
+		tell_tiles(p, amount);
 	if (p->board->tasks_per_worker && p->board->ledger[p->worker].phase == POOL_PHASE_LEAVING)
 		leave(p);
 	return 0;

@@ -15,7 +15,7 @@ struct pool_port {
 	int last;	       /* slot looked at last: the search goes on behind it */
 	uint64_t grain;	       /* chunks (auto: positions, stream: tiles) to take */
 	int64_t claimed_ns;    /* when the last claim was made; stream: when the last one ended */
-	uint64_t untold;       /* stream: tiles done since the parent was told */
+	uint64_t untold;       /* stream: tiles done and not told */
 	bool entered;	       /* the span is not yet filled in for this slot */
 	struct pool_call call; /* of the slot we are in, from item 0 */
 	struct shm_slot *at;

@@ -18,7 +18,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const int64_t STREAM_NS = 1000000; /* see shm_port.c: streams wake the parent late */
 static const int64_t LOOK_NS =
 	100000000; /* a task may have closed the descriptor that wakes the parent */
 
@@ -190,6 +189,7 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 		job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref) : job->result_size;
 	s->limit_ns = job->limit_ns;
 	s->fail_fast = job->fail_fast;
+	s->patient = job->patient;
 	s->tiles = work->tile_count;
 	s->tiles_at = work->tiles ? arena_offset(&t->view.arena, work->tiles) : 0;
 	s->faults = s->next = s->ready = 0;
@@ -346,14 +346,10 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 	__atomic_store_n(&t->view.area->parent_asleep, asleep, __ATOMIC_SEQ_CST);
 	if (!asleep)
 		return 0;
+	const int64_t woken_ns = __atomic_load_n(&t->view.area->woken_ns, __ATOMIC_RELAXED);
+	const bool late = pool_now_ns() - woken_ns > 2 * SHM_LATE_NS;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (shm_reap(t))
-		return 0;
-	for (int slot = 0; slot < SHM_SLOTS; slot++)
-		if (t->job[slot] && t->job[slot]->stream &&
-		    t->job[slot]->resolved < t->job[slot]->ready)
-			return STREAM_NS;
-	return LOOK_NS;
+	return shm_reap(t) ? 0 : late ? LOOK_NS : SHM_LATE_NS;
 }
 
 const struct pool_transport_ops pool_transport_shm = {
