@@ -92,21 +92,19 @@ static uint64_t wanted_size(void)
 	return size;
 }
 
-/* One by one, up to the first that cannot be had: looking for memory in one piece may take long. */
+/* One by one, up to the first for which there is no memory: looking for it in one piece may take long. A page that was busy
+ * just then stays as it is. */
 static void make_huge(struct arena *arena, uint64_t at, uint64_t bytes)
 {
-	if (at % HUGE)
+	uint64_t pages = at % HUGE ? 0 : (bytes + HUGE / 4) / HUGE;
+	for (; pages && !__atomic_load_n(&arena->small_pages, __ATOMIC_RELAXED);
+	     pages--, at += HUGE) {
+		if (madvise(arena->base + at, HUGE, MADV_COLLAPSE) == 0 || errno == EAGAIN ||
+		    errno == EBUSY)
+			continue;
+		if (errno == EINVAL)
+			__atomic_store_n(&arena->small_pages, true, __ATOMIC_RELAXED);
 		return;
-	for (uint64_t done = 0; bytes - done >= HUGE / 4 * 3 &&
-				!__atomic_load_n(&arena->small_pages, __ATOMIC_RELAXED);
-	     done += HUGE) {
-		if (madvise(arena->base + at + done, HUGE, MADV_COLLAPSE) < 0) {
-			if (errno == EINVAL)
-				__atomic_store_n(&arena->small_pages, true, __ATOMIC_RELAXED);
-			return;
-		}
-		if (bytes - done <= HUGE)
-			return;
 	}
 }
 

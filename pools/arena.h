@@ -10,7 +10,8 @@
  *
  * Large blocks get huge pages, asked for with MADV_COLLAPSE, which needs no setting of the machine's administrator
  * (Linux 6.1). Each process has page tables of its own and pays a fault for each page that it touches first, as much as
- * hundreds of small items. Where there are none, small pages do as well. A block's last part of a huge page becomes
+ * hundreds of small items. Asking makes every CPU empty its list of new pages: some microseconds a huge page. Where there are
+ * none, small pages do as well. A block's last part of a huge page becomes
  * a whole one if it is three quarters of one.
  */
 #ifndef POOLS_ARENA_H

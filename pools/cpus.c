@@ -85,7 +85,7 @@ static int quota_of_groups(char *group, int cpus)
 
 int pool_cpus(void)
 {
-	char groups[4096]; /* one line with v2, a dozen with v1 */
+	char groups[16384]; /* one line with v2, a dozen with v1 */
 	int cpus = affinity_cpus();
 	text_of("/proc/self/cgroup", groups, sizeof groups);
 	for (char *line = groups, *next; line; line = next) {

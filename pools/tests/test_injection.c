@@ -102,6 +102,16 @@ struct holdings {
 	int64_t descriptors, threads, mappings, memory;
 };
 
+/* A line of /proc/self/maps: shared memory, or the address space that the arena reserves. */
+static bool is_ours(const char *line)
+{
+	unsigned long from, to;
+	if (strstr(line, "/memfd:pool-"))
+		return true;
+	return sscanf(line, "%lx-%lx ---p", &from, &to) == 2 && strstr(line, " ---p ") &&
+	       to - from >= 1ul << 30;
+}
+
 static void take_stock(struct holdings *have)
 {
 	have->descriptors = suite_entries_in("/proc/self/fd");
@@ -112,7 +122,7 @@ static void take_stock(struct holdings *have)
 	FILE *maps = fopen("/proc/self/maps", "re");
 	CHECK(maps);
 	while (fgets(line, sizeof line, maps))
-		have->mappings += strstr(line, "/memfd:pool-") != NULL;
+		have->mappings += is_ours(line);
 	fclose(maps);
 }
 
