@@ -154,14 +154,19 @@ struct shm_fault {
 	char message[];
 };
 
+struct shm_column {	   /* of arguments, or the results */
+	uint64_t at, size; /* offset of the first element; bytes from one to the next */
+};
+
 struct shm_slot {
-	/* Written by the parent before the live bit is set, then constant. */
+	/* Written by the parent before the live bit is set, then constant. A worker that waits for a job reads this first: with
+	 * one or two columns it is two cache lines. */
 	_Alignas(64) uint64_t task;
 	uint64_t count, unit, chunk; /* items; items a position; positions a claim, 0: auto */
 	uint64_t tiles_at, tiles;    /* stream: descriptors, a power of two */
-	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at, result_size;
-	int64_t limit_ns;
 	uint32_t columns, variable, fail_fast, patient;
+	int64_t limit_ns;
+	struct shm_column result, arg[POOL_COLUMNS_MAX];
 	/* Shared. */
 	_Alignas(64)
 		uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */

@@ -9,7 +9,7 @@ struct shm_job {  /* a job's transport_data */
 	int slot; /* -1: not published */
 	bool ran; /* was published at some time: results are worth collecting */
 	void *staged[POOL_COLUMNS_MAX], *staged_results; /* arena blocks, or NULL: in place */
-	uint64_t arg_at[POOL_COLUMNS_MAX], arg_size[POOL_COLUMNS_MAX], result_at;
+	struct shm_column result, arg[POOL_COLUMNS_MAX];
 	uint64_t seen;		/* of the lanes' done */
 	struct shm_tile *tiles; /* stream */
 	uint64_t tile_count;	/* a power of two */

@@ -101,15 +101,15 @@ static void prepare_call(struct pool_port *p)
 {
 	const struct shm_slot *s = p->at;
 	p->call = (struct pool_call){
-		.result = arena_at(&p->view->arena, s->result_at),
-		.result_size = s->result_size,
+		.result = arena_at(&p->view->arena, s->result.at),
+		.result_size = s->result.size,
 		.columns = s->columns,
 		.variable = s->variable,
 		.base = p->view->arena.base,
 	};
 	for (unsigned k = 0; k < s->columns; k++) {
-		p->call.arg[k] = arena_at(&p->view->arena, s->arg_at[k]);
-		p->call.arg_size[k] = s->arg_size[k];
+		p->call.arg[k] = arena_at(&p->view->arena, s->arg[k].at);
+		p->call.arg_size[k] = s->arg[k].size;
 	}
 }
 

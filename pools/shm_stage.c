@@ -44,9 +44,9 @@ static bool stage_column(struct pool_transport *t, struct shm_job *work, const s
 	struct arena *arena = &t->view.arena;
 	const struct pool_column *column = &job->column[k];
 	bool variable = column->size == POOL_VARIABLE;
-	work->arg_size[k] = variable ? sizeof(struct pool_ref) : column->size;
+	work->arg[k].size = variable ? sizeof(struct pool_ref) : column->size;
 	if (!variable && arena_inside(arena, column->data, job->count * column->size)) {
-		work->arg_at[k] = arena_offset(arena, column->data);
+		work->arg[k].at = arena_offset(arena, column->data);
 		return true;
 	}
 	if (job->stream) /* filled tile by tile */
@@ -59,7 +59,7 @@ static bool stage_column(struct pool_transport *t, struct shm_job *work, const s
 		return false;
 	if (job->stream)
 		memset(work->staged[k], 0, job->count * sizeof(struct pool_ref));
-	work->arg_at[k] = arena_offset(arena, work->staged[k]);
+	work->arg[k].at = arena_offset(arena, work->staged[k]);
 	return true;
 }
 
@@ -68,9 +68,10 @@ static bool stage_results(struct pool_transport *t, struct shm_job *work,
 {
 	struct arena *arena = &t->view.arena;
 	bool variable = job->variable & POOL_VARIABLE_RESULT;
-	uint64_t bytes = job->count * (variable ? sizeof(struct pool_ref) : job->result_size);
+	work->result.size = variable ? sizeof(struct pool_ref) : job->result_size;
+	uint64_t bytes = job->count * work->result.size;
 	if (!variable && job->results && arena_inside(arena, job->results, bytes)) {
-		work->result_at = arena_offset(arena, job->results);
+		work->result.at = arena_offset(arena, job->results);
 		return true;
 	}
 	work->staged_results = arena_alloc(arena, bytes);
@@ -78,7 +79,7 @@ static bool stage_results(struct pool_transport *t, struct shm_job *work,
 		return false;
 	if (variable)
 		memset(work->staged_results, 0, bytes);
-	work->result_at = arena_offset(arena, work->staged_results);
+	work->result.at = arena_offset(arena, work->staged_results);
 	return true;
 }
 

@@ -182,11 +182,8 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	s->chunk = job->chunk ? (job->chunk + s->unit - 1) / s->unit : 0;
 	s->columns = job->columns;
 	s->variable = job->variable;
-	memcpy(s->arg_at, work->arg_at, sizeof s->arg_at);
-	memcpy(s->arg_size, work->arg_size, sizeof s->arg_size);
-	s->result_at = work->result_at;
-	s->result_size =
-		job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref) : job->result_size;
+	s->result = work->result;
+	memcpy(s->arg, work->arg, job->columns * sizeof s->arg[0]);
 	s->limit_ns = job->limit_ns;
 	s->fail_fast = job->fail_fast;
 	s->patient = job->patient;
