@@ -244,6 +244,16 @@ static bool is_ready_or_callback(void *what)
 	return is_ready(what) || ((const struct pool_async *)what)->pool->callbacks;
 }
 
+/* Under the lock: somebody waits for it from now on. */
+static void want(struct pool_async *a)
+{
+	struct pool *pool = a->pool;
+	const struct pool_transport_ops *ops = pool->backend->transport;
+	if (a->job->patient && a->job->published && ops->want)
+		ops->want(pool->transport, a->job);
+	a->job->patient = false;
+}
+
 /* Under the lock. A callback that waits for a handle whose own callback is still to run does that
  * and those queued before it. */
 static int wait_ready(struct pool_async *a, int64_t deadline_ns)
@@ -267,6 +277,8 @@ int pool_async_wait(struct pool_async *a, int64_t timeout_ns)
 	if (rc < 0 || timeout_ns < POOL_FOREVER)
 		return rc < 0 ? rc : -EINVAL;
 	pthread_mutex_lock(&a->pool->lock);
+	if (timeout_ns)
+		want(a);
 	rc = wait_ready(a, pump_deadline(timeout_ns));
 	pthread_mutex_unlock(&a->pool->lock);
 	return rc;

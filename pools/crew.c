@@ -215,6 +215,7 @@ static void keeper_rest(struct pool *pool, int64_t when_ns)
 	pool->keeper_minds = pool->background && pool_now_ns() < mind_ns;
 	if (pool->background && !pool->keeper_minds && !pool->leading && !pool->waiters) {
 		pump_wait(pool, keeper_is_relieved, &(struct rest){ pool, when_ns }, when_ns);
+		pool->left_ns = 0; /* by us: nobody else is to be waited for */
 		return;
 	}
 	if (pool->keeper_minds && mind_ns < when_ns)

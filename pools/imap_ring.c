@@ -145,22 +145,6 @@ void ring_close(struct pool_iter *it)
 
 /* ---- reading the input ---- */
 
-/* Arrays are read like a generator: one item's pointers. */
-static int read_array(const struct pool_iter *it, struct pool_bytes item[])
-{
-	const struct pool_source *source = &it->source;
-	if (it->read >= source->count)
-		return 0;
-	for (unsigned k = 0; k < source->columns; k++) {
-		const struct pool_column *column = &source->column[k];
-		if (column->size == POOL_VARIABLE)
-			item[k] = ((const struct pool_bytes *)column->data)[it->read];
-		else
-			item[k].data = (char *)(uintptr_t)column->data + it->read * column->size;
-	}
-	return 1;
-}
-
 static int store_variable(struct pool_job *job, unsigned k, uint64_t cell,
 			  const struct pool_bytes *item)
 {
@@ -176,47 +160,61 @@ static int store_variable(struct pool_job *job, unsigned k, uint64_t cell,
 	return 0;
 }
 
-static int store_item(struct pool_job *job, uint64_t cell, const struct pool_bytes item[])
+static int store(struct pool_job *job, unsigned k, uint64_t cell, const struct pool_bytes *item)
 {
-	for (unsigned k = 0; k < job->columns; k++) {
-		uint64_t size = job->column[k].size;
-		int rc = 0;
-		if (size == POOL_VARIABLE)
-			rc = store_variable(job, k, cell, &item[k]);
-		else if (size && !item[k].data)
-			rc = -EINVAL;
-		else if (size)
-			memcpy((char *)(uintptr_t)job->column[k].data + cell * size, item[k].data,
-			       size);
-		if (rc < 0)
-			return rc;
-	}
+	const uint64_t size = job->column[k].size;
+	if (size == POOL_VARIABLE)
+		return store_variable(job, k, cell, item);
+	if (size && !item->data)
+		return -EINVAL;
+	if (size)
+		memcpy((char *)(uintptr_t)job->column[k].data + cell * size, item->data, size);
 	return 0;
+}
+
+static int read_array(const struct pool_iter *it, uint64_t cell)
+{
+	const struct pool_source *source = &it->source;
+	if (it->read >= source->count)
+		return 0;
+	for (unsigned k = 0; k < source->columns; k++) {
+		const struct pool_column *column = &source->column[k];
+		const bool variable = column->size == POOL_VARIABLE;
+		struct pool_bytes item;
+		if (variable)
+			item = ((const struct pool_bytes *)column->data)[it->read];
+		else
+			item.data = (char *)(uintptr_t)column->data + it->read * column->size;
+		if (store(it->job, k, cell, &item) < 0)
+			return -ENOMEM;
+	}
+	return 1;
 }
 
 /* The generator is the user's: it runs without the lock, as nobody else touches a tile that is not
  * published. */
-static int read_item(struct pool_iter *it, uint64_t cell)
+static int read_generator(const struct pool_iter *it, uint64_t cell)
 {
-	struct pool_bytes item[POOL_COLUMNS_MAX];
-	int rc;
-	if (it->source.next) {
-		memset(item, 0, it->source.columns * sizeof item[0]);
-		pthread_mutex_unlock(&it->pool->lock);
-		rc = it->source.next(it->source.state, item);
-		pthread_mutex_lock(&it->pool->lock);
-	} else {
-		rc = read_array(it, item);
-	}
-	if (rc > 0)
-		rc = store_item(it->job, cell, item) < 0 ? -ENOMEM : 1;
+	struct pool_bytes item[POOL_COLUMNS_MAX] = { 0 };
+	pthread_mutex_unlock(&it->pool->lock);
+	const int rc = it->source.next(it->source.state, item);
+	pthread_mutex_lock(&it->pool->lock);
+	for (unsigned k = 0; rc > 0 && k < it->job->columns; k++)
+		if (store(it->job, k, cell, &item[k]) < 0)
+			return -ENOMEM;
+	return rc;
+}
+
+static bool read_item(struct pool_iter *it, uint64_t cell)
+{
+	const int rc = it->source.next ? read_generator(it, cell) : read_array(it, cell);
 	if (rc > 0) {
 		it->read++;
-		return 1;
+		return true;
 	}
 	it->ended = true;
 	it->input_error = rc;
-	return 0;
+	return false;
 }
 
 /* Fills one free tile and publishes it, unless the input has ended. */
@@ -229,14 +227,16 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 		count++;
 	if (count == 0)
 		return;
+	if (job->cancelled || job->pool->stopping) { /* meanwhile: as if it had not been read */
+		it->read = first;
+		it->ended = true;
+		it->input_error = job->cancelled ? 0 : POOL_CLOSED;
+		return;
+	}
 	job->tile[k] = (struct pool_tile){ .index = first, .count = count, .left = count };
 	job->ready += count;
 	job->pool->stats.submitted += count;
-	if (job->pool->stopping && !job->cancelled)
-		job->stop_status = POOL_CLOSED; /* the crew went while the generator ran */
-	if (job->cancelled || job->pool->stopping)
-		pool_job_drop(job, k * job->chunk, count);
-	else if (job->pool->backend->transport->extend(job->pool->transport, job, k) < 0)
+	if (job->pool->backend->transport->extend(job->pool->transport, job, k) < 0)
 		job_fail_rest(job, k * job->chunk, count,
 			      &(struct pool_failure){ .status = POOL_ENCODE_ERROR,
 						      .message = (char *)"no memory" });
@@ -315,6 +315,11 @@ static bool may_read(struct pool_iter *it)
 	return !it->ended;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static bool has_room(struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
@@ -327,30 +332,39 @@ static void offer(const struct pool_iter *it, uint64_t tiles)
 		it->pool->backend->transport->offer(it->pool->transport, it->job, tiles);
 }
 
-/* Looks at the clock after 1, 2, 4, 8, 16, 32, 48, ... tiles: that costs as much as reading a short item. */
+/* What was read goes out when it took long; of a generator, whose next call may take any time, also 1, 2, 4, 8, 16, 16, ...
+ * tiles at a time. An array needs the clock as rarely: reading that costs as much as reading a short item. */
 void refill(struct pool_iter *it, int64_t deadline_ns)
 {
 	if (!may_read(it) || !worth_refilling(it))
 		return;
-	uint64_t filled = 0, look = 1;
-	int64_t since_ns = pool_now_ns();
+	const bool generator = it->source.next != NULL;
+	uint64_t filled = 0, seen = 0, offered = 0, look = 1; /* tiles */
+	int64_t seen_ns = pool_now_ns(), offered_ns = seen_ns;
 	it->slow = false;
 	while (!it->ended && has_room(it)) {
 		fill_tile(it, it->fill);
 		go_on(it);
-		if (++filled < look)
+		const bool due = ++filled == look;
+		if (!due && !generator)
 			continue;
-		look += filled < LOOK_MOST ? filled : LOOK_MOST;
+		look += due ? least(look, LOOK_MOST) : 0;
 		const int64_t now_ns = pool_now_ns();
-		if (now_ns - since_ns < SLOW_NS)
+		const bool late = now_ns - offered_ns >= SLOW_NS,
+			   slow = now_ns - seen_ns >= SLOW_NS * (int64_t)(filled - seen);
+		seen = filled;
+		seen_ns = now_ns;
+		if (!late && !(due && generator))
 			continue;
-		it->slow = now_ns - since_ns >= SLOW_NS * (int64_t)filled;
-		offer(it, filled);
-		filled = 0;
-		look = 1;
+		offer(it, filled - offered);
+		offered = filled;
+		offered_ns = now_ns;
+		if (!late)
+			continue;
+		it->slow = slow;
 		if (now_ns >= deadline_ns || wait_for_result(it, 0) == 0 || !may_read(it))
 			return;
-		since_ns = pool_now_ns();
+		seen_ns = offered_ns = pool_now_ns();
 	}
-	offer(it, filled);
+	offer(it, filled - offered);
 }

@@ -146,7 +146,7 @@ struct pool_job {
 	uint64_t tiles;		       /* stream: count / chunk */
 	uint64_t tile_mask, cell_mask; /* places less one of a ring for all tiles, for all cells */
 	bool stream, fail_fast;
-	bool patient;	  /* nobody waits from the beginning: its end may be told a little late */
+	bool patient;	  /* nobody waits for its end yet: it may be told a little late */
 	bool cancelled;	  /* nothing more of it is started */
 	bool stop_forced; /* by the caller or terminate, not by fail-fast */
 	bool halting;	  /* failed under fail-fast: to be stopped */
@@ -240,6 +240,8 @@ struct pool_transport_ops {
 	/* So many were extended: now hand them out. */
 	void (*offer)(struct pool_transport *t, struct pool_job *job, uint64_t tiles);
 	void (*cancel)(struct pool_transport *t, struct pool_job *job);
+	void (*want)(struct pool_transport *t,
+		     struct pool_job *job); /* it is not patient any more; or NULL */
 	void (*retire)(struct pool_transport *t,
 		       struct pool_job *job); /* no item is in flight any more */
 	void (*collect)(struct pool_transport *t, struct pool_job *job);

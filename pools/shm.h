@@ -19,8 +19,8 @@
  *     descriptor's DONE) says so; the desk remembers what done was before.
  *
  * The parent is woken late: a wake-up costs as much as many small items, and with as many workers as CPUs one of them stands
- * still for it. Somebody may wait for a batch's end, and is told at once. A stream's results, and batches that nobody
- * waited for from the beginning, are told when no worker has woken the parent for SHM_LATE_NS, else by the first worker that
+ * still for it. Somebody may wait for a batch's end, and is told at once. A stream's results, and the ends of batches that
+ * nobody waits for yet, are told when no worker has woken the parent for SHM_LATE_NS, else by the first worker that
  * finds nothing to do. So for that long after it was woken the parent does not sleep without a timer: a worker may have kept
  * something back and have begun a long task.
  *
@@ -34,7 +34,8 @@
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
  * descriptors, cancellation, a death and its recovery. spin searches all of them for two workers, three or four items and
  * one death: no item is lost, run twice or resolved twice, and nobody waits for ever. In neither: the reuse of slots,
- * retries, what is told late (the parent looks by itself within a millisecond then, and ten times a second anyway), weak memory order (the models' memory is sequentially consistent).
+ * retries, what is told late (a lost wake-up would cost a tenth of a second: the parent looks that often), weak memory order
+ * (the models' memory is sequentially consistent).
  */
 #ifndef POOLS_SHM_H
 #define POOLS_SHM_H
@@ -42,7 +43,7 @@
 #include "pools/arena.h"
 #include "pools/pool_ops.h"
 
-#define SHM_LATE_NS INT64_C(500000)
+#define SHM_LATE_NS UINT64_C(500000)
 
 enum { SHM_SLOTS = 64, SHM_AREA_AT = 4096 + ARENA_BLOCK_HEAD /* in the arena: its first block */ };
 
@@ -184,7 +185,7 @@ struct shm_area {
 	_Alignas(64) uint64_t live;	     /* bit a slot; the parent, sequentially consistent */
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
 	uint32_t untold;		     /* something is done of which it was not told */
-	int64_t woken_ns;		     /* when a worker last woke it */
+	uint64_t woken_ns;		     /* when a worker last woke it */
 	_Alignas(64) uint64_t epoch; /* changes whenever there is something new; for spinning */
 };
 

@@ -65,7 +65,7 @@ static void notify(struct pool_port *p)
 	if (!__atomic_load_n(asleep, __ATOMIC_RELAXED) ||
 	    !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL))
 		return;
-	__atomic_store_n(&area->woken_ns, pool_now_ns(), __ATOMIC_RELAXED);
+	__atomic_store_n(&area->woken_ns, (uint64_t)pool_now_ns(), __ATOMIC_RELAXED);
 	ssize_t written = write(p->wake_fd, &one, sizeof one);
 	(void)written; /* a full counter wakes too */
 }
@@ -74,7 +74,8 @@ static void notify(struct pool_port *p)
 static void notify_late(struct pool_port *p)
 {
 	struct shm_area *area = p->view->area;
-	if (pool_now_ns() - __atomic_load_n(&area->woken_ns, __ATOMIC_RELAXED) > SHM_LATE_NS)
+	const uint64_t woken_ns = __atomic_load_n(&area->woken_ns, __ATOMIC_RELAXED);
+	if ((uint64_t)pool_now_ns() - woken_ns > SHM_LATE_NS)
 		notify(p);
 	else if (!__atomic_load_n(&area->untold, __ATOMIC_RELAXED))
 		__atomic_store_n(&area->untold, 1, __ATOMIC_RELAXED);
@@ -149,7 +150,8 @@ static void leave(struct pool_port *p)
 		return;
 	const bool closed = __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED);
 	const bool over = p->at->tiles ? p->untold != 0 : closed || batch_complete(p);
-	const bool late = !closed && (p->at->tiles || p->at->patient);
+	const bool late =
+		!closed && (p->at->tiles || __atomic_load_n(&p->at->patient, __ATOMIC_RELAXED));
 	__atomic_store_n(&p->desk->active, 0, __ATOMIC_SEQ_CST);
 	if ((over && !late) || !is_live(p, p->slot))
 		notify(p);

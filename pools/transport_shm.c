@@ -255,7 +255,7 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	work->ran = true;
 	t->job[slot] = job;
 	__atomic_or_fetch(&t->view.area->live, UINT64_C(1) << slot, __ATOMIC_SEQ_CST);
-	shm_wake(t, chunks);
+	shm_wake(t, job->stream ? work->tail : chunks);
 	return 0;
 }
 
@@ -287,7 +287,7 @@ static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k
 	return 0;
 }
 
-/* Of a job that is not published yet, publish tells how many there are. */
+/* Of a job that is not published yet, publish tells how many there are, and wakes. */
 void shm_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles)
 {
 	const struct shm_job *work = job->transport_data;
@@ -306,6 +306,13 @@ static void shm_cancel(struct pool_transport *t, struct pool_job *job)
 	__atomic_store_n(&shm_slot(&t->view, (unsigned)work->slot)->closed, 1, __ATOMIC_SEQ_CST);
 	shm_wake(t, 0);
 	shm_reap_job(t, job);
+}
+
+/* Whoever waits looks once more before it sleeps; see leave in shm_port.c. */
+static void shm_want(struct pool_transport *t, struct pool_job *job)
+{
+	const struct shm_job *work = job->transport_data;
+	__atomic_store_n(&shm_slot(&t->view, (unsigned)work->slot)->patient, 0, __ATOMIC_SEQ_CST);
 }
 
 static void shm_retire(struct pool_transport *t, struct pool_job *job)
@@ -343,10 +350,10 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 	__atomic_store_n(&t->view.area->parent_asleep, asleep, __ATOMIC_SEQ_CST);
 	if (!asleep)
 		return 0;
-	const int64_t woken_ns = __atomic_load_n(&t->view.area->woken_ns, __ATOMIC_RELAXED);
-	const bool late = pool_now_ns() - woken_ns > 2 * SHM_LATE_NS;
+	const uint64_t woken_ns = __atomic_load_n(&t->view.area->woken_ns, __ATOMIC_RELAXED);
+	const bool late = (uint64_t)pool_now_ns() - woken_ns > 2 * SHM_LATE_NS;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return shm_reap(t) ? 0 : late ? LOOK_NS : SHM_LATE_NS;
+	return shm_reap(t) ? 0 : late ? LOOK_NS : (int64_t)SHM_LATE_NS;
 }
 
 const struct pool_transport_ops pool_transport_shm = {
@@ -366,6 +373,7 @@ const struct pool_transport_ops pool_transport_shm = {
 	.extend = shm_extend,
 	.offer = shm_offer,
 	.cancel = shm_cancel,
+	.want = shm_want,
 	.retire = shm_retire,
 	.collect = shm_collect,
 	.reap = shm_reap,

@@ -281,6 +281,66 @@ static void slow_input_is_worked_on_while_it_is_read(const struct pool_backend_i
 	suite_finish(pool);
 }
 
+static int feed_a_burst(void *state, struct pool_bytes item[])
+{
+	if (((struct feed *)state)->read >= 16)
+		suite_sleep_ns(20 * MS);
+	return feed_next(state, item);
+}
+
+static void input_that_becomes_slow_is_left_at_once(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct feed feed = { .end = 1000, .thread = pthread_self() };
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_a_burst, &feed, 8), 8, NULL,
+			   &iter),
+		 0);
+	CHECK(feed.read < 20);
+	int64_t y = -1;
+	for (int64_t i = 0; i < 20; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, i * i);
+	}
+	CHECK(feed.read < feed.end);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+struct joining {
+	struct pool *pool;
+	int64_t read;
+};
+
+static int feed_and_join(void *state, struct pool_bytes item[])
+{
+	struct joining *joining = state;
+	if (joining->read++ == 0) {
+		CHECK_EQ(pool_close(joining->pool), 0);
+		CHECK_EQ(pool_join(joining->pool, WAIT), 0);
+	}
+	item[0].data = &joining->read;
+	return 1;
+}
+
+static void pool_joined_while_input_is_read_is_told_of_once(const struct pool_backend_info *row)
+{
+	for (int64_t chunk = 1; chunk <= 4; chunk += 3) {
+		struct joining joining = { .pool = suite_open(row, 2) };
+		int64_t y = -1;
+		struct pool_iter *iter;
+		CHECK_EQ(pool_imap(joining.pool, suite_square,
+				   pool_generator(feed_and_join, &joining, 8), 8,
+				   &(struct pool_policy){ .chunk = chunk }, &iter),
+			 0);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_CLOSED);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		pool_iter_release(iter);
+		pool_destroy(joining.pool);
+	}
+}
+
 /* Errands that wait for shared word 1. */
 static int feed_gated(void *state, struct pool_bytes item[])
 {
@@ -324,6 +384,8 @@ static const struct suite_case cases[] = {
 	CASE(empty_elements_of_a_generator_arrive_as_empty, 0),
 	CASE(slow_input_is_worked_on_while_it_is_read, 0),
 	CASE(time_limit_of_next_holds_with_a_slow_input, POOL_CAN_OVERLAP),
+	CASE(input_that_becomes_slow_is_left_at_once, 0),
+	CASE(pool_joined_while_input_is_read_is_told_of_once, 0),
 	CASE(an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_once, 0),
 };
 

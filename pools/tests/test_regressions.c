@@ -56,30 +56,45 @@ static void imap_released_under_way_lets_maps_end(const struct pool_backend_info
 	suite_finish(pool);
 }
 
-/* A stream opened while every slot was taken never got one. */
-static void imap_opened_while_all_slots_are_taken_works(const struct pool_backend_info *row)
+/* An iteration behind so many calls that nobody waits for; pauses before it is opened and before it is read. */
+static void imap_behind(const struct pool_backend_info *row, int calls, int64_t nap_ns,
+			int64_t pause_ns)
 {
-	enum { JOBS = 80 };
-	struct pool_async *jobs[JOBS];
+	struct pool_async *jobs[80];
 	struct pool_iter *iter = NULL;
 	int64_t in[10], value = -1;
 	struct pool *pool = suite_open(row, 2);
-	for (int i = 0; i < JOBS; i++)
-		jobs[i] = suite_start(pool, (struct errand){ .nap_ns = 3 * MS }, NULL);
+	for (int i = 0; i < calls; i++)
+		jobs[i] = suite_start(pool, (struct errand){ .nap_ns = nap_ns }, NULL);
 	for (int64_t i = 0; i < 10; i++)
 		in[i] = i;
+	suite_sleep_ns(pause_ns);
 	CHECK_EQ(pool_imap(pool, suite_square, pool_array(in, 8, 10), 8, NULL, &iter), 0);
+	suite_sleep_ns(pause_ns);
 	for (int64_t i = 0; i < 10; i++) {
 		CHECK_EQ(pool_iter_next(iter, &value, WAIT), 0);
 		CHECK_EQ(value, i * i);
 	}
 	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
 	pool_iter_release(iter);
-	for (int i = 0; i < JOBS; i++) {
+	for (int i = 0; i < calls; i++) {
 		CHECK_EQ(pool_async_get(jobs[i], NULL, WAIT), 0);
 		pool_async_release(jobs[i]);
 	}
 	suite_finish(pool);
+}
+
+/* A stream opened while every slot was taken never got one. */
+static void imap_opened_while_all_slots_are_taken_works(const struct pool_backend_info *row)
+{
+	imap_behind(row, 80, 3 * MS, 0);
+}
+
+/* 64 slots, all with calls that are over and that nobody asked for: it got one, and no worker was woken for it. */
+static void imap_opened_while_finished_calls_have_all_slots_works(
+	const struct pool_backend_info *row)
+{
+	imap_behind(row, 64, 0, 50 * MS);
 }
 
 /* Open streams could take every slot: maps then waited for ever. */
@@ -402,6 +417,7 @@ static void map_claims_are_chunks_however_taken(const struct pool_backend_info *
 static const struct suite_case cases[] = {
 	CASE(imap_released_under_way_lets_maps_end, 0),
 	CASE(imap_opened_while_all_slots_are_taken_works, 0),
+	CASE(imap_opened_while_finished_calls_have_all_slots_works, 0),
 	CASE(iterators_one_too_many_is_refused_and_maps_go_on, 0),
 	CASE(imap_unordered_past_a_stuck_item_keeps_its_pace, POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 	CASE(imap_failing_items_give_back_their_results, POOL_CAN_REUSE),
