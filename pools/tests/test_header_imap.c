@@ -264,7 +264,7 @@ static void slow_input_is_worked_on_while_it_is_read(const struct pool_backend_i
 	for (int ordered = 0; ordered < 2; ordered++) {
 		struct feed feed = { .end = 1000, .thread = pthread_self() };
 		struct pool_source source = pool_generator(feed_slowly, &feed, 8);
-		struct pool_iter *iter;
+		struct pool_iter *iter = NULL;
 		CHECK_EQ((ordered ? pool_imap : pool_imap_unordered)(pool, suite_square, source, 8,
 								     NULL, &iter),
 			 0);
