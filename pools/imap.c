@@ -178,22 +178,21 @@ int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct 
 /* ---- results ---- */
 
 /* The cell behind this one in the order of the input: that of the next tile when it is its tile's last. */
-static uint64_t cell_behind(const struct pool_job *job, uint64_t cell, uint64_t k)
+static uint64_t cell_behind(const struct pool_job *job, uint64_t cell)
 {
-	const uint64_t next = (k + 1) * job->chunk,
+	const uint64_t k = pool_tile_of(job, cell), next = (k + 1) * job->chunk,
 		       behind = cell + 1 == k * job->chunk + job->tile[k].count ? next : cell + 1;
 	return behind == job->count ? 0 : behind;
 }
 
-/* The cell, of tile `place`, has been taken. */
-static void advance(struct pool_iter *it, uint64_t cell, uint64_t place)
+static void advance(struct pool_iter *it, uint64_t cell)
 {
 	struct pool_job *job = it->job;
-	struct pool_tile *tile = &job->tile[place];
+	struct pool_tile *tile = &job->tile[pool_tile_of(job, cell)];
 	job->cell_done[cell] = 0;
 	if (it->ordered)
-		it->want = cell_behind(job, cell, place);
-	it->index = tile->index + (cell - place * job->chunk);
+		it->want = cell_behind(job, cell);
+	it->index = pool_cell_index(job, cell);
 	it->taken++;
 	it->returned++;
 	for (unsigned k = 0; k < job->columns; k++)
@@ -224,7 +223,7 @@ static int take_cell(struct pool_iter *it, uint64_t cell, void *result)
 	struct pool_job *job = it->job;
 	int status = job_status_at(job, cell);
 	take_result(job, cell, status, result);
-	advance(it, cell, pool_tile_of(job, cell));
+	advance(it, cell);
 	if (status) {
 		job->status[cell] = 0;
 		it->failure = (struct pool_failure){ .status = status, .index = it->index };
@@ -266,7 +265,7 @@ static uint64_t count_ready(const struct pool_iter *it)
 		ready = job->arrivals - it->taken;
 	for (uint64_t cell = it->want;
 	     it->ordered && job->chunk == 1 && ready < most && job->cell_done[cell]; ready++)
-		cell = cell_behind(job, cell, cell);
+		cell = cell_behind(job, cell);
 	return ready < most ? ready : most;
 }
 
@@ -278,7 +277,7 @@ static int take_granted(struct pool_iter *it, void *result)
 	uint64_t cell = it->ordered ? it->want : job->arrived[it->taken & job->cell_mask];
 	it->granted--;
 	take_result(job, cell, 0, result);
-	advance(it, cell, pool_tile_of(job, cell));
+	advance(it, cell);
 	return 0;
 }
 

@@ -315,11 +315,6 @@ static bool may_read(struct pool_iter *it)
 	return !it->ended;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static bool has_room(struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
@@ -348,7 +343,8 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 		const bool due = ++filled == look;
 		if (!due && !generator)
 			continue;
-		look += due ? least(look, LOOK_MOST) : 0;
+		if (due)
+			look += look < LOOK_MOST ? look : LOOK_MOST;
 		const int64_t now_ns = pool_now_ns();
 		const bool late = now_ns - offered_ns >= SLOW_NS,
 			   slow = now_ns - seen_ns >= SLOW_NS * (int64_t)(filled - seen);

@@ -63,10 +63,7 @@ void job_free(struct pool_job *job)
 /* The position in the input of a stream's cell; a batch's items are their index. */
 static uint64_t input_index(const struct pool_job *job, uint64_t at)
 {
-	if (!job->stream)
-		return at;
-	const uint64_t tile = pool_tile_of(job, at);
-	return job->tile[tile].index + (at - tile * job->chunk);
+	return job->stream ? pool_cell_index(job, at) : at;
 }
 
 /* Where there was no memory for the first failure there are no statuses later either: see

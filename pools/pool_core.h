@@ -8,9 +8,11 @@
  * Who does the work of the parent (taking in results, handing out more, noticing deaths)? Whoever
  * waits: the first thread that waits for something *leads* (pump.c), the others sleep on `changed`
  * until their thing is done or the lead is free. So a blocking call costs no hand-over between
- * threads. When work is outstanding that needs the parent and nobody waits, the *keeper* leads. The
- * keeper (crew.c) is also the only thread that starts workers: PR_SET_PDEATHSIG fires when the
- * starting thread ends, not the process, and user threads come and go.
+ * threads. When work is outstanding that needs the parent and nobody waits, the *keeper* leads;
+ * after somebody has left the lead only a millisecond later, as whoever waits for one handle after
+ * the other comes back. The keeper (crew.c) is also the only thread that starts workers:
+ * PR_SET_PDEATHSIG fires when the starting thread ends, not the process, and user threads come and
+ * go.
  *
  * A job is alive from job_new to job_free; it is on `queue` until the transport takes it, then on
  * `jobs` until all of its items are resolved.

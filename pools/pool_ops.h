@@ -183,6 +183,13 @@ static inline uint64_t pool_tile_of(const struct pool_job *job, uint64_t cell)
 	return job->chunk == 1 ? cell : cell / job->chunk;
 }
 
+/* The position in the input of a stream's cell. */
+static inline uint64_t pool_cell_index(const struct pool_job *job, uint64_t cell)
+{
+	const uint64_t tile = pool_tile_of(job, cell);
+	return job->tile[tile].index + (cell - tile * job->chunk);
+}
+
 /* What transports tell of a job. All under the lock. */
 void pool_job_fault(struct pool_job *job,
 		    const struct pool_fault *fault); /* an item failed; resolve follows */

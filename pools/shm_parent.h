@@ -32,6 +32,11 @@ static inline uint64_t shm_unit(const struct pool_job *job)
 	return 1 + job->count / LANE_MOST;
 }
 
+static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_t position)
+{
+	return shm_tile_at(work->tiles, work->tile_count, position);
+}
+
 /* shm_stage.c */
 int shm_prepare(struct pool_transport *t, struct pool_job *job);
 void shm_collect(struct pool_transport *t, struct pool_job *job);

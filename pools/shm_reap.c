@@ -185,12 +185,12 @@ static bool free_tiles(const struct pool_job *job, struct shm_tile *tile, uint64
 	const uint64_t first = (uint64_t)(tile - work->tiles), tiles = tile_tiles(word_of(tile));
 	*items = 0;
 	for (uint64_t i = 0; i < tiles && tiles <= work->tile_count; i++)
-		*items += shm_tile_at(work->tiles, work->tile_count, first + i)->count;
+		*items += shm_work_tile(work, first + i)->count;
 	if (tiles > work->tile_count || !names_cells(job, cell, *items))
 		return false;
 	for (uint64_t i = tiles; i-- > 0;)
-		__atomic_store_n(&shm_tile_at(work->tiles, work->tile_count, first + i)->state,
-				 TILE_FREE, __ATOMIC_RELEASE);
+		__atomic_store_n(&shm_work_tile(work, first + i)->state, TILE_FREE,
+				 __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -217,7 +217,7 @@ static bool drop_tiles(struct pool_transport *t, struct pool_job *job)
 	bool any = false, over = false;
 	for (uint64_t at;
 	     !over && (at = __atomic_load_n(&s->next, __ATOMIC_ACQUIRE)) < work->tail;) {
-		struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, at);
+		struct shm_tile *tile = shm_work_tile(work, at);
 		const uint64_t cell = tile->cell, items = tile->count;
 		uint64_t word = tile_ready(at);
 		bool ours = __atomic_compare_exchange_n(&tile->state, &word, TILE_FREE, false,
@@ -253,7 +253,7 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 	work->seen = done;
 	take_faults(t, job);
 	for (uint64_t at = first_tile(work); !over && at < work->tail; at++) {
-		struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, at);
+		struct shm_tile *tile = shm_work_tile(work, at);
 		any = reap_tile(t, job, tile, &over) || any;
 		if (!over && at == work->head && tile_phase(word_of(tile)) == TILE_FREE)
 			work->head++;
@@ -395,7 +395,7 @@ static void recover_tiles(struct pool_transport *t, struct pool_job *job, int wo
 {
 	struct shm_job *work = job->transport_data;
 	for (uint64_t at = first_tile(work); at < work->tail; at++) {
-		struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, at);
+		struct shm_tile *tile = shm_work_tile(work, at);
 		uint64_t word = word_of(tile);
 		if (tile_phase(word) == TILE_CLAIMED && tile_owner(word) == (uint64_t)worker + 1) {
 			recover_tile(t, job, worker, tile);

@@ -248,7 +248,7 @@ static int inline_claim(struct pool_port *port, struct pool_span *span)
 			continue;
 		fill_call(e->job, &span->call, at);
 		if (e->job->stream)
-			span->call.index = e->job->tile[pool_tile_of(e->job, at)].index;
+			span->call.index = pool_cell_index(e->job, at);
 		span->cookie[0] = (uint64_t)(uintptr_t)e->job;
 		span->cookie[1] = at;
 		rc = 0;

@@ -189,7 +189,8 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	s->patient = job->patient;
 	s->tiles = work->tile_count;
 	s->tiles_at = work->tiles ? arena_offset(&t->view.arena, work->tiles) : 0;
-	s->faults = s->next = s->ready = 0;
+	s->faults = s->next = 0;
+	s->ready = work->tail;
 	s->closed = 0;
 }
 
@@ -230,11 +231,12 @@ static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 	return chunks;
 }
 
+/* How many claims there are to be made. */
 static uint64_t set_lanes(struct pool_transport *t, struct shm_slot *s)
 {
 	for (unsigned i = 0; i <= t->workers; i++)
 		s->lane[i] = (struct shm_lane){ .word = LANE_EMPTY };
-	return s->tiles ? 0 : cut(t, s);
+	return s->tiles ? s->ready : cut(t, s);
 }
 
 static int shm_publish(struct pool_transport *t, struct pool_job *job)
@@ -245,17 +247,16 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 		return -EAGAIN;
 	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
 	describe(t, job, s);
-	uint64_t chunks = set_lanes(t, s);
+	uint64_t claims = set_lanes(t, s);
 	if (s->unit > 1)
 		job->retries = 0; /* a lane's word names runs of items then, not single ones */
-	s->ready = work->tail;
 	arena_free(&t->view.arena, t->ring[slot]);
 	t->ring[slot] = NULL;
 	work->slot = slot;
 	work->ran = true;
 	t->job[slot] = job;
 	__atomic_or_fetch(&t->view.area->live, UINT64_C(1) << slot, __ATOMIC_SEQ_CST);
-	shm_wake(t, job->stream ? work->tail : chunks);
+	shm_wake(t, claims);
 	return 0;
 }
 
@@ -263,11 +264,11 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t count)
 {
 	assert(work->tile_count > 0);
-	struct shm_tile *tile = shm_tile_at(work->tiles, work->tile_count, work->tail);
+	struct shm_tile *tile = shm_work_tile(work, work->tail);
 	for (uint64_t most = work->tile_count;
 	     most && tile_phase(__atomic_load_n(&tile->state, __ATOMIC_RELAXED)) != TILE_FREE;
 	     most--)
-		tile = shm_tile_at(work->tiles, work->tile_count, ++work->tail);
+		tile = shm_work_tile(work, ++work->tail);
 	__atomic_store_n(&tile->index, index, __ATOMIC_RELAXED); /* see read_tile */
 	__atomic_store_n(&tile->cell, (uint32_t)cell, __ATOMIC_RELAXED);
 	__atomic_store_n(&tile->count, (uint32_t)count, __ATOMIC_RELAXED);

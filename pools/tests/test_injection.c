@@ -108,7 +108,7 @@ static bool is_ours(const char *line)
 	unsigned long from, to;
 	if (strstr(line, "/memfd:pool-"))
 		return true;
-	return sscanf(line, "%lx-%lx ---p", &from, &to) == 2 && strstr(line, " ---p ") &&
+	return sscanf(line, "%lx-%lx", &from, &to) == 2 && strstr(line, " ---p ") &&
 	       to - from >= 1ul << 30;
 }
 
