@@ -110,10 +110,10 @@ extern "C" {
 #define POOL_ITERATORS_MAX 48	 /* iterations open at one time in one pool */
 #define POOL_WORKERS_MAX 254	 /* workers in one pool */
 
-/* What became of a task or a call, beside 0 (fine) and -errno (the system said no).
- * -ETIMEDOUT: the waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
- * POOL_INIT_FAILED: three starts in a row failed, or workers were killed from outside a hundred times
- * in a row before they were ready, and no worker is fit. The pool stays like that.
+/* What became of a task or a call, beside 0 (fine) and -errno (the system said no). -ETIMEDOUT: the
+ * waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
+ * POOL_INIT_FAILED: three starts in a row failed, or workers were killed from outside a hundred
+ * times in a row before they were ready, and no worker is fit. The pool stays like that.
  */
 enum pool_status {
 	POOL_END = 1,		   /* iterators: no more results (not an error) */
@@ -262,11 +262,11 @@ int pool_open(struct pool **pool, const struct pool_options *options);
  * it is fine. */
 int pool_close(struct pool *pool);
 
-/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns (pool_iter_next
- * says it once, then POOL_END; results that were not returned yet are dropped); workers are
- * asked, given the grace, killed and reaped, all at the same time. Blocks for the grace at most,
- * plus a little. Thread rows cannot kill: there it waits for the running items. Repeating it is
- * fine. */
+/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns
+ * (pool_iter_next says it once, then POOL_END; results that were not returned yet are dropped);
+ * workers are asked, given the grace, killed and reaped, all at the same time. Blocks for the grace
+ * at most, plus a little. Thread rows cannot kill: there it waits for the running items. Repeating
+ * it is fine. */
 int pool_terminate(struct pool *pool);
 
 /* After close: waits until all work is done, all callbacks have run and all workers are gone. Of an
@@ -291,9 +291,9 @@ const char *pool_backend(const struct pool *pool); /* the row's name; static */
 int pool_cpus(void);
 
 /* Memory that workers reach in place: arguments and results of the shm rows that lie in it are not
- * copied, and 1.5 MiB and more take huge pages where Linux (6.1) has them. Other rows: plain memory.
- * 64-byte aligned; zero, except where pool_free gave memory back before. NULL with errno: ENOMEM; EINVAL (no pool, or 0 bytes); EPERM. Freed by pool_free or with
- * the pool. */
+ * copied, and 1.5 MiB and more take huge pages where Linux (6.1) has them. Other rows: plain
+ * memory. 64-byte aligned; zero, except where pool_free gave memory back before. NULL with errno:
+ * ENOMEM; EINVAL (no pool, or 0 bytes); EPERM. Freed by pool_free or with the pool. */
 void *pool_alloc(struct pool *pool, uint64_t bytes);
 void pool_free(struct pool *pool, void *memory);
 
@@ -424,9 +424,10 @@ int pool_starmap(struct pool *pool, const struct pool_task *task, const struct p
 		 const struct pool_policy *policy);
 
 /* The asynchronous forms return at once with a handle, which is the caller's until
- * pool_async_release(); or no handle, and no callback runs, when the work is refused: beside -EINVAL
- * POOL_CLOSED, and POOL_INIT_FAILED once that is known (serial: from the start). Arguments are copied before the call returns (memory of pool_alloc is not:
- * leave it alone until the handle has resolved). */
+ * pool_async_release(); or no handle, and no callback runs, when the work is refused: beside
+ * -EINVAL POOL_CLOSED, and POOL_INIT_FAILED once that is known (serial: from the start). Arguments
+ * are copied before the call returns (memory of pool_alloc is not: leave it alone until the handle
+ * has resolved). */
 int pool_apply_async(struct pool *pool, const struct pool_task *task,
 		     const struct pool_column *args, unsigned columns, uint64_t result_size,
 		     const struct pool_policy *policy, struct pool_async **async);
@@ -580,9 +581,10 @@ static inline uint64_t pool_index(const struct pool_call *call)
 	return call->index;
 }
 
-/* The loop over a span's items. The copy never leaves it unless the task passes it on, so its fields can live in
- * registers. Progress is a release store: what item i-1 wrote is visible to whoever sees that item i began. A task may
- * set `watched` on its way: see note_encoding in worker.c. */
+/* The loop over a span's items. The copy never leaves it unless the task passes it on, so its
+ * fields can live in registers. Progress is a release store: what item i-1 wrote is visible to
+ * whoever sees that item i began. A task may set `watched` on its way: see note_encoding in
+ * worker.c. */
 static inline __attribute__((always_inline)) void pool_run_items(struct pool_call *span,
 								 struct pool_call call,
 								 uint64_t count, pool_task_fn *fn)
@@ -603,8 +605,8 @@ static inline __attribute__((always_inline)) void pool_run_items(struct pool_cal
 	}
 }
 
-/* Runs `count` consecutive items. The common case, one column of fixed size and nothing to watch, is said in constants,
- * so that the compiler makes a loop of its own for it. */
+/* Runs `count` consecutive items. The common case, one column of fixed size and nothing to watch,
+ * is said in constants, so that the compiler makes a loop of its own for it. */
 static inline __attribute__((always_inline)) void pool_run_span(struct pool_call *span,
 								uint64_t count, pool_task_fn *fn)
 {
