@@ -123,7 +123,8 @@ static bool enter(struct pool_port *p, int slot)
 		__atomic_store_n(&p->desk->active, 0, __ATOMIC_RELEASE);
 		return false;
 	}
-	p->slot = p->last = slot;
+	p->slot = slot;
+	p->desk->last = (uint32_t)slot;
 	p->at = shm_slot(p->view, (unsigned)slot);
 	p->grain = 1;
 	p->claimed_ns = 0;
@@ -208,9 +209,9 @@ static bool claim_here(struct pool_port *p, struct pool_span *span)
 static bool try_slots(struct pool_port *p, struct pool_span *span)
 {
 	uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_SEQ_CST);
-	const int last = p->last;
-	for (int i = 1; live && i <= SHM_SLOTS; i++) {
-		int slot = (last + i) % SHM_SLOTS;
+	const uint32_t last = p->desk->last;
+	for (uint32_t i = 1; live && i <= SHM_SLOTS; i++) {
+		int slot = (int)((last + i) % SHM_SLOTS);
 		if (!(live >> slot & 1) || !enter(p, slot))
 			continue;
 		if (claim_here(p, span))

@@ -12,7 +12,6 @@ struct pool_port {
 	int wake_fd;
 	struct pool_patience patience;
 	int slot;	       /* we are in; -1: none */
-	int last;	       /* slot looked at last: the search goes on behind it */
 	uint64_t grain;	       /* chunks (auto: positions, stream: tiles) to take */
 	int64_t claimed_ns;    /* when the last claim was made; stream: when the last one ended */
 	uint64_t untold;       /* stream: tiles done and not told */

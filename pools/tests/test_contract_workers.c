@@ -266,6 +266,34 @@ static void tasks_a_worker_counts_tasks_of_chunks(const struct pool_backend_info
 	suite_finish(pool);
 }
 
+/* 73: each call's last task waits until the other call has begun. */
+static void tasks_a_worker_lets_no_call_pass_another(const struct pool_backend_info *row)
+{
+	enum { N = 8, GATE = 1, RUNS, OTHER_RUNS };
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1, .tasks_per_worker = 1 });
+	struct pool_async *gated = suite_start(pool, (struct errand){ .gate = GATE }, NULL);
+	struct pool_async *call[2];
+	for (unsigned c = 0; c < 2; c++) {
+		struct errand errands[N];
+		for (int i = 0; i < N; i++)
+			errands[i] = (struct errand){ .value = i, .word = c ? OTHER_RUNS : RUNS };
+		errands[N - 1].gate = c ? RUNS : OTHER_RUNS;
+		CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, N, 8,
+					&(struct pool_policy){ .chunk = 1 }, &call[c]),
+			 0);
+	}
+	shared_set(GATE, 1);
+	for (unsigned c = 0; c < 2; c++) {
+		int64_t values[N];
+		CHECK_EQ(pool_async_get(call[c], values, WAIT), 0);
+		CHECK_EQ(values[N - 1], (N - 1) * (N - 1));
+		pool_async_release(call[c]);
+	}
+	pool_async_release(gated);
+	suite_finish(pool);
+}
+
 /* Waits for the other of two workers, however long it takes to start. */
 static int report_worker(struct pool_call *call)
 {
@@ -302,6 +330,7 @@ static const struct suite_case cases[] = {
 	CASE(tasks_a_worker_limits_single_tasks, 0),
 	CASE(tasks_a_worker_loses_no_task_of_a_map, 0),
 	CASE(tasks_a_worker_counts_tasks_of_chunks, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
+	CASE(tasks_a_worker_lets_no_call_pass_another, POOL_CAN_OVERLAP),
 	CASE(both_workers_are_used_and_numbered, POOL_CAN_OVERLAP),
 };
 
