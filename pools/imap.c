@@ -289,6 +289,8 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 	if (pool->state == POOL_IS_TERMINATED || !it->attached)
 		return terminated(it);
 	refill(it, deadline_ns);
+	if (pool->state == POOL_IS_TERMINATED)
+		return terminated(it);
 	if (it->read == it->returned)
 		return end_of(it);
 	if (!next_cell(it, &cell)) {

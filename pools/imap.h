@@ -12,10 +12,11 @@ struct pool_iter {
 	bool ordered,
 		attached; /* attached: the ring may be in the transport's memory, which still exists */
 	bool ended;	  /* the input gives no more */
-	int input_error; /* told once after everything before it */
-	bool told;	 /* that the pool was terminated */
-	bool slow;	 /* reading a tile took long the last time */
-	uint64_t fill;	 /* the next tile to look at for room */
+	int input_error;    /* told once after everything before it */
+	bool told;	    /* that the pool was terminated */
+	bool slow;	    /* reading a tile took long the last time */
+	uint64_t unoffered; /* tiles read and not handed out */
+	uint64_t fill;	    /* the next tile to look at for room */
 	uint64_t read, returned;
 	uint64_t granted; /* results that may be taken without the lock */
 	uint64_t want;	  /* imap: the cell that is next */

@@ -217,6 +217,24 @@ static bool read_item(struct pool_iter *it, uint64_t cell)
 	return false;
 }
 
+/* Nothing that is read now would be run: the input ends here, and it is told why, unless it failed
+ * by itself. What fails fast tells by the item that failed. */
+static bool is_cut_off(struct pool_iter *it)
+{
+	const struct pool *pool = it->pool;
+	const struct pool_job *job = it->job;
+	if (!pool->broken && !pool->stopping && !job->cancelled)
+		return false;
+	if (!it->input_error && pool->broken)
+		it->input_error = pool->broken;
+	else if (!it->input_error && job->cancelled)
+		it->input_error = job->stop_forced ? job->stop_status : 0;
+	else if (!it->input_error)
+		it->input_error = POOL_CLOSED;
+	it->ended = true;
+	return true;
+}
+
 /* Fills one free tile and publishes it, unless the input has ended. */
 static void fill_tile(struct pool_iter *it, uint64_t k)
 {
@@ -227,10 +245,8 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 		count++;
 	if (count == 0)
 		return;
-	if (job->cancelled || job->pool->stopping) { /* meanwhile: as if it had not been read */
+	if (is_cut_off(it)) { /* meanwhile: as if it had not been read */
 		it->read = first;
-		it->ended = true;
-		it->input_error = job->cancelled ? 0 : POOL_CLOSED;
 		return;
 	}
 	job->tile[k] = (struct pool_tile){ .index = first, .count = count, .left = count };
@@ -240,6 +256,7 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 		job_fail_rest(job, k * job->chunk, count,
 			      &(struct pool_failure){ .status = POOL_ENCODE_ERROR,
 						      .message = (char *)"no memory" });
+	it->unoffered++;
 }
 
 static void go_on(struct pool_iter *it)
@@ -301,41 +318,30 @@ static bool worth_refilling(const struct pool_iter *it)
 	return dry || room * 4 >= job->count;
 }
 
-/* Under the lock: is there more to read, and somebody to run it? */
-static bool may_read(struct pool_iter *it)
-{
-	const struct pool *pool = it->pool;
-	if (it->ended)
-		return false;
-	if (pool->broken)
-		it->input_error = pool->broken;
-	else if (pool->stopping)
-		it->input_error = POOL_CLOSED;
-	it->ended = pool->broken || pool->stopping || it->job->cancelled;
-	return !it->ended;
-}
-
 static bool has_room(struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
 	return it->read - it->returned + job->chunk <= job->count && find_free(it);
 }
 
-static void offer(const struct pool_iter *it, uint64_t tiles)
+void imap_offer(struct pool_job *job)
 {
-	if (tiles)
-		it->pool->backend->transport->offer(it->pool->transport, it->job, tiles);
+	struct pool_iter *it = job->owner;
+	if (it->unoffered)
+		it->pool->backend->transport->offer(it->pool->transport, job, it->unoffered);
+	it->unoffered = 0;
 }
 
-/* What was read goes out when it took long; of a generator, whose next call may take any time, also 1, 2, 4, 8, 16, 16, ...
- * tiles at a time. An array needs the clock as rarely: reading that costs as much as reading a short item. */
+/* What was read goes out when it took long; of a generator, whose next call may take any time, also
+ * 1, 2, 4, 8, 16, 16, ... tiles at a time, and each at once when somebody may wait in pool_join. An
+ * array needs the clock as rarely: reading that costs as much as reading a short item. */
 void refill(struct pool_iter *it, int64_t deadline_ns)
 {
-	if (!may_read(it) || !worth_refilling(it))
+	if (it->ended || is_cut_off(it) || !worth_refilling(it))
 		return;
 	const bool generator = it->source.next != NULL;
-	uint64_t filled = 0, seen = 0, offered = 0, look = 1; /* tiles */
-	int64_t seen_ns = pool_now_ns(), offered_ns = seen_ns;
+	uint64_t filled = 0, seen = 0, look = 1; /* tiles */
+	int64_t seen_ns = pool_now_ns(), looked_ns = seen_ns;
 	it->slow = false;
 	while (!it->ended && has_room(it)) {
 		fill_tile(it, it->fill);
@@ -346,21 +352,18 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 		if (due)
 			look += look < LOOK_MOST ? look : LOOK_MOST;
 		const int64_t now_ns = pool_now_ns();
-		const bool late = now_ns - offered_ns >= SLOW_NS,
+		const bool late = now_ns - looked_ns >= SLOW_NS,
 			   slow = now_ns - seen_ns >= SLOW_NS * (int64_t)(filled - seen);
 		seen = filled;
 		seen_ns = now_ns;
-		if (!late && !(due && generator))
-			continue;
-		offer(it, filled - offered);
-		offered = filled;
-		offered_ns = now_ns;
+		if (late || (generator && (due || it->pool->state != POOL_IS_OPEN)))
+			imap_offer(it->job);
 		if (!late)
 			continue;
 		it->slow = slow;
-		if (now_ns >= deadline_ns || wait_for_result(it, 0) == 0 || !may_read(it))
+		if (now_ns >= deadline_ns || wait_for_result(it, 0) == 0 || is_cut_off(it))
 			return;
-		seen_ns = offered_ns = pool_now_ns();
+		seen_ns = looked_ns = pool_now_ns();
 	}
-	offer(it, filled - offered);
+	imap_offer(it->job);
 }

@@ -344,6 +344,15 @@ static bool work_done(void *what)
 	return all_resolved(what) && async_callbacks_idle(what);
 }
 
+/* A generator may run for as long as it likes, and what was read before is not to wait for it. */
+static void offer_all(const struct pool *pool)
+{
+	struct pool_job *job;
+	TAILQ_FOREACH (job, &pool->jobs, entry)
+		if (job->stream)
+			imap_offer(job);
+}
+
 /* Iterators whose input is not at its end get no more workers: what was read is delivered, then
  * POOL_CLOSED. */
 int pool_join(struct pool *pool, int64_t timeout_ns)
@@ -356,8 +365,10 @@ int pool_join(struct pool *pool, int64_t timeout_ns)
 	int64_t deadline = pump_deadline(timeout_ns);
 	pthread_mutex_lock(&pool->lock);
 	rc = pool->state == POOL_IS_OPEN ? POOL_BUSY : 0;
-	if (rc == 0)
+	if (rc == 0) {
+		offer_all(pool);
 		rc = pump_wait(pool, work_done, pool, deadline);
+	}
 	if (rc == 0 && !pool->stopping)
 		crew_stop(pool); /* without workers, too: iterations end alike on all rows */
 	if (rc == 0 && pool->backend->start)

@@ -185,7 +185,9 @@ void async_stop_callbacks(
 	struct pool *pool); /* runs what is queued, ends the thread; without the lock */
 bool async_callbacks_idle(const struct pool *pool);
 
-/* ---- imap.c ---- */
+/* ---- imap.c, imap_ring.c ---- */
+void imap_offer(
+	struct pool_job *job); /* under the lock: what was read of its input is handed out */
 void imap_detach(struct pool_job *job); /* under the lock: the pool's memory is about to go */
 
 #endif

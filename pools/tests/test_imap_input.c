@@ -1,0 +1,230 @@
+/*
+ * test_imap_input.c - how long an iteration reads: inputs that are slow, become slow, are steady, fail, or whose pool ends
+ * meanwhile. Whoever waits gets what is there, in time, and is told of the end once.
+ */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+
+struct feed {
+	int64_t read, end, item;
+};
+
+static int feed_next(void *state, struct pool_bytes item[])
+{
+	struct feed *feed = state;
+	if (feed->read == feed->end)
+		return 0;
+	feed->item = feed->read++;
+	item[0].data = &feed->item;
+	return 1;
+}
+
+static int feed_slowly(void *state, struct pool_bytes item[])
+{
+	suite_sleep_ns(2 * MS);
+	return feed_next(state, item);
+}
+
+static void slow_input_is_worked_on_while_it_is_read(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	for (int ordered = 0; ordered < 2; ordered++) {
+		struct feed feed = { .end = 1000 };
+		struct pool_source source = pool_generator(feed_slowly, &feed, 8);
+		struct pool_iter *iter = NULL;
+		CHECK_EQ((ordered ? pool_imap : pool_imap_unordered)(pool, suite_square, source, 8,
+								     NULL, &iter),
+			 0);
+		CHECK(feed.read < 20);
+		int64_t y = -1;
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK(feed.read < feed.end);
+		CHECK_EQ(y, pool_iter_index(iter) * pool_iter_index(iter));
+		for (int i = 1; i < 20; i++) /* nothing is kept back either */
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK(feed.read < feed.end);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
+static int feed_a_burst(void *state, struct pool_bytes item[])
+{
+	if (((struct feed *)state)->read >= 16)
+		suite_sleep_ns(20 * MS);
+	return feed_next(state, item);
+}
+
+static void input_that_becomes_slow_is_left_at_once(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct feed feed = { .end = 1000 };
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_a_burst, &feed, 8), 8, NULL,
+			   &iter),
+		 0);
+	CHECK(feed.read < 20);
+	int64_t y = -1;
+	for (int64_t i = 0; i < 20; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, i * i);
+	}
+	CHECK(feed.read < feed.end);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+struct ending {
+	struct pool *pool;
+	bool terminate;
+	int64_t read, at;
+};
+
+static int feed_and_end(void *state, struct pool_bytes item[])
+{
+	struct ending *ending = state;
+	if (ending->read++ == ending->at) {
+		CHECK_EQ((ending->terminate ? pool_terminate : pool_close)(ending->pool), 0);
+		if (!ending->terminate)
+			CHECK_EQ(pool_join(ending->pool, WAIT), 0);
+	}
+	item[0].data = &ending->read;
+	return 1;
+}
+
+static void pool_ended_while_input_is_read_is_told_of_once(const struct pool_backend_info *row)
+{
+	for (int way = 0; way < 8; way++) {
+		struct ending ending = { .pool = suite_open(row, 2),
+					 .terminate = way & 1,
+					 .at = way & 2 ? 5 : 0 };
+		int64_t y = -1;
+		struct pool_iter *iter;
+		CHECK_EQ(pool_imap(ending.pool, suite_square,
+				   pool_generator(feed_and_end, &ending, 8), 8,
+				   &(struct pool_policy){ .chunk = way & 4 ? 4 : 1 }, &iter),
+			 0);
+		int rc = 0;
+		for (int i = 0; i < 10 && rc == 0; i++)
+			rc = pool_iter_next(iter, &y, WAIT);
+		CHECK_EQ(rc, ending.terminate ? POOL_TERMINATED : POOL_CLOSED);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		pool_iter_release(iter);
+		pool_destroy(ending.pool);
+	}
+}
+
+/* Of chunks of four: the sixth item fails when the first, which fails fast, is known to have failed. */
+static int feed_and_fail(void *state, struct pool_bytes item[])
+{
+	static struct errand errands[5] = { { .deed = DEED_FAIL, .code = 9 } };
+	struct ending *ending = state;
+	struct pool_stats stats = { 0 };
+	if (ending->read < 5) {
+		item[0].data = &errands[ending->read++];
+		return 1;
+	}
+	for (int i = 0; i < 10000 && !stats.failed; i++) {
+		suite_sleep_ns(MS);
+		CHECK_EQ(suite_do(ending->pool, (struct errand){ 0 }), 0);
+		CHECK_EQ(pool_stats(ending->pool, &stats), 0);
+	}
+	return -77;
+}
+
+static void failed_input_is_told_of_where_a_task_failed_fast(const struct pool_backend_info *row)
+{
+	struct ending ending = { .pool = suite_open(row, 1) };
+	int64_t y;
+	struct pool_iter *iter;
+	int rc = -1, last = 0;
+	CHECK_EQ(pool_imap(ending.pool, suite_errand,
+			   pool_generator(feed_and_fail, &ending, sizeof(struct errand)), 8,
+			   &(struct pool_policy){ .chunk = 4, .fail_fast = true }, &iter),
+		 0);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_TASK_ERROR);
+	for (int i = 0; i < 10 && rc != POOL_END; i++) {
+		last = rc;
+		rc = pool_iter_next(iter, &y, WAIT);
+	}
+	CHECK_EQ(rc, POOL_END);
+	CHECK_EQ(last, -77);
+	pool_iter_release(iter);
+	suite_finish(ending.pool);
+}
+
+/* Five microseconds an item: forty in a burst. */
+static int feed_steadily(void *state, struct pool_bytes item[])
+{
+	const int64_t until_ns = suite_now_ns() + 5000;
+	while (suite_now_ns() < until_ns)
+		continue;
+	return feed_next(state, item);
+}
+
+static void input_that_is_not_slow_is_left_in_time(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct feed feed = { .end = 1000000 };
+	struct pool_iter *iter;
+	int64_t y = -1;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_steadily, &feed, 8), 8,
+			   &(struct pool_policy){ .window = 100000 }, &iter),
+		 0);
+	CHECK(feed.read < 100);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+	CHECK_EQ(y, 0);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+/* Errands that wait for shared word 1. */
+static int feed_gated(void *state, struct pool_bytes item[])
+{
+	static struct errand errand = { .gate = 1 };
+	suite_sleep_ns(2 * MS);
+	errand.value = (*(int64_t *)state)++;
+	item[0].data = &errand;
+	return 1;
+}
+
+static void time_limit_of_next_holds_with_a_slow_input(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	int64_t read = 0, y = -1;
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_errand,
+			   pool_generator(feed_gated, &read, sizeof(struct errand)), 8,
+			   &(struct pool_policy){ .window = 2000 }, &iter),
+		 0);
+	CHECK_EQ(pool_iter_next(iter, &y, 20 * MS), -ETIMEDOUT);
+	const int64_t first = read;
+	CHECK(first > 1 && first < 1000);
+	CHECK_EQ(pool_iter_next(iter, &y, 0), -ETIMEDOUT);
+	CHECK(read > first && read < first + 20); /* who only looks gets on, too */
+	shared_set(1, 1);
+	for (int64_t i = 0; i < 10; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, i * i);
+	}
+	CHECK(read < 2000);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static const struct suite_case cases[] = {
+	CASE(slow_input_is_worked_on_while_it_is_read, 0),
+	CASE(input_that_becomes_slow_is_left_at_once, 0),
+	CASE(input_that_is_not_slow_is_left_in_time, 0),
+	CASE(pool_ended_while_input_is_read_is_told_of_once, 0),
+	CASE(failed_input_is_told_of_where_a_task_failed_fast, POOL_CAN_OVERLAP),
+	CASE(time_limit_of_next_holds_with_a_slow_input, POOL_CAN_OVERLAP),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
