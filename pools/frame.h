@@ -8,12 +8,12 @@
  * host order.
  *
  * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
- * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's later: each time the
- * parent needs a CPU, which the workers are using). A worker that is in a long task
- * meanwhile keeps nothing back: the parent takes what is in there itself (pull) when it has waited
- * a while; and when the worker dies, what it finished is there, not lost. Positions count bytes of
- * the reply stream since the worker started. `busy` says who moves bytes: the worker, the parent or
- * nobody; the parent never waits for it, the worker does only while the parent copies.
+ * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's
+ * later: each time the parent needs a CPU, which the workers are using). A worker that is in a long
+ * task meanwhile keeps nothing back: the parent takes what is in there itself (pull) when it has
+ * waited a while; and when the worker dies, what it finished is there, not lost. Positions count
+ * bytes of the reply stream since the worker started. `busy` says who moves bytes: the worker, the
+ * parent or nobody; the parent never waits for it, the worker does only while the parent copies.
  */
 #ifndef POOLS_FRAME_H
 #define POOLS_FRAME_H
@@ -57,7 +57,8 @@ static inline uint64_t frame_padded(uint64_t bytes)
 
 enum outbox_busy { OUTBOX_FREE, OUTBOX_WORKER, OUTBOX_PARENT };
 
-/* What the worker is running: its results are at `built` once they are complete, see pipe_port.c. */
+/* What the worker is running: its results are at `built` once they are complete, see
+ * pipe_port.c. */
 struct outbox_piece {
 	uint32_t job, open; /* open: 1 from claim to commit; release */
 	uint64_t at, count, progress_before;

@@ -25,15 +25,17 @@ struct pool_iter {
 	struct pool_failure failure;
 };
 
-/* False: no memory. Of job, chunk and tiles are set; ring_make: the cells alone, without arguments and results. */
+/* False: no memory. Of job, chunk and tiles are set; ring_make: the cells alone, without arguments
+ * and results. */
 bool ring_make(struct pool_job *job);
 bool ring_open(struct pool_job *job, const struct pool_source *source);
 void ring_close(struct pool_iter *it);
 void free_argument(struct pool_job *job, unsigned k,
 		   uint64_t cell); /* of a column of variable size */
 
-/* Under the lock: reads input into free tiles and hands them out, where that is worth a wake-up. An input that takes long
- * is read until there is something to return, or the deadline (0: until something was handed out). */
+/* Under the lock: reads input into free tiles and hands them out, where that is worth a wake-up. An
+ * input that takes long is read until there is something to return, or the deadline (0: until
+ * something was handed out). */
 void refill(struct pool_iter *it, int64_t deadline_ns);
 bool next_cell(const struct pool_iter *it,
 	       uint64_t *cell); /* of the next result; false: not there yet */

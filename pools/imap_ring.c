@@ -1,9 +1,10 @@
 /*
  * imap_ring.c - the window of an iteration: its memory, and reading the input into it.
  *
- * DESIGN. The input is read by the thread that is in next(), in bursts, as handing out costs a wake-up. A burst is over when
- * the window is full or reading took long; what was read is handed out then, and when it took long the thread goes on reading
- * only while it has nothing to return and time is left.
+ * DESIGN. The input is read by the thread that is in next(), in bursts, as handing out costs a
+ * wake-up. A burst is over when the window is full or reading took long; what was read is handed
+ * out then, and when it took long the thread goes on reading only while it has nothing to return
+ * and time is left.
  */
 #include "pools/imap.h"
 
@@ -225,12 +226,13 @@ static bool is_cut_off(struct pool_iter *it)
 	const struct pool_job *job = it->job;
 	if (!pool->broken && !pool->stopping && !job->cancelled)
 		return false;
-	if (!it->input_error && pool->broken)
-		it->input_error = pool->broken;
-	else if (!it->input_error && job->cancelled)
-		it->input_error = job->stop_forced ? job->stop_status : 0;
-	else if (!it->input_error)
-		it->input_error = POOL_CLOSED;
+	int why = POOL_CLOSED;
+	if (pool->broken)
+		why = pool->broken;
+	else if (job->cancelled)
+		why = job->stop_forced ? job->stop_status : 0;
+	if (!it->input_error)
+		it->input_error = why;
 	it->ended = true;
 	return true;
 }

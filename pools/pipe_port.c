@@ -2,9 +2,12 @@
  * pipe_port.c - the worker's side of the pipe transport: reads frames, runs them in pieces, gathers
  * replies. What a frame may be is judged by inbox.c.
  *
- * DESIGN. A piece is at most one chunk and at most what the outbox holds, so that the results of
+ * DESIGN. A piece is at most one flight and at most what the outbox holds, so that the results of
  * finished items always stand in shared memory, where the parent finds them if the worker dies.
  * Results that alone are larger than the outbox, and those of variable size, go one item a piece.
+ * Somebody may wait for each result of a stream, and one that is finished waits for the others of
+ * its piece: so a piece of a stream is as many chunks as took PIECE_NS lately, in each flight from
+ * one on. A long item keeps back no more than that.
  */
 #include "pools/pipe_port.h"
 
@@ -13,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t FLUSH_NS = 200000, FLUSH_BATCH_NS = 5000000;
+static const int64_t FLUSH_NS = 1000000, FLUSH_BATCH_NS = 5000000, PIECE_NS = 100000;
+enum { GRAIN_MOST = 1024 };
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
 {
@@ -55,6 +59,7 @@ static int next_frame(struct pool_port *p)
 	int rc;
 	inbox_drop(&p->inbox);
 	p->done = 0;
+	p->grain = 1;
 	while ((rc = inbox_next(&p->inbox)) == -EAGAIN) {
 		pool_ledger_wait(p->ledger, true);
 		rc = read_some(p);
@@ -67,7 +72,8 @@ static int next_frame(struct pool_port *p)
 
 /* ---- pieces ---- */
 
-/* Chunks that came in one flight are short: they run as one piece. Where a worker counts its tasks, chunk by chunk. */
+/* Chunks that came in one flight are short: of a batch they run as one piece. Where a worker counts
+ * its tasks, chunk by chunk. */
 static uint64_t piece_size(const struct pool_port *p)
 {
 	const struct frame_work *work = &p->inbox.work;
@@ -78,6 +84,8 @@ static uint64_t piece_size(const struct pool_port *p)
 		uint64_t rest = work->chunk - p->done % work->chunk;
 		left = rest < left ? rest : left;
 	}
+	if (work->magic == FRAME_STREAM && work->chunk < left / p->grain)
+		left = p->grain * (work->chunk ? work->chunk : 1);
 	if (work->result_size == 0)
 		return left;
 	uint64_t fit = (OUTBOX_ROOM - sizeof(struct frame_reply)) / work->result_size;
@@ -194,7 +202,7 @@ int pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fa
 	return outbox_send_past(p, &reply, fault->message);
 }
 
-static int send_piece(struct pool_port *p, const struct pool_span *span)
+static int send_piece(struct pool_port *p, const struct pool_span *span, int64_t run_ns)
 {
 	struct frame_reply reply = {
 		.magic = FRAME_RESULT,
@@ -202,7 +210,7 @@ static int send_piece(struct pool_port *p, const struct pool_span *span)
 		.at = p->inbox.work.at + p->done,
 		.count = span->count,
 		.bytes = span->count * p->inbox.work.result_size,
-		.run_ns = (uint64_t)(pool_now_ns() - p->piece_ns),
+		.run_ns = (uint64_t)run_ns,
 	};
 	const void *bytes = NULL;
 	if (p->inbox.work.variable & POOL_VARIABLE_RESULT) {
@@ -217,29 +225,39 @@ static int send_piece(struct pool_port *p, const struct pool_span *span)
 	return outbox_send(p, &reply, bytes);
 }
 
-static bool flush_due(struct pool_port *p)
+static bool flush_due(struct pool_port *p, int64_t run_ns)
 {
-	int64_t now = pool_now_ns();
+	const int64_t now_ns = p->piece_ns + run_ns;
 	if (!p->gather_ns)
-		p->gather_ns = now;
+		p->gather_ns = now_ns;
 	const int64_t most_ns = p->inbox.work.magic == FRAME_STREAM ? FLUSH_NS : FLUSH_BATCH_NS;
-	return now - p->piece_ns > most_ns || now - p->gather_ns > most_ns ||
+	return run_ns > most_ns || now_ns - p->gather_ns > most_ns ||
 	       p->outbox->filled - p->outbox->base > OUTBOX_ROOM / 2;
+}
+
+static void adapt_grain(struct pool_port *p, int64_t run_ns)
+{
+	if (run_ns < PIECE_NS / 2 && p->grain < GRAIN_MOST)
+		p->grain *= 2;
+	else if (run_ns > 2 * PIECE_NS)
+		p->grain = 1;
 }
 
 int pipe_commit(struct pool_port *p, struct pool_span *span)
 {
-	int rc = send_piece(p, span);
+	const int64_t run_ns = pool_now_ns() - p->piece_ns;
+	int rc = send_piece(p, span, run_ns);
 	if (rc < 0)
 		return rc; /* the piece stays open: begun and not answered */
 	__atomic_store_n(&p->outbox->piece.open, 0, __ATOMIC_RELEASE);
 	p->done += span->count;
+	adapt_grain(p, run_ns);
 	free((void *)(uintptr_t)p->variable.at);
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);
 	p->result = NULL;
 	bool last = p->done == p->inbox.work.count; /* the parent has the next flight to send */
-	return last || flush_due(p) ? outbox_flush(p) : 0;
+	return last || flush_due(p, run_ns) ? outbox_flush(p) : 0;
 }
 
 void pipe_detach(struct pool_port *p)

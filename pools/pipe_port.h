@@ -1,4 +1,5 @@
-/* pipe_port.h - a worker's port of the pipe transport: inbox.c (frames in), pipe_port.c (pieces) and outbox.c (replies out). */
+/* pipe_port.h - a worker's port of the pipe transport: inbox.c (frames in), pipe_port.c (pieces)
+ * and outbox.c (replies out). */
 #ifndef POOLS_PIPE_PORT_H
 #define POOLS_PIPE_PORT_H
 
@@ -14,6 +15,7 @@ struct pool_port {
 	unsigned char *result;	  /* a large result */
 	struct pool_ref variable; /* a result of variable size */
 	int64_t piece_ns;	  /* when the piece began */
+	uint64_t grain;		  /* of this flight: chunks of a stream in a piece, at most */
 	int64_t gather_ns;	  /* when the outbox was last empty */
 };
 

@@ -252,6 +252,35 @@ static void an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_on
 	pool_iter_release(iter);
 }
 
+/* The items before it are known to be short. */
+static void results_do_not_wait_for_a_long_item_behind_them(const struct pool_backend_info *row)
+{
+	enum { N = 7, LONG = 4, GATE = 1 };
+	struct pool *pool = suite_open(row, 1);
+	for (int ordered = 0; ordered < 2; ordered++) {
+		struct errand errands[N] = { { 0 } };
+		struct pool_iter *iter;
+		int64_t y;
+		for (int i = 0; i < N; i++)
+			errands[i] = (struct errand){ .value = i, .nap_ns = i ? MS / 20 : 0 };
+		errands[LONG].gate = GATE;
+		shared_set(GATE, 0);
+		struct pool_source source = pool_array(errands, sizeof *errands, N);
+		CHECK_EQ((ordered ? pool_imap : pool_imap_unordered)(pool, suite_errand, source, 8,
+								     NULL, &iter),
+			 0);
+		for (int i = 0; i < N; i++) {
+			if (i == LONG)
+				shared_set(GATE, 1);
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+			CHECK_EQ(y, i * i);
+		}
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(generator_is_read_no_further_than_the_window, 0),
 	CASE(generator_that_fails_delivers_what_it_read, 0),
@@ -259,6 +288,7 @@ static const struct suite_case cases[] = {
 	CASE(close_in_the_middle_of_an_iteration_lets_it_finish, 0),
 	CASE(join_before_an_iteration_ends_keeps_what_was_read, 0),
 	CASE(empty_elements_of_a_generator_arrive_as_empty, 0),
+	CASE(results_do_not_wait_for_a_long_item_behind_them, POOL_CAN_OVERLAP),
 	CASE(an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_once, 0),
 };
 
