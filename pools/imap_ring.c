@@ -218,8 +218,8 @@ static bool read_item(struct pool_iter *it, uint64_t cell)
 	return false;
 }
 
-/* Nothing that is read now would be run: the input ends here, and it is told why, unless it failed
- * by itself. What fails fast tells by the item that failed. */
+/* Nothing that is read now would be run: the input ends here, and it is told why; what fails fast
+ * tells by the item that failed. */
 static bool is_cut_off(struct pool_iter *it)
 {
 	const struct pool *pool = it->pool;
@@ -231,7 +231,7 @@ static bool is_cut_off(struct pool_iter *it)
 		why = pool->broken;
 	else if (job->cancelled)
 		why = job->stop_forced ? job->stop_status : 0;
-	if (!it->input_error)
+	if (why)
 		it->input_error = why;
 	it->ended = true;
 	return true;
@@ -363,7 +363,8 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 		if (!late)
 			continue;
 		it->slow = slow;
-		if (now_ns >= deadline_ns || wait_for_result(it, 0) == 0 || is_cut_off(it))
+		if (now_ns >= deadline_ns || it->ended || wait_for_result(it, 0) == 0 ||
+		    is_cut_off(it))
 			return;
 		seen_ns = looked_ns = pool_now_ns();
 	}

@@ -81,9 +81,12 @@ struct ending {
 	int64_t read, at;
 };
 
+/* Fails behind the item with which it ends the pool: of the same chunk, so both are lost. */
 static int feed_and_end(void *state, struct pool_bytes item[])
 {
 	struct ending *ending = state;
+	if (ending->read > ending->at)
+		return -77;
 	if (ending->read++ == ending->at) {
 		CHECK_EQ((ending->terminate ? pool_terminate : pool_close)(ending->pool), 0);
 		if (!ending->terminate)
