@@ -57,8 +57,7 @@ static inline uint64_t frame_padded(uint64_t bytes)
 
 enum outbox_busy { OUTBOX_FREE, OUTBOX_WORKER, OUTBOX_PARENT };
 
-/* What the worker is running: its results are at `built` once they are complete, see
- * pipe_port.c. */
+/* What the worker is running, see pipe_port.c. */
 struct outbox_piece {
 	uint32_t job, open; /* open: 1 from claim to commit; release */
 	uint64_t at, count, progress_before;

@@ -79,6 +79,13 @@ int64_t shared_get(unsigned word);
 /* Waits up to WAIT until the word is at least `value`; false if it never was. */
 bool shared_reaches(unsigned word, int64_t value);
 
+/* The state of a generator that gives 0, 1, 2, ... and answers `last` in place of item `end`. */
+struct suite_counting {
+	int64_t next, end, value;
+	int last;
+};
+int suite_count_up(void *state, struct pool_bytes item[]);
+
 /* Tasks that most suites need. */
 extern const struct pool_task *const suite_square; /* int64_t -> int64_t */
 extern const struct pool_task *const suite_add;	   /* int64_t, int64_t -> int64_t */

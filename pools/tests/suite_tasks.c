@@ -246,3 +246,13 @@ bool suite_is_flipped(struct pool_bytes got, uint64_t size, unsigned seed)
 			return false;
 	return true;
 }
+
+int suite_count_up(void *state, struct pool_bytes item[])
+{
+	struct suite_counting *counting = state;
+	if (counting->next == counting->end)
+		return counting->last;
+	counting->value = counting->next++;
+	item[0].data = &counting->value;
+	return 1;
+}

@@ -28,25 +28,9 @@ static struct pool_iter *start_errands(imap_fn *imap, struct pool *pool,
 	return start(imap, pool, suite_errand, pool_array(errands, sizeof *errands, n), policy);
 }
 
-/* A generator of 0, 1, 2, ... that ends, or fails with -EIO, before item `end`. */
-struct counting {
-	int64_t next, end, value;
-	int last; /* what it answers at the end */
-};
-
-static int count_up(void *state, struct pool_bytes item[])
+static struct pool_source counting_source(struct suite_counting *counting)
 {
-	struct counting *counting = state;
-	if (counting->next == counting->end)
-		return counting->last;
-	counting->value = counting->next++;
-	item[0].data = &counting->value;
-	return 1;
-}
-
-static struct pool_source counting_source(struct counting *counting)
-{
-	return pool_generator(count_up, counting, sizeof counting->value);
+	return pool_generator(suite_count_up, counting, sizeof counting->value);
 }
 
 /* Reads to the first answer that is not 0, and again: it must be sticky. Results must be squares in
@@ -90,7 +74,7 @@ static void imap_empty_input_ends_at_once(const struct pool_backend_info *row)
 	imap_fn *const variants[] = { pool_imap, pool_imap_unordered };
 	struct pool *pool = suite_open(row, 2);
 	for (int i = 0; i < 4; i++) {
-		struct counting none = { .end = 0 };
+		struct suite_counting none = { .end = 0 };
 		int64_t x = 0;
 		struct pool_source source = i < 2 ? pool_array(&x, 8, 0) : counting_source(&none);
 		struct pool_iter *iter = start(variants[i % 2], pool, suite_square, source,
@@ -225,7 +209,7 @@ static void imap_generator_of_unknown_length_equals_serial(const struct pool_bac
 	struct pool *pool = suite_open(row, 2);
 	const int64_t lengths[] = { 1, 10, 100, suite_some(row, 3000) };
 	for (size_t i = 0; i < 2 * COUNT(lengths); i++) {
-		struct counting counting = { .end = lengths[i / 2] };
+		struct suite_counting counting = { .end = lengths[i / 2] };
 		struct pool_iter *iter =
 			start(pool_imap, pool, suite_square, counting_source(&counting),
 			      (struct pool_policy){ .chunk = i % 2 ? 20 : 0 });
@@ -241,7 +225,7 @@ static void imap_failing_generator_delivers_what_it_read(const struct pool_backe
 	struct pool *pool = suite_open(row, 2);
 	const int64_t chunks[] = { 0, 1, 2, 4 }, ends[] = { 0, 1, 7 };
 	for (size_t i = 0; i < COUNT(chunks) * COUNT(ends) * 2; i++) {
-		struct counting counting = { .end = ends[i / 2 % 3], .last = -EIO };
+		struct suite_counting counting = { .end = ends[i / 2 % 3], .last = -EIO };
 		struct pool_iter *iter =
 			start(pool_imap, pool, suite_square, counting_source(&counting),
 			      (struct pool_policy){ .chunk = chunks[i / 6] });
@@ -256,7 +240,7 @@ static void imap_unordered_failing_generator_comes_last(const struct pool_backen
 {
 	struct pool *pool = suite_open(row, 2);
 	for (int64_t chunk = 1; chunk <= 4; chunk *= 2) {
-		struct counting counting = { .end = 7, .last = -EIO };
+		struct suite_counting counting = { .end = 7, .last = -EIO };
 		struct pool_iter *iter =
 			start(pool_imap_unordered, pool, suite_square, counting_source(&counting),
 			      (struct pool_policy){ .chunk = chunk });
@@ -277,7 +261,7 @@ static void imap_never_reads_ahead_of_its_window(const struct pool_backend_info 
 	imap_fn *const variants[] = { pool_imap, pool_imap_unordered };
 	struct pool *pool = suite_open(row, 2);
 	for (int i = 0; i < 4; i++) {
-		struct counting counting = { .end = 100 };
+		struct suite_counting counting = { .end = 100 };
 		struct pool_policy policy = { .chunk = 1 + i / 2 * 2, .window = 8 };
 		int64_t most = policy.chunk == 1 ? 8 : 9; /* rounded up to a chunk */
 		struct pool_iter *iter = start(variants[i % 2], pool, suite_square,
@@ -315,7 +299,7 @@ static void imap_slow_first_item_holds_the_window(const struct pool_backend_info
 static void imap_with_a_full_window_terminates(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	struct counting counting = { .end = 1000 };
+	struct suite_counting counting = { .end = 1000 };
 	struct pool_iter *iter = start(pool_imap, pool, suite_square, counting_source(&counting),
 				       (struct pool_policy){ .chunk = 1, .window = 2 });
 	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
@@ -356,7 +340,7 @@ static void imap_released_early_leaves_the_pool_usable(const struct pool_backend
 {
 	struct pool *pool = suite_open(row, 2);
 	for (int i = 0; i < 20; i++) {
-		struct counting counting = { .end = 1000 };
+		struct suite_counting counting = { .end = 1000 };
 		struct pool_iter *iter =
 			start(i % 2 ? pool_imap : pool_imap_unordered, pool, suite_square,
 			      counting_source(&counting), (struct pool_policy){ .chunk = 1 + i });
@@ -372,7 +356,7 @@ static void imap_released_early_leaves_the_pool_usable(const struct pool_backend
 static void imap_two_iterations_at_a_time_stay_apart(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	struct counting one = { .end = 200 }, two = { .end = 200 };
+	struct suite_counting one = { .end = 200 }, two = { .end = 200 };
 	struct pool_policy policy = { .chunk = 3, .window = 9 };
 	struct pool_iter *first =
 		start(pool_imap, pool, suite_square, counting_source(&one), policy);

@@ -6,44 +6,30 @@
 
 #include <errno.h>
 
-struct feed {
-	int64_t read, end, item;
-};
-
-static int feed_next(void *state, struct pool_bytes item[])
-{
-	struct feed *feed = state;
-	if (feed->read == feed->end)
-		return 0;
-	feed->item = feed->read++;
-	item[0].data = &feed->item;
-	return 1;
-}
-
 static int feed_slowly(void *state, struct pool_bytes item[])
 {
 	suite_sleep_ns(2 * MS);
-	return feed_next(state, item);
+	return suite_count_up(state, item);
 }
 
 static void slow_input_is_worked_on_while_it_is_read(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
 	for (int ordered = 0; ordered < 2; ordered++) {
-		struct feed feed = { .end = 1000 };
+		struct suite_counting feed = { .end = 1000 };
 		struct pool_source source = pool_generator(feed_slowly, &feed, 8);
 		struct pool_iter *iter = NULL;
 		CHECK_EQ((ordered ? pool_imap : pool_imap_unordered)(pool, suite_square, source, 8,
 								     NULL, &iter),
 			 0);
-		CHECK(feed.read < 20);
+		CHECK(feed.next < 20);
 		int64_t y = -1;
 		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
-		CHECK(feed.read < feed.end);
+		CHECK(feed.next < feed.end);
 		CHECK_EQ(y, pool_iter_index(iter) * pool_iter_index(iter));
 		for (int i = 1; i < 20; i++) /* nothing is kept back either */
 			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
-		CHECK(feed.read < feed.end);
+		CHECK(feed.next < feed.end);
 		pool_iter_release(iter);
 	}
 	suite_finish(pool);
@@ -51,26 +37,26 @@ static void slow_input_is_worked_on_while_it_is_read(const struct pool_backend_i
 
 static int feed_a_burst(void *state, struct pool_bytes item[])
 {
-	if (((struct feed *)state)->read >= 16)
+	if (((struct suite_counting *)state)->next >= 16)
 		suite_sleep_ns(20 * MS);
-	return feed_next(state, item);
+	return suite_count_up(state, item);
 }
 
 static void input_that_becomes_slow_is_left_at_once(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	struct feed feed = { .end = 1000 };
+	struct suite_counting feed = { .end = 1000 };
 	struct pool_iter *iter;
 	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_a_burst, &feed, 8), 8, NULL,
 			   &iter),
 		 0);
-	CHECK(feed.read < 20);
+	CHECK(feed.next < 20);
 	int64_t y = -1;
 	for (int64_t i = 0; i < 20; i++) {
 		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
 		CHECK_EQ(y, i * i);
 	}
-	CHECK(feed.read < feed.end);
+	CHECK(feed.next < feed.end);
 	pool_iter_release(iter);
 	suite_finish(pool);
 }
@@ -164,19 +150,19 @@ static int feed_steadily(void *state, struct pool_bytes item[])
 	const int64_t until_ns = suite_now_ns() + 5000;
 	while (suite_now_ns() < until_ns)
 		continue;
-	return feed_next(state, item);
+	return suite_count_up(state, item);
 }
 
 static void input_that_is_not_slow_is_left_in_time(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	struct feed feed = { .end = 1000000 };
+	struct suite_counting feed = { .end = 1000000 };
 	struct pool_iter *iter;
 	int64_t y = -1;
 	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_steadily, &feed, 8), 8,
 			   &(struct pool_policy){ .window = 100000 }, &iter),
 		 0);
-	CHECK(feed.read < 100);
+	CHECK(feed.next < 100);
 	CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
 	CHECK_EQ(y, 0);
 	pool_iter_release(iter);
