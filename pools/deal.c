@@ -30,6 +30,7 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 struct hand {
 	struct deal_flight flight[FLIGHTS];
 	unsigned count;
+	uint32_t number; /* of the last flight */
 };
 
 struct deal {
@@ -237,6 +238,9 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	if (!note)
 		return false;
 	take(deck, &flight, flight_size(deal, deck));
+	flight.number = hand->number == UINT32_MAX
+				? 2
+				: hand->number + 1; /* never 0; every other one is odd */
 	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
 		*note = (struct run){ flight.at, flight.count, flight.index, deck->back };
 		deck->back = note;
@@ -245,6 +249,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	}
 	free(note);
 	flight.since_ns = pool_now_ns();
+	hand->number = flight.number;
 	hand->flight[hand->count++] = flight;
 	return true;
 }
@@ -252,13 +257,6 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 bool deal_starved(const struct deal *deal)
 {
 	return deal->starved && !TAILQ_EMPTY(&deal->decks);
-}
-
-/* The deck goes to the end of the line: several jobs share the workers. */
-static void rotate(struct deal *deal, struct deck *deck)
-{
-	TAILQ_REMOVE(&deal->decks, deck, entry);
-	TAILQ_INSERT_TAIL(&deal->decks, deck, entry);
 }
 
 static bool is_stuck(const struct deal_flight *flight)
@@ -302,7 +300,9 @@ bool deal_out(struct deal *deal)
 			struct deck *deck = deck_for(deal, hand);
 			if (!deck || !deal_one(deal, deck, worker))
 				continue;
-			rotate(deal, deck);
+			TAILQ_REMOVE(&deal->decks, deck,
+				     entry); /* several jobs share the workers */
+			TAILQ_INSERT_TAIL(&deal->decks, deck, entry);
 			any = true;
 		}
 	}
@@ -331,19 +331,33 @@ static void pop(struct hand *hand)
 	memmove(&hand->flight[0], &hand->flight[1], hand->count * sizeof hand->flight[0]);
 }
 
+/* A flight counts as one, in however many pieces it came back: an item that takes long is not most of what is known. */
 void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
 {
 	struct hand *hand = &deal->hand[worker];
-	struct deal_flight flight = hand->flight[0];
-	struct deck *deck = deck_of(flight.job);
-	double item_ns = (double)run_ns / (double)count;
-	deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
-	deck->barren = 0;
-	hand->flight[0].done += count;
-	hand->flight[0].since_ns = pool_now_ns();
-	if (hand->flight[0].done == flight.count)
+	struct deal_flight *front = &hand->flight[0];
+	struct pool_job *job = front->job;
+	const uint64_t at = front->at + front->done;
+	front->done += count;
+	front->run_ns += run_ns;
+	front->since_ns = pool_now_ns();
+	deck_of(job)->barren = 0;
+	if (front->done == front->count) {
+		const double item_ns = (double)front->run_ns / (double)front->count;
+		double *known_ns = &deck_of(job)->item_ns;
+		*known_ns = *known_ns > 0 ? 0.75 * *known_ns + 0.25 * item_ns : item_ns;
 		pop(hand);
-	pool_job_resolve(flight.job, flight.at + flight.done, count);
+	}
+	pool_job_resolve(job, at, count);
+}
+
+void deal_dropped(struct deal *deal, int worker)
+{
+	struct hand *hand = &deal->hand[worker];
+	const struct deal_flight flight = hand->flight[0];
+	hand->flight[0].since_ns = pool_now_ns();
+	pop(hand);
+	pool_job_drop(flight.job, flight.at + flight.done, flight.count - flight.done);
 }
 
 uint64_t deal_outstanding(const struct deal *deal, int worker)
@@ -365,8 +379,12 @@ bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
 /* Ranges are gathered before they are dropped: with the last one the job may be gone. */
 void deal_cancel(struct deal *deal, struct pool_job *job)
 {
-	(void)deal;
 	struct deck *deck = deck_of(job);
+	for (int i = 0; i < deal->workers * FLIGHTS; i++) {
+		const struct deal_flight *flight = deal_flight(deal, i / FLIGHTS, i % FLIGHTS);
+		if (flight && flight->job == job)
+			deal->wire.recall(deal->wire.wire, i / FLIGHTS, flight);
+	}
 	uint64_t left = left_in(deck);
 	while (left) {
 		struct deal_flight flight;

@@ -1,6 +1,6 @@
 /*
  * deal.h - the dealer: who gets what, for transports that send messages. Any such transport gives
- * it three functions.
+ * it four functions.
  *
  * DESIGN. A *flight* is a run of items sent to a worker and not answered; each worker has a queue
  * of at most two, so it finds the next when it ends one. How many items go into a flight follows
@@ -17,8 +17,9 @@
 struct deal;
 struct deal_flight {
 	struct pool_job *job;
+	uint32_t number;	   /* never 0; those of one worker follow each other */
 	uint64_t at, count, index; /* items or cells; position of the first in the input */
-	uint64_t done;		   /* of count */
+	uint64_t done, run_ns;	   /* of count; what these took */
 	int64_t since_ns;	   /* when it was sent, or last answered in part */
 };
 
@@ -28,6 +29,8 @@ struct deal_wire {
 	bool (*can_send)(void *wire, int worker);
 	/* Sends it: 0, or -errno when it was not sent at all. Never blocks. */
 	int (*send)(void *wire, int worker, const struct deal_flight *flight);
+	/* What of it has not begun is not wanted any more: the worker is to answer that soon. */
+	void (*recall)(void *wire, int worker, const struct deal_flight *flight);
 };
 
 struct deal *deal_open(const struct deal_wire *wire, int workers, bool once); /* NULL: no memory */
@@ -56,6 +59,8 @@ const struct deal_flight *deal_flight(const struct deal *deal, int worker,
 struct deal_flight *deal_front(struct deal *deal, int worker);
 /* The next `count` items of the front flight have their results. The job may be gone afterwards. */
 void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
+/* The rest of the front flight, which was recalled, was not begun. The same holds. */
+void deal_dropped(struct deal *deal, int worker);
 /* How a worker left its front flight: behind what was answered, `fine` items have their results in place, the next `lost`
  * were begun and have none; the others were not begun and go back. peaceful: it left because it was to. */
 struct deal_end {

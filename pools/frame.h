@@ -7,6 +7,10 @@
  * failures of a piece travel before its results. Both ends are the same program, so fields are in
  * host order.
  *
+ * Flights. A request is a flight of deal.h and has its number; replies and the open piece name it. Cells of a stream are used
+ * again, so job and cell would not tell which of two flights a worker had begun when it died. What was not started of a
+ * cancelled job is recalled by that number: the worker looks before each piece, and answers with FRAME_DROPPED.
+ *
  * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
  * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's
  * later: each time the parent needs a CPU, which the workers are using). A worker that is in a long
@@ -18,7 +22,7 @@
 #ifndef POOLS_FRAME_H
 #define POOLS_FRAME_H
 
-#include "pools/pool_ops.h"
+#include "pools/deal.h"
 
 enum { FRAME_ALIGN = 16 };
 #define FRAME_BYTES_MOST (UINT64_C(1) << 47) /* no process has a place for more */
@@ -27,11 +31,12 @@ enum frame_magic {
 	FRAME_STREAM = 0x73747265, /* of a stream: somebody may */
 	FRAME_QUIT = 0x71756974,
 	FRAME_RESULT = 0x72736c74,
-	FRAME_FAULT = 0x666c7421
+	FRAME_FAULT = 0x666c7421,
+	FRAME_DROPPED = 0x64726f70 /* the rest of a recalled flight: not begun */
 };
 
 struct frame_work {
-	uint32_t magic, job;
+	uint32_t magic, flight;
 	uint64_t task, at, index, count; /* at: first item or cell; index: in the input */
 	uint64_t chunk;			 /* items a claim; 0: as many as fit */
 	uint64_t arg_size[POOL_COLUMNS_MAX], result_size;
@@ -42,7 +47,7 @@ struct frame_work {
 _Static_assert(sizeof(struct frame_work) % FRAME_ALIGN == 0, "what follows is aligned");
 
 struct frame_reply {
-	uint32_t magic, job;
+	uint32_t magic, flight;
 	int32_t status, code; /* of a fault */
 	uint64_t at, count;
 	uint64_t bytes;	 /* that follow, without padding */
@@ -57,9 +62,9 @@ static inline uint64_t frame_padded(uint64_t bytes)
 
 enum outbox_busy { OUTBOX_FREE, OUTBOX_WORKER, OUTBOX_PARENT };
 
-/* What the worker is running, see pipe_port.c. */
+/* What the worker is running, see pipe_port.c. Its answer may have been taken while it is open still. */
 struct outbox_piece {
-	uint32_t job, open; /* open: 1 from claim to commit; release */
+	uint32_t flight, open; /* open: 1 from claim to commit; release */
 	uint64_t at, count, progress_before;
 	uint64_t results_at; /* offset in bytes[]; UINT64_MAX: elsewhere, lost with the worker */
 };
@@ -71,6 +76,8 @@ struct outbox {
 	uint64_t taken;	 /* position up to which bytes have left; whoever is busy */
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */
 	struct outbox_piece piece;
+	uint32_t recalled
+		[DEAL_FLIGHTS]; /* flight numbers, by their remainder; the parent; relaxed */
 	_Alignas(64) unsigned char bytes[];
 };
 enum { OUTBOX_ROOM = POOL_OUTBOX_BYTES - 128 };

@@ -276,7 +276,6 @@ static bool publish(struct pool_job *job)
 void job_submit(struct pool_job *job)
 {
 	struct pool *pool = job->pool;
-	job->serial = ++pool->serial;
 	pool->stats.submitted += job->stream ? 0 : job->count;
 	if (job->limit_ns) {
 		if (!pool->limited++ || job->limit_ns < pool->shortest_limit_ns)

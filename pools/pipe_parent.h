@@ -58,6 +58,7 @@ struct pool_transport {
 /* pipe_send.c */
 bool pipe_can_send(void *wire, int worker);
 int pipe_send(void *wire, int worker, const struct deal_flight *flight);
+void pipe_recall(void *wire, int worker, const struct deal_flight *flight);
 void pipe_writable(struct pool_transport *t, int worker); /* room was made */
 void pipe_stop(struct pool_transport *t);
 void pipe_drop_outgoing(struct outgoing *out);

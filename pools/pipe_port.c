@@ -5,9 +5,10 @@
  * DESIGN. A piece is at most one flight and at most what the outbox holds, so that the results of
  * finished items always stand in shared memory, where the parent finds them if the worker dies.
  * Results that alone are larger than the outbox, and those of variable size, go one item a piece.
- * Somebody may wait for each result of a stream, and one that is finished waits for the others of
- * its piece: so a piece of a stream is as many chunks as took PIECE_NS lately, in each flight from
- * one on. A long item keeps back no more than that.
+ * A piece is as many chunks as took PIECE_NS lately: between two the worker sees that a flight was
+ * recalled. Somebody may wait for each result of a stream, and one that is finished waits for the
+ * others of its piece: so there it is from one chunk on in each flight, and GRAIN_STREAM at most,
+ * which is what a long item, or a run of them, keeps back.
  */
 #include "pools/pipe_port.h"
 
@@ -16,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t FLUSH_NS = 1000000, FLUSH_BATCH_NS = 5000000, PIECE_NS = 100000;
-enum { GRAIN_MOST = 1024 };
+static const int64_t FLUSH_NS = 1000000, FLUSH_BATCH_NS = 5000000, PIECE_NS = 20000;
+enum { GRAIN_STREAM = 16, GRAIN_BATCH = 4096 };
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
 {
@@ -30,6 +31,7 @@ int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct
 	p->out = ticket->fd[1];
 	p->outbox = outbox_of(board, ticket->worker);
 	p->board = board;
+	p->grain = 1;
 	p->ledger = &board->ledger[ticket->worker];
 	*out = p;
 	return 0;
@@ -59,7 +61,6 @@ static int next_frame(struct pool_port *p)
 	int rc;
 	inbox_drop(&p->inbox);
 	p->done = 0;
-	p->grain = 1;
 	while ((rc = inbox_next(&p->inbox)) == -EAGAIN) {
 		pool_ledger_wait(p->ledger, true);
 		rc = read_some(p);
@@ -67,37 +68,47 @@ static int next_frame(struct pool_port *p)
 		if (rc)
 			return rc;
 	}
+	if (p->inbox.work.magic == FRAME_STREAM)
+		p->grain = 1;
 	return rc;
 }
 
 /* ---- pieces ---- */
 
-/* Chunks that came in one flight are short: of a batch they run as one piece. Where a worker counts
- * its tasks, chunk by chunk. */
+/* A worker that counts its tasks leaves where a chunk ends; an automatic one is a flight then. */
+static uint64_t chunk_of(const struct pool_port *p)
+{
+	const struct frame_work *work = &p->inbox.work;
+	if (work->chunk)
+		return work->chunk;
+	return p->board->tasks_per_worker ? work->count : 1;
+}
+
 static uint64_t piece_size(const struct pool_port *p)
 {
 	const struct frame_work *work = &p->inbox.work;
+	const uint64_t chunk = chunk_of(p);
 	uint64_t left = work->count - p->done;
 	if (work->variable & POOL_VARIABLE_RESULT)
 		return 1;
-	if (work->chunk && p->board->tasks_per_worker) {
-		uint64_t rest = work->chunk - p->done % work->chunk;
+	if (p->board->tasks_per_worker) {
+		const uint64_t rest = chunk - p->done % chunk;
 		left = rest < left ? rest : left;
+	} else if (p->grain <= left / chunk) {
+		left = p->grain * chunk;
 	}
-	if (work->magic == FRAME_STREAM && work->chunk < left / p->grain)
-		left = p->grain * (work->chunk ? work->chunk : 1);
 	if (work->result_size == 0)
 		return left;
 	uint64_t fit = (OUTBOX_ROOM - sizeof(struct frame_reply)) / work->result_size;
 	return fit == 0 ? 1 : fit < left ? fit : left;
 }
 
-/* Chunks that begin in the next `count` items. */
+/* Chunks that begin in the next `count` items. An automatic one is a flight. */
 static uint64_t chunks_begun(const struct pool_port *p, uint64_t count)
 {
 	const uint64_t chunk = p->inbox.work.chunk;
 	if (chunk == 0)
-		return 1;
+		return p->done == 0;
 	return (p->done + count + chunk - 1) / chunk - (p->done + chunk - 1) / chunk;
 }
 
@@ -145,20 +156,52 @@ static void place_arguments(const struct pool_port *p, struct pool_span *span)
 static void announce(struct pool_port *p, const struct pool_span *span)
 {
 	struct outbox_piece *piece = &p->outbox->piece;
-	piece->job = p->inbox.work.job;
+	piece->flight = p->inbox.work.flight;
 	piece->at = p->inbox.work.at + p->done;
 	piece->count = span->count;
 	piece->progress_before = p->ledger->progress;
 	__atomic_store_n(&piece->open, 1, __ATOMIC_RELEASE);
 }
 
-int pipe_claim(struct pool_port *p, struct pool_span *span)
+static bool is_recalled(const struct pool_port *p)
 {
-	if (p->done == p->inbox.work.count) {
-		int rc = next_frame(p);
+	const uint32_t number = p->inbox.work.flight;
+	return __atomic_load_n(&p->outbox->recalled[number % DEAL_FLIGHTS], __ATOMIC_RELAXED) ==
+	       number;
+}
+
+/* The rest of the flight is not begun. */
+static int drop_rest(struct pool_port *p)
+{
+	const struct frame_reply reply = {
+		.magic = FRAME_DROPPED,
+		.flight = p->inbox.work.flight,
+		.at = p->inbox.work.at + p->done,
+		.count = p->inbox.work.count - p->done,
+	};
+	p->done = p->inbox.work.count;
+	const int rc = outbox_send(p, &reply, NULL);
+	return rc < 0 ? rc : outbox_flush(p);
+}
+
+/* What there is to run: the frame, and how much of it is done. */
+static int find_work(struct pool_port *p)
+{
+	for (;;) {
+		int rc = p->done == p->inbox.work.count ? next_frame(p) : 0;
+		if (rc || !is_recalled(p))
+			return rc;
+		rc = drop_rest(p);
 		if (rc)
 			return rc;
 	}
+}
+
+int pipe_claim(struct pool_port *p, struct pool_span *span)
+{
+	int rc = find_work(p);
+	if (rc)
+		return rc;
 	const struct frame_work *work = &p->inbox.work;
 	*span = (struct pool_span){
 		.task = work->task,
@@ -172,8 +215,10 @@ int pipe_claim(struct pool_port *p, struct pool_span *span)
 		},
 	};
 	span->claims = chunks_begun(p, span->count);
+	span->goes_on =
+		p->done + span->count < work->count && (p->done + span->count) % chunk_of(p) != 0;
 	place_arguments(p, span);
-	int rc = place_results(p, span);
+	rc = place_results(p, span);
 	announce(p, span);
 	p->piece_ns = pool_now_ns();
 	return rc;
@@ -192,7 +237,7 @@ int pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fa
 {
 	const struct frame_reply reply = {
 		.magic = FRAME_FAULT,
-		.job = p->inbox.work.job,
+		.flight = p->inbox.work.flight,
 		.status = fault->status,
 		.code = fault->code,
 		.at = p->inbox.work.at + p->done + (fault->index - span->call.index),
@@ -206,7 +251,7 @@ static int send_piece(struct pool_port *p, const struct pool_span *span, int64_t
 {
 	struct frame_reply reply = {
 		.magic = FRAME_RESULT,
-		.job = p->inbox.work.job,
+		.flight = p->inbox.work.flight,
 		.at = p->inbox.work.at + p->done,
 		.count = span->count,
 		.bytes = span->count * p->inbox.work.result_size,
@@ -237,7 +282,8 @@ static bool flush_due(struct pool_port *p, int64_t run_ns)
 
 static void adapt_grain(struct pool_port *p, int64_t run_ns)
 {
-	if (run_ns < PIECE_NS / 2 && p->grain < GRAIN_MOST)
+	const uint64_t most = p->inbox.work.magic == FRAME_STREAM ? GRAIN_STREAM : GRAIN_BATCH;
+	if (run_ns < PIECE_NS / 2 && p->grain < most)
 		p->grain *= 2;
 	else if (run_ns > 2 * PIECE_NS)
 		p->grain = 1;

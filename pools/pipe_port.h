@@ -15,7 +15,7 @@ struct pool_port {
 	unsigned char *result;	  /* a large result */
 	struct pool_ref variable; /* a result of variable size */
 	int64_t piece_ns;	  /* when the piece began */
-	uint64_t grain;		  /* of this flight: chunks of a stream in a piece, at most */
+	uint64_t grain;		  /* chunks in a piece, at most */
 	int64_t gather_ns;	  /* when the outbox was last empty */
 };
 

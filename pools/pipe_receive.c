@@ -217,7 +217,7 @@ static int flight_of_piece(const struct pool_transport *t, int worker,
 		return -1;
 	for (int i = 0; i < DEAL_FLIGHTS; i++) {
 		const struct deal_flight *flight = deal_flight(t->deal, worker, i);
-		if (flight && piece->job == flight->job->serial &&
+		if (flight && piece->flight == flight->number &&
 		    piece->at >= flight->at + flight->done &&
 		    piece->at < flight->at + flight->count)
 			return i;
@@ -231,7 +231,7 @@ static void judge_unknown(const struct pool_transport *t, int worker,
 {
 	const struct deal_flight *front = deal_flight(t->deal, worker, 0),
 				 *behind = deal_flight(t->deal, worker, 1);
-	if (t->channel[worker].reason != POOL_DECODE_ERROR || piece->job == 0)
+	if (t->channel[worker].reason != POOL_DECODE_ERROR || piece->flight == 0)
 		return;
 	end->lost = front ? front->count - front->done : 0;
 	end->lost_behind = behind ? behind->count : 0;

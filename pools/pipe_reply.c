@@ -36,14 +36,22 @@ static bool is_fault(const struct deal_flight *flight, const struct incoming *in
 	       pool_fault_is_known(reply->status) && reply->bytes <= INT32_MAX;
 }
 
+static bool is_dropped(const struct deal_flight *flight, const struct frame_reply *reply)
+{
+	return flight->job->cancelled && reply->at == flight->at + flight->done &&
+	       reply->count == flight->count - flight->done && reply->bytes == 0;
+}
+
 static bool plausible(struct pool_transport *t, int worker)
 {
 	const struct incoming *in = &t->channel[worker].in;
 	const struct deal_flight *flight = deal_front(t->deal, worker);
-	if (!flight || flight->job->serial != in->reply.job)
+	if (!flight || flight->number != in->reply.flight)
 		return false;
 	if (in->reply.magic == FRAME_FAULT)
 		return is_fault(flight, in);
+	if (in->reply.magic == FRAME_DROPPED)
+		return is_dropped(flight, &in->reply);
 	return in->reply.magic == FRAME_RESULT && is_result(flight, &in->reply);
 }
 
@@ -52,11 +60,13 @@ static void direct_payload(struct pool_transport *t, int worker)
 {
 	struct incoming *in = &t->channel[worker].in;
 	const struct pool_job *job = deal_front(t->deal, worker)->job;
+	const bool variable =
+		job->variable & POOL_VARIABLE_RESULT && in->reply.magic == FRAME_RESULT;
 	in->in_payload = true;
 	in->left = in->reply.bytes;
 	in->pad = frame_padded(in->left) - in->left;
 	in->to = in->owned = NULL;
-	if (in->reply.magic == FRAME_FAULT || job->variable & POOL_VARIABLE_RESULT)
+	if (in->reply.magic == FRAME_FAULT || variable)
 		in->to = in->owned = malloc(in->left + 1);
 	else if (in->left)
 		in->to = (unsigned char *)job->results + in->reply.at * job->result_size;
@@ -103,6 +113,10 @@ static void frame_complete(struct pool_transport *t, int worker)
 		return;
 	}
 	in->next_fault = 0;
+	if (in->reply.magic == FRAME_DROPPED) {
+		deal_dropped(t->deal, worker);
+		return;
+	}
 	if (job->variable & POOL_VARIABLE_RESULT)
 		deliver_variable(job, in);
 	deal_done(t->deal, worker, in->reply.count, in->reply.run_ns);

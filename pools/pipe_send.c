@@ -112,7 +112,7 @@ static void fill_header(const struct deal_flight *flight, struct frame_work *fra
 	const struct pool_job *job = flight->job;
 	*frame = (struct frame_work){
 		.magic = job->stream ? FRAME_STREAM : FRAME_WORK,
-		.job = job->serial,
+		.flight = flight->number,
 		.task = job->task->id,
 		.at = flight->at,
 		.index = flight->index,
@@ -170,6 +170,15 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 	if (rc < 0)
 		pipe_give_up(t, worker, 0); /* half a frame that nobody would complete */
 	return 0;
+}
+
+/* Seen by the worker before its next piece. */
+void pipe_recall(void *wire, int worker, const struct deal_flight *flight)
+{
+	const struct pool_transport *t = wire;
+	struct outbox *box = t->channel[worker].outbox;
+	__atomic_store_n(&box->recalled[flight->number % DEAL_FLIGHTS], flight->number,
+			 __ATOMIC_RELAXED);
 }
 
 /* Room was made: go on with what waits. */

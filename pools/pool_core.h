@@ -68,7 +68,6 @@ struct pool {
 	uint64_t background;		    /* jobs that need the parent also when nobody waits */
 	uint64_t limited;		    /* jobs with a time limit */
 	int64_t shortest_limit_ns;	    /* of these */
-	uint32_t serial;
 
 	bool leading, news;
 	struct pool_patience patience; /* the leader's */

@@ -99,6 +99,7 @@ struct pool_span {
 	uint64_t count;	       /* 1 .. 2^32-1 */
 	int64_t limit_ns;      /* time limit of one item, 0: none */
 	uint64_t claims; /* goes on with a chunk that an earlier span began: no claim of its own */
+	bool goes_on;	 /* its last chunk does not end with it: the worker stays for the rest */
 	uint64_t cookie[2]; /* the transport's own */
 };
 
@@ -153,7 +154,6 @@ struct pool_job {
 	bool published;	  /* the transport has it */
 	int retries;
 	int64_t limit_ns;
-	uint32_t serial; /* unique within the pool for a long time */
 	int kill_reason; /* stopped by force: its running items are to be killed; 0: left to end */
 	int stop_status; /* what items get that are dropped: -ECANCELED, POOL_TERMINATED, ... */
 	uint64_t ready;	 /* stream: items published so far */

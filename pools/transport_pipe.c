@@ -37,7 +37,7 @@ static int pipe_open(struct pool_transport **out, const struct pool_transport_se
 	t->board = setup->board;
 	t->outboxes = (unsigned char *)outbox_of(setup->board, 0);
 	t->workers = setup->workers;
-	const struct deal_wire wire = { t, pipe_can_send, pipe_send };
+	const struct deal_wire wire = { t, pipe_can_send, pipe_send, pipe_recall };
 	t->deal = deal_open(&wire, setup->workers, setup->pool->backend->once);
 	if (!t->deal) {
 		free(t);

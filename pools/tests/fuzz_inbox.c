@@ -106,7 +106,7 @@ static uint64_t lay_out(struct fuzz_input *in, struct column *column, uint64_t c
 static bool make_frame(struct fuzz_input *in, unsigned char *frame, uint64_t *size)
 {
 	struct column columns[POOL_COLUMNS_MAX];
-	struct frame_work work = { .magic = FRAME_WORK, .job = 1 };
+	struct frame_work work = { .magic = FRAME_WORK, .flight = 1 };
 	work.count = 1 + fuzz_below(in, 64);
 	work.columns = (uint32_t)fuzz_below(in, POOL_COLUMNS_MAX + 1);
 	for (unsigned k = 0; k < work.columns; k++) {

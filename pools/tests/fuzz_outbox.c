@@ -15,7 +15,7 @@ static void gather(struct fuzz_parent *p, int worker, struct fuzz_answer *answer
 		memcpy(box->bytes + used, &answer->reply, sizeof answer->reply);
 		memcpy(box->bytes + used + sizeof answer->reply, answer->bytes, body);
 		box->filled += sizeof answer->reply + body;
-		p->ahead[worker] += answer->reply.magic == FRAME_RESULT ? answer->reply.count : 0;
+		p->ahead[worker] += answer->reply.magic == FRAME_FAULT ? 0 : answer->reply.count;
 	}
 	fuzz_answer_free(answer);
 }
@@ -49,7 +49,7 @@ static void die_in_piece(struct fuzz_parent *p, int worker)
 	const uint64_t body = answer.reply.bytes;
 	const bool fits = used <= OUTBOX_ROOM && body + sizeof answer.reply <= OUTBOX_ROOM - used;
 	box->piece = (struct outbox_piece){
-		.job = answer.reply.job,
+		.flight = answer.reply.flight,
 		.open = 1,
 		.at = answer.reply.at,
 		.count = answer.reply.count,
@@ -100,7 +100,8 @@ static void forge(struct fuzz_parent *p, int worker)
 		*word = fuzz_number(p->in, 8);
 	if (change % 2)
 		box->piece.open = !box->piece.open;
-	box->piece.job = p->job->serial;
+	box->piece.flight =
+		deal_front(p->t->deal, worker) ? deal_front(p->t->deal, worker)->number : 1;
 }
 
 static void pull(struct fuzz_parent *p, int worker)

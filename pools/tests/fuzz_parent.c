@@ -45,6 +45,13 @@ static int send_nowhere(void *wire, int worker, const struct deal_flight *flight
 	return 0;
 }
 
+static void recall_nothing(void *wire, int worker, const struct deal_flight *flight)
+{
+	(void)wire;
+	(void)worker;
+	(void)flight;
+}
+
 /* ---- life ---- */
 
 static void open_channel(struct fuzz_parent *p, int worker)
@@ -68,7 +75,7 @@ static void open_transport(struct fuzz_parent *p)
 	struct pool_board *board = (struct pool_board *)(void *)board_memory;
 	p->t = calloc(1, sizeof *p->t + FUZZ_WORKERS * sizeof p->t->channel[0]);
 	FUZZ_CHECK(p->t);
-	const struct deal_wire wire = { p->t, can_send, send_nowhere };
+	const struct deal_wire wire = { p->t, can_send, send_nowhere, recall_nothing };
 	memset(board_memory, 0, 8192);
 	p->t->pool = &p->pool;
 	p->t->board = p->pool.board = board;
@@ -92,7 +99,6 @@ static struct pool_job *make_job(struct fuzz_parent *p)
 					    .fail_fast = flags >> 2 & 1 };
 	struct pool_job *job = job_new(&p->pool, NULL, &policy);
 	FUZZ_CHECK(job);
-	job->serial = 7;
 	job->stream = flags & 1;
 	job->tiles = 1 + fuzz_below(in, size == LARGE ? 2 : 24);
 	job->count = job->tiles * chunk;
@@ -194,10 +200,16 @@ bool fuzz_answer_results(struct fuzz_parent *p, int worker, struct fuzz_answer *
 	const uint64_t left = done < flight->count ? flight->count - done : 0;
 	if (left == 0)
 		return false;
+	if (job->cancelled && fuzz_below(p->in, 2)) {
+		answer->reply = (struct frame_reply){
+			.magic = FRAME_DROPPED, .flight = flight->number, .at = at, .count = left
+		};
+		return make_answer(answer);
+	}
 	const uint64_t count = variable ? 1 : 1 + fuzz_below(p->in, left);
 	const uint64_t size = variable ? expected_size(at) : job->result_size;
 	answer->reply = (struct frame_reply){ .magic = FRAME_RESULT,
-					      .job = job->serial,
+					      .flight = flight->number,
 					      .at = at,
 					      .count = count,
 					      .bytes = count * size,
@@ -220,7 +232,7 @@ bool fuzz_answer_fault(struct fuzz_parent *p, int worker, struct fuzz_answer *an
 		return false;
 	answer->reply = (struct frame_reply){
 		.magic = FRAME_FAULT,
-		.job = flight->job->serial,
+		.flight = flight->number,
 		.status = fuzz_below(p->in, 2) ? POOL_TASK_ERROR : POOL_ENCODE_ERROR,
 		.code = 3,
 		.at = first + fuzz_below(p->in, flight->at + flight->count - first),

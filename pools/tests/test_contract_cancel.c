@@ -249,6 +249,57 @@ static void error_callback_fires_once_whatever_the_end(const struct pool_backend
 	pool_destroy(pool);
 }
 
+enum { BEGUN = 1, SHORT_ONES, SHORT = 20000, ALL = 40000, A_CLAIM = 4096 };
+
+/* An item fails behind many short ones, and all others are longer; counted from there on. */
+static int grow_long(struct pool_call *call)
+{
+	const int64_t *deed = pool_arg(call, 0);
+	shared_add(*deed ? BEGUN : SHORT_ONES,
+		   1); /* a few nanoseconds, so there is a limit to what goes together */
+	if (*deed == 0)
+		return 0;
+	if (*deed == 2)
+		return 7;
+	suite_sleep_ns(MS / 5);
+	return 0;
+}
+POOL_TASK(grow_long)
+
+/* A few claims' worth of short items may be under way with it; a flight of a pipe, all of which ran, is more. */
+static void failing_fast_drops_what_has_not_begun(const struct pool_backend_info *row)
+{
+	static int64_t deeds[ALL];
+	struct pool *pool = suite_open(row, 1);
+	for (int i = 0; i < ALL; i++)
+		deeds[i] = i < SHORT ? 0 : i == SHORT ? 2 : 1;
+	CHECK_EQ(pool_map(pool, POOL(grow_long), deeds, 8, ALL, NULL, 0,
+			  &(struct pool_policy){ .chunk = 1, .fail_fast = true }),
+		 POOL_TASK_ERROR);
+	CHECK(shared_get(BEGUN) < A_CLAIM);
+	suite_finish(pool);
+}
+
+static void released_iteration_drops_what_has_not_begun(const struct pool_backend_info *row)
+{
+	static int64_t deeds[ALL];
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter;
+	for (int i = 0; i < ALL; i++)
+		deeds[i] = i < SHORT ? 0 : 1;
+	CHECK_EQ(pool_imap(pool, POOL(grow_long), pool_array(deeds, 8, ALL), 0,
+			   &(struct pool_policy){ .chunk = 1 }, &iter),
+		 0);
+	for (int i = 0; i < SHORT - 100; i++)
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	CHECK(shared_reaches(BEGUN, 1));
+	pool_iter_release(iter);
+	const int64_t begun = shared_get(BEGUN);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+	CHECK(shared_get(BEGUN) - begun < 100); /* a claim is 16 at most */
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(cancel_queued_never_runs, POOL_CAN_OVERLAP),
 	CASE(cancel_running_is_stopped_and_the_next_task_is_not, POOL_CAN_OVERLAP | POOL_CAN_KILL),
@@ -258,6 +309,8 @@ static const struct suite_case cases[] = {
 	CASE(task_timeout_does_not_count_the_queue, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(task_timeout_is_an_item_s_and_not_a_chunk_s, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(task_timeout_racing_with_completion_has_one_outcome, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(failing_fast_drops_what_has_not_begun, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
+	CASE(released_iteration_drops_what_has_not_begun, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(error_callback_fires_once_whatever_the_end,
 	     POOL_CAN_OVERLAP | POOL_CAN_KILL | POOL_CAN_SURVIVE),
 };

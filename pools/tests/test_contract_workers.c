@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -266,6 +267,40 @@ static void tasks_a_worker_counts_tasks_of_chunks(const struct pool_backend_info
 	suite_finish(pool);
 }
 
+static int zero_result(struct pool_call *call)
+{
+	memset(pool_result(call), 0, 8);
+	return 0;
+}
+POOL_TASK(zero_result)
+
+/* 73: of results of each size a chunk may run in parts. */
+static void tasks_a_worker_are_counted_where_chunks_end(const struct pool_backend_info *row)
+{
+	enum { N = 100, CHUNK = 10, LARGE = 20000 };
+	const uint64_t sizes[] = { 8, LARGE, POOL_VARIABLE };
+	for (unsigned k = 0; k < COUNT(sizes); k++) {
+		struct pool_bytes x[N], *y = calloc(N, LARGE);
+		struct pool_worker_stats stats;
+		struct pool *pool =
+			suite_open_with(row, (struct pool_options){ .workers = 1,
+								    .tasks_per_worker = 1 });
+		for (int i = 0; i < N; i++)
+			suite_fill(&x[i], 40, (unsigned)i);
+		CHECK_EQ(pool_map(pool, sizes[k] == POOL_VARIABLE ? suite_flip : POOL(zero_result),
+				  x, POOL_VARIABLE, N, y, sizes[k],
+				  &(struct pool_policy){ .chunk = CHUNK }),
+			 0);
+		CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
+		CHECK_EQ(stats.claims, N / CHUNK);
+		CHECK_EQ(stats.recycled + (stats.recycled < N / CHUNK), N / CHUNK);
+		pool_bytes_free(x, N);
+		pool_bytes_free(y, sizes[k] == POOL_VARIABLE ? N : 0);
+		free(y);
+		suite_finish(pool);
+	}
+}
+
 /* 73: each call's last task waits until the other call has begun. */
 static void tasks_a_worker_lets_no_call_pass_another(const struct pool_backend_info *row)
 {
@@ -330,6 +365,7 @@ static const struct suite_case cases[] = {
 	CASE(tasks_a_worker_limits_single_tasks, 0),
 	CASE(tasks_a_worker_loses_no_task_of_a_map, 0),
 	CASE(tasks_a_worker_counts_tasks_of_chunks, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
+	CASE(tasks_a_worker_are_counted_where_chunks_end, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(tasks_a_worker_lets_no_call_pass_another, POOL_CAN_OVERLAP),
 	CASE(both_workers_are_used_and_numbered, POOL_CAN_OVERLAP),
 };

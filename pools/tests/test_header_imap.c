@@ -281,6 +281,37 @@ static void results_do_not_wait_for_a_long_item_behind_them(const struct pool_ba
 	suite_finish(pool);
 }
 
+enum { TOLD = 1, GATED = 700 };
+
+/* Twenty microseconds, by the clock; one waits until the caller has the result before it. */
+static int wait_for_the_caller(struct pool_call *call)
+{
+	const int64_t until_ns = suite_now_ns() + 20000;
+	*(int64_t *)pool_result(call) = 0;
+	while (suite_now_ns() < until_ns)
+		continue;
+	return pool_index(call) != GATED || shared_reaches(TOLD, 1) ? 0 : 1;
+}
+POOL_TASK(wait_for_the_caller)
+
+static void caller_may_have_a_result_before_the_next_item_ends(const struct pool_backend_info *row)
+{
+	static const int64_t x[2 * GATED];
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter;
+	int64_t y;
+	CHECK_EQ(pool_imap(pool, POOL(wait_for_the_caller), pool_array(x, 8, COUNT(x)), 8, NULL,
+			   &iter),
+		 0);
+	for (int i = 0; i < 2 * GATED; i++) {
+		if (i == GATED)
+			shared_set(TOLD, 1);
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+	}
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(generator_is_read_no_further_than_the_window, 0),
 	CASE(generator_that_fails_delivers_what_it_read, 0),
@@ -289,6 +320,7 @@ static const struct suite_case cases[] = {
 	CASE(join_before_an_iteration_ends_keeps_what_was_read, 0),
 	CASE(empty_elements_of_a_generator_arrive_as_empty, 0),
 	CASE(results_do_not_wait_for_a_long_item_behind_them, POOL_CAN_OVERLAP),
+	CASE(caller_may_have_a_result_before_the_next_item_ends, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(an_iteration_of_a_joined_pool_gives_what_was_read_and_says_closed_once, 0),
 };
 

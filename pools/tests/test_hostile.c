@@ -40,7 +40,6 @@ enum deed {
 
 struct order {
 	int32_t deed; /* done by the culprit only */
-	uint32_t job; /* the pool's number for this call */
 };
 
 /* ---- what they do ---- */
@@ -92,16 +91,18 @@ static void fill_with_noise(void *to, size_t size)
 		((unsigned char *)to)[i] = (unsigned char)(i * 37 + 11);
 }
 
-static void write_header(struct pool_call *call, const struct order *order, uint32_t magic,
-			 uint64_t bytes)
+static void write_header(struct pool_call *call, uint32_t magic, uint64_t bytes)
 {
 	const char payload[16] = "not a result";
-	const struct frame_reply reply = { .magic = magic,
-					   .job = order->job,
-					   .status = POOL_TASK_ERROR,
-					   .at = pool_index(call),
-					   .count = 1,
-					   .bytes = bytes };
+	struct pool_board *board = find_memory("pool-board");
+	const struct frame_reply reply = {
+		.magic = magic,
+		.flight = board ? outbox_of(board, pool_worker(call))->piece.flight : 0,
+		.status = POOL_TASK_ERROR,
+		.at = pool_index(call),
+		.count = 1,
+		.bytes = bytes
+	};
 	ssize_t written = write(reply_pipe(), &reply, sizeof reply);
 	if (bytes <= sizeof payload)
 		written = write(reply_pipe(), payload, sizeof payload);
@@ -127,11 +128,11 @@ static void write_pipe(struct pool_call *call, const struct order *order)
 	if (order->deed == PIPE_NOISE)
 		written = write(reply_pipe(), noise, sizeof noise);
 	else if (order->deed == PIPE_LONG_HEADER)
-		write_header(call, order, FRAME_RESULT, 1 << 20);
+		write_header(call, FRAME_RESULT, 1 << 20);
 	else if (order->deed == PIPE_FALSE_RESULT)
-		write_header(call, order, FRAME_RESULT, 16);
+		write_header(call, FRAME_RESULT, 16);
 	else if (order->deed == PIPE_FALSE_FAULT)
-		write_header(call, order, FRAME_FAULT, 16);
+		write_header(call, FRAME_FAULT, 16);
 	else if (order->deed == PIPE_ELSEWHERE)
 		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), reply_pipe());
 	else
@@ -186,7 +187,7 @@ static void run_deed(const struct pool_backend_info *row, enum deed deed, int wo
 	struct pool_policy policy = { .chunk = 1, .timeout_ns = WAIT, .statuses = statuses };
 	mark_own_pipes();
 	for (unsigned i = 0; i < ITEMS; i++) {
-		orders[i] = (struct order){ .deed = (int32_t)deed, .job = 1 };
+		orders[i] = (struct order){ .deed = (int32_t)deed };
 		shared_set(i, 0);
 	}
 	struct pool *pool = suite_open(row, workers);
@@ -292,6 +293,61 @@ static void noise_from_an_initializer_is_a_lost_worker(const struct pool_backend
 	suite_finish(pool);
 }
 
+enum { AT_REST = 1, WORKER };
+
+/* The last of the first four leaves somebody behind who stops the worker when it has answered them, and makes its open
+ * piece what it was just before. */
+static int answer_and_stop(struct pool_call *call)
+{
+	const int64_t *x = pool_arg(call, 0);
+	struct pool_board *board = find_memory("pool-board");
+	*(int64_t *)pool_result(call) = *x * *x;
+	if (pool_index(call) != 3 || !board)
+		return 0;
+	struct outbox *box = outbox_of(board, pool_worker(call));
+	const pid_t worker = getpid();
+	shared_set(WORKER, worker);
+	if (fork())
+		return 0;
+	while (__atomic_load_n(&box->piece.open, __ATOMIC_ACQUIRE))
+		suite_sleep_ns(MS);
+	suite_sleep_ns(10 * MS);
+	kill(worker, SIGSTOP);
+	box->piece.open = 1;
+	shared_set(AT_REST, 1);
+	_exit(0);
+}
+POOL_TASK(answer_and_stop)
+
+/* The next flight has the same places. Its items were taken for done, with the results of the former ones. */
+static void death_between_two_flights_costs_nothing(const struct pool_backend_info *row)
+{
+	const int64_t x[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter;
+	int64_t y = 0;
+	CHECK_EQ(pool_imap(pool, POOL(answer_and_stop), pool_array(x, 8, 8), 8,
+			   &(struct pool_policy){ .chunk = 4, .window = 4 }, &iter),
+		 0);
+	CHECK(!has_pipes(row) || shared_reaches(AT_REST, 1));
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, x[i] * x[i]);
+	}
+	if (has_pipes(row)) {
+		CHECK_EQ(pool_iter_next(iter, &y, 50 * MS), -ETIMEDOUT);
+		CHECK_EQ(kill((pid_t)shared_get(WORKER), SIGKILL), 0);
+	}
+	for (int i = 4; i < 8; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, x[i] * x[i]);
+	}
+	pool_iter_release(iter);
+	suite_finish(pool);
+	while (waitpid(-1, NULL, 0) > 0) /* what the task left behind */
+		;
+}
+
 /* ---- shared-memory rows ---- */
 
 /* Item 0 leaves the arena with nothing to give; all fail. */
@@ -380,6 +436,7 @@ static const struct suite_case cases[] = {
 	CASE(replies_sent_elsewhere_are_one_failed_item, FAULTS),
 	CASE(flood_in_the_pipe_is_one_failed_item, FAULTS),
 	CASE(scribbled_outbox_is_one_failed_item, FAULTS),
+	CASE(death_between_two_flights_costs_nothing, FAULTS | POOL_CAN_REUSE),
 	CASE(noise_from_an_initializer_is_a_lost_worker, FAULTS),
 	CASE(failures_without_memory_are_told, 0),
 	CASE(scribbled_arena_does_not_crash_the_program, FAULTS),
