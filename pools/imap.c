@@ -347,7 +347,6 @@ void imap_detach(struct pool_job *job)
 	pool->backend->transport->collect(pool->transport, job);
 	ring_close(it);
 	it->attached = false;
-	it->ended = true;
 }
 
 /* The last running item of a released iterator has ended. */

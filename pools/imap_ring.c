@@ -186,8 +186,9 @@ static int read_array(const struct pool_iter *it, uint64_t cell)
 			item = ((const struct pool_bytes *)column->data)[it->read];
 		else
 			item.data = (char *)(uintptr_t)column->data + it->read * column->size;
-		if (store(it->job, k, cell, &item) < 0)
-			return -ENOMEM;
+		const int rc = store(it->job, k, cell, &item);
+		if (rc < 0)
+			return rc;
 	}
 	return 1;
 }
@@ -198,11 +199,12 @@ static int read_generator(const struct pool_iter *it, uint64_t cell)
 {
 	struct pool_bytes item[POOL_COLUMNS_MAX] = { 0 };
 	pthread_mutex_unlock(&it->pool->lock);
-	const int rc = it->source.next(it->source.state, item);
+	int rc = it->source.next(it->source.state, item);
 	pthread_mutex_lock(&it->pool->lock);
-	for (unsigned k = 0; rc > 0 && k < it->job->columns; k++)
-		if (store(it->job, k, cell, &item[k]) < 0)
-			return -ENOMEM;
+	for (unsigned k = 0; rc > 0 && k < it->job->columns; k++) {
+		const int stored = store(it->job, k, cell, &item[k]);
+		rc = stored < 0 ? stored : rc;
+	}
 	return rc;
 }
 
@@ -211,6 +213,7 @@ static bool read_item(struct pool_iter *it, uint64_t cell)
 	const int rc = it->source.next ? read_generator(it, cell) : read_array(it, cell);
 	if (rc > 0) {
 		it->read++;
+		it->ended = !it->source.next && it->read == it->source.count;
 		return true;
 	}
 	it->ended = true;

@@ -484,11 +484,12 @@ struct pool_source {
 	uint64_t count; /* arrays: how many items */
 	/* Generator: set item[k] (data; size too where the column is POOL_VARIABLE) and return 1;
 	 * 0: no more; negative: failed, the iteration delivers what was read before, then this
-	 * value, then POOL_END. The data must stay valid until the next call of the generator or
-	 * the end of the iterator. Never called ahead of the window; called by the thread that is
-	 * in pool_imap or pool_iter_next. One that takes long (more than 0.2 ms for what is read
-	 * at a time) is called only while there is nothing to return, and in pool_imap only once
-	 * or a few times; what it gave is worked on meanwhile. */
+	 * value, then POOL_END (an item without data where there should be some: -EINVAL). The data
+	 * must stay valid until the next call of the generator or the end of the iterator. Never
+	 * called ahead of the window; called by the thread that is in pool_imap or pool_iter_next.
+	 * One that takes long (more than 0.2 ms for what is read at a time) is called only while
+	 * there is nothing to return, and in pool_imap only once or a few times; what it gave is
+	 * worked on meanwhile. */
 	int (*next)(void *state, struct pool_bytes item[]);
 	void *state;
 };

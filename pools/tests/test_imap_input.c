@@ -203,10 +203,76 @@ static void time_limit_of_next_holds_with_a_slow_input(const struct pool_backend
 	suite_finish(pool);
 }
 
+/* All that was read has been returned, and that is not all there was: said, or not, by how much had been read. */
+static void end_of_the_pool_is_told_where_input_was_left(const struct pool_backend_info *row)
+{
+	const int64_t x[8] = { 0 };
+	for (int window = 1; window <= 16; window *= 2) {
+		struct pool *pool = suite_open(row, 2);
+		struct pool_iter *iter[2];
+		for (int i = 0; i < 2; i++) {
+			CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, 8), 8,
+					   &(struct pool_policy){ .window = window }, &iter[i]),
+				 0);
+			for (int taken = 0; taken < (i ? window : 8) && taken < 8; taken++)
+				CHECK_EQ(pool_iter_next(iter[i], NULL, WAIT), 0);
+		}
+		pool_destroy(pool);
+		CHECK_EQ(pool_iter_next(iter[0], NULL, WAIT), POOL_END);
+		CHECK_EQ(pool_iter_next(iter[1], NULL, WAIT),
+			 window < 8 ? POOL_TERMINATED : POOL_END);
+		CHECK_EQ(pool_iter_next(iter[1], NULL, WAIT), POOL_END);
+		pool_iter_release(iter[0]);
+		pool_iter_release(iter[1]);
+	}
+}
+
+static void array_that_was_read_to_its_end_is_whole(const struct pool_backend_info *row)
+{
+	const int64_t x[8] = { 0 };
+	for (int window = 8; window <= 16; window++) {
+		struct pool *pool = suite_open(row, 2);
+		struct pool_iter *iter;
+		CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, 8), 8,
+				   &(struct pool_policy){ .window = window }, &iter),
+			 0);
+		CHECK_EQ(pool_close(pool), 0);
+		CHECK_EQ(pool_join(pool, WAIT), 0);
+		for (int i = 0; i < 8; i++)
+			CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+		pool_iter_release(iter);
+		pool_destroy(pool);
+	}
+}
+
+static int feed_nothing(void *state, struct pool_bytes item[])
+{
+	(void)state;
+	(void)item;
+	return 1;
+}
+
+static void item_without_data_is_not_acceptable(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(feed_nothing, NULL, 8), 8, NULL,
+			   &iter),
+		 0);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), -EINVAL);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(slow_input_is_worked_on_while_it_is_read, 0),
 	CASE(input_that_becomes_slow_is_left_at_once, 0),
 	CASE(input_that_is_not_slow_is_left_in_time, 0),
+	CASE(end_of_the_pool_is_told_where_input_was_left, 0),
+	CASE(array_that_was_read_to_its_end_is_whole, 0),
+	CASE(item_without_data_is_not_acceptable, 0),
 	CASE(pool_ended_while_input_is_read_is_told_of_once, 0),
 	CASE(failed_input_is_told_of_where_a_task_failed_fast, POOL_CAN_OVERLAP),
 	CASE(time_limit_of_next_holds_with_a_slow_input, POOL_CAN_OVERLAP),
