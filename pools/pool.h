@@ -271,7 +271,8 @@ int pool_terminate(struct pool *pool);
 
 /* After close: waits until all work is done, all callbacks have run and all workers are gone. Of an
  * iteration that means what was read from its input: that can still be taken afterwards, then comes
- * POOL_CLOSED, then POOL_END (take all results before joining to have the whole input done).
+ * POOL_CLOSED, then POOL_END (take all results before joining to have the whole input done). A
+ * thread that goes on iterating goes on reading, until all that was read is done at some moment.
  * -ETIMEDOUT: not yet, try again. POOL_BUSY: the pool is not closed. Repeating it is fine. */
 int pool_join(struct pool *pool, int64_t timeout_ns);
 
@@ -488,7 +489,7 @@ struct pool_source {
 	 * must stay valid until the next call of the generator or the end of the iterator. Never
 	 * called ahead of the window; called by the thread that is in pool_imap or pool_iter_next.
 	 * One that takes long (more than 0.2 ms for what is read at a time) is called only while
-	 * there is nothing to return, and in pool_imap only once or a few times; what it gave is
+	 * there is nothing to return, and in pool_imap only once or a few times; what was handed out is
 	 * worked on meanwhile. */
 	int (*next)(void *state, struct pool_bytes item[]);
 	void *state;
@@ -501,8 +502,10 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 
 /* Starts an iteration. The input is read lazily, never more than the window ahead of what was
  * returned; an array's elements are read then too, so it must stay until the end. *iter is the
- * caller's until pool_iter_release(). -EMFILE:
- * POOL_ITERATORS_MAX are open already. */
+ * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are open already.
+ * While nobody waits in the pool (the caller is busy between two results, or its generator takes
+ * long) workers go on with what they have, but nobody looks after them: time limits of items are
+ * not kept, dead workers not replaced, and a pipe row's workers get nothing more. */
 int pool_imap(struct pool *pool, const struct pool_task *task, struct pool_source source,
 	      uint64_t result_size, const struct pool_policy *policy, struct pool_iter **iter);
 int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct pool_source source,
