@@ -323,21 +323,21 @@ POOL_TASK(answer_and_stop)
 static void death_between_two_flights_costs_nothing(const struct pool_backend_info *row)
 {
 	const int64_t x[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	if (!has_pipes(row)) /* the others have no such record */
+		return;
 	struct pool *pool = suite_open(row, 1);
 	struct pool_iter *iter;
 	int64_t y = 0;
 	CHECK_EQ(pool_imap(pool, POOL(answer_and_stop), pool_array(x, 8, 8), 8,
 			   &(struct pool_policy){ .chunk = 4, .window = 4 }, &iter),
 		 0);
-	CHECK(!has_pipes(row) || shared_reaches(AT_REST, 1));
+	CHECK(shared_reaches(AT_REST, 1));
 	for (int i = 0; i < 4; i++) {
 		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
 		CHECK_EQ(y, x[i] * x[i]);
 	}
-	if (has_pipes(row)) {
-		CHECK_EQ(pool_iter_next(iter, &y, 50 * MS), -ETIMEDOUT);
-		CHECK_EQ(kill((pid_t)shared_get(WORKER), SIGKILL), 0);
-	}
+	CHECK_EQ(pool_iter_next(iter, &y, 50 * MS), -ETIMEDOUT);
+	CHECK_EQ(kill((pid_t)shared_get(WORKER), SIGKILL), 0);
 	for (int i = 4; i < 8; i++) {
 		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
 		CHECK_EQ(y, x[i] * x[i]);
