@@ -30,7 +30,8 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 struct hand {
 	struct deal_flight flight[FLIGHTS];
 	unsigned count;
-	uint32_t number; /* of the last flight */
+	uint32_t
+		number; /* of the last flight; behind the last number comes 2: never 0, every other one odd */
 };
 
 struct deal {
@@ -238,9 +239,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	if (!note)
 		return false;
 	take(deck, &flight, flight_size(deal, deck));
-	flight.number = hand->number == UINT32_MAX
-				? 2
-				: hand->number + 1; /* never 0; every other one is odd */
+	flight.number = hand->number == UINT32_MAX ? 2 : hand->number + 1;
 	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
 		*note = (struct run){ flight.at, flight.count, flight.index, deck->back };
 		deck->back = note;
@@ -257,6 +256,13 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 bool deal_starved(const struct deal *deal)
 {
 	return deal->starved && !TAILQ_EMPTY(&deal->decks);
+}
+
+/* The deck goes to the end of the line: several jobs share the workers. */
+static void rotate(struct deal *deal, struct deck *deck)
+{
+	TAILQ_REMOVE(&deal->decks, deck, entry);
+	TAILQ_INSERT_TAIL(&deal->decks, deck, entry);
 }
 
 static bool is_stuck(const struct deal_flight *flight)
@@ -300,9 +306,7 @@ bool deal_out(struct deal *deal)
 			struct deck *deck = deck_for(deal, hand);
 			if (!deck || !deal_one(deal, deck, worker))
 				continue;
-			TAILQ_REMOVE(&deal->decks, deck,
-				     entry); /* several jobs share the workers */
-			TAILQ_INSERT_TAIL(&deal->decks, deck, entry);
+			rotate(deal, deck);
 			any = true;
 		}
 	}
@@ -380,11 +384,10 @@ bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
 void deal_cancel(struct deal *deal, struct pool_job *job)
 {
 	struct deck *deck = deck_of(job);
-	for (int i = 0; i < deal->workers * FLIGHTS; i++) {
-		const struct deal_flight *flight = deal_flight(deal, i / FLIGHTS, i % FLIGHTS);
-		if (flight && flight->job == job)
-			deal->wire.recall(deal->wire.wire, i / FLIGHTS, flight);
-	}
+	for (int i = 0; i < deal->workers; i++)
+		for (unsigned k = 0; k < deal->hand[i].count; k++)
+			if (deal->hand[i].flight[k].job == job)
+				deal->wire.recall(deal->wire.wire, i, &deal->hand[i].flight[k]);
 	uint64_t left = left_in(deck);
 	while (left) {
 		struct deal_flight flight;

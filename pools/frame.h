@@ -76,8 +76,7 @@ struct outbox {
 	uint64_t taken;	 /* position up to which bytes have left; whoever is busy */
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */
 	struct outbox_piece piece;
-	uint32_t recalled
-		[DEAL_FLIGHTS]; /* flight numbers, by their remainder; the parent; relaxed */
+	uint32_t recalled[DEAL_FLIGHTS]; /* flights, by number; the parent; relaxed */
 	_Alignas(64) unsigned char bytes[];
 };
 enum { OUTBOX_ROOM = POOL_OUTBOX_BYTES - 128 };

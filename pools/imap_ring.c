@@ -199,13 +199,14 @@ static int read_generator(const struct pool_iter *it, uint64_t cell)
 {
 	struct pool_bytes item[POOL_COLUMNS_MAX] = { 0 };
 	pthread_mutex_unlock(&it->pool->lock);
-	int rc = it->source.next(it->source.state, item);
+	const int given = it->source.next(it->source.state, item);
 	pthread_mutex_lock(&it->pool->lock);
-	for (unsigned k = 0; rc > 0 && k < it->job->columns; k++) {
-		const int stored = store(it->job, k, cell, &item[k]);
-		rc = stored < 0 ? stored : rc;
+	for (unsigned k = 0; given > 0 && k < it->job->columns; k++) {
+		const int rc = store(it->job, k, cell, &item[k]);
+		if (rc < 0)
+			return rc;
 	}
-	return rc;
+	return given;
 }
 
 static bool read_item(struct pool_iter *it, uint64_t cell)

@@ -84,6 +84,11 @@ static uint64_t chunk_of(const struct pool_port *p)
 	return p->board->tasks_per_worker ? work->count : 1;
 }
 
+static bool is_inside_chunk(const struct pool_port *p, uint64_t at)
+{
+	return at < p->inbox.work.count && at % chunk_of(p) != 0;
+}
+
 static uint64_t piece_size(const struct pool_port *p)
 {
 	const struct frame_work *work = &p->inbox.work;
@@ -215,8 +220,7 @@ int pipe_claim(struct pool_port *p, struct pool_span *span)
 		},
 	};
 	span->claims = chunks_begun(p, span->count);
-	span->goes_on =
-		p->done + span->count < work->count && (p->done + span->count) % chunk_of(p) != 0;
+	span->goes_on = p->board->tasks_per_worker && is_inside_chunk(p, p->done + span->count);
 	place_arguments(p, span);
 	rc = place_results(p, span);
 	announce(p, span);

@@ -489,8 +489,8 @@ struct pool_source {
 	 * must stay valid until the next call of the generator or the end of the iterator. Never
 	 * called ahead of the window; called by the thread that is in pool_imap or pool_iter_next.
 	 * One that takes long (more than 0.2 ms for what is read at a time) is called only while
-	 * there is nothing to return, and in pool_imap only once or a few times; what was handed out is
-	 * worked on meanwhile. */
+	 * there is nothing to return, and in pool_imap only once or a few times; what was handed
+	 * out is worked on meanwhile. */
 	int (*next)(void *state, struct pool_bytes item[]);
 	void *state;
 };

@@ -99,7 +99,7 @@ struct pool_span {
 	uint64_t count;	       /* 1 .. 2^32-1 */
 	int64_t limit_ns;      /* time limit of one item, 0: none */
 	uint64_t claims; /* goes on with a chunk that an earlier span began: no claim of its own */
-	bool goes_on;	 /* its last chunk does not end with it: the worker stays for the rest */
+	bool goes_on; /* its last chunk does not end with it: with tasks_per_worker the worker stays */
 	uint64_t cookie[2]; /* the transport's own */
 };
 

@@ -53,6 +53,7 @@ struct fuzz_answer {
 	struct frame_reply reply;
 	unsigned char *bytes; /* reply.bytes, padded; fuzz_answer_free */
 };
+/* Of a cancelled job also that the rest was dropped. */
 bool fuzz_answer_results(struct fuzz_parent *p, int worker, struct fuzz_answer *answer);
 bool fuzz_answer_fault(struct fuzz_parent *p, int worker, struct fuzz_answer *answer);
 void fuzz_answer_free(struct fuzz_answer *answer);

@@ -46,6 +46,10 @@ static void die_in_piece(struct fuzz_parent *p, int worker)
 	const uint64_t used = box->filled - box->base;
 	if (!fuzz_answer_results(p, worker, &answer))
 		return;
+	if (answer.reply.magic == FRAME_DROPPED) { /* no piece comes of it */
+		gather(p, worker, &answer);
+		return;
+	}
 	const uint64_t body = answer.reply.bytes;
 	const bool fits = used <= OUTBOX_ROOM && body + sizeof answer.reply <= OUTBOX_ROOM - used;
 	box->piece = (struct outbox_piece){
@@ -82,6 +86,7 @@ static void scribble(struct fuzz_parent *p, int worker)
 static void forge(struct fuzz_parent *p, int worker)
 {
 	struct outbox *box = p->t->channel[worker].outbox;
+	const struct deal_flight *front = deal_front(p->t->deal, worker);
 	uint64_t *words[] = { &box->base,
 			      &box->taken,
 			      &box->filled,
@@ -100,8 +105,8 @@ static void forge(struct fuzz_parent *p, int worker)
 		*word = fuzz_number(p->in, 8);
 	if (change % 2)
 		box->piece.open = !box->piece.open;
-	box->piece.flight =
-		deal_front(p->t->deal, worker) ? deal_front(p->t->deal, worker)->number : 1;
+	if (front)
+		box->piece.flight = front->number;
 }
 
 static void pull(struct fuzz_parent *p, int worker)
