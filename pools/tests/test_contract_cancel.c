@@ -270,13 +270,19 @@ POOL_TASK(grow_long)
 static void failing_fast_drops_what_has_not_begun(const struct pool_backend_info *row)
 {
 	static int64_t deeds[ALL];
+	static int32_t statuses[ALL];
+	int dropped = 0;
 	struct pool *pool = suite_open(row, 1);
 	for (int i = 0; i < ALL; i++)
 		deeds[i] = i < SHORT ? 0 : i == SHORT ? 2 : 1;
 	CHECK_EQ(pool_map(pool, POOL(grow_long), deeds, 8, ALL, NULL, 0,
-			  &(struct pool_policy){ .chunk = 1, .fail_fast = true }),
+			  &(struct pool_policy){
+				  .chunk = 1, .fail_fast = true, .statuses = statuses }),
 		 POOL_TASK_ERROR);
 	CHECK(shared_get(BEGUN) < A_CLAIM);
+	for (int i = 0; i < ALL; i++)
+		dropped += statuses[i] == -ECANCELED;
+	CHECK_EQ(dropped, ALL - shared_get(SHORT_ONES) - shared_get(BEGUN));
 	suite_finish(pool);
 }
 
