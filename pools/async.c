@@ -114,7 +114,6 @@ static void on_resolved(struct pool_job *job)
 {
 	struct pool_async *a = job->owner;
 	struct pool *pool = a->pool;
-	pool->background -= a->background;
 	if (job->count) { /* an empty one was never prepared nor submitted */
 		job_unlist(job);
 		pool->backend->transport->collect(pool->transport, job);
@@ -126,14 +125,6 @@ static void on_resolved(struct pool_job *job)
 		return;
 	}
 	callback_queue(a);
-}
-
-/* Must somebody lead although nobody waits? */
-static bool needs_parent(const struct pool_async *a)
-{
-	const struct pool *pool = a->pool;
-	return !pool->backend->transport->autonomous || has_callback(a) || a->job->limit_ns ||
-	       a->job->retries || pool->board->tasks_per_worker || !a->job->published;
 }
 
 static bool handle_resolved(void *what)
@@ -157,10 +148,8 @@ static void start(struct pool_async *a)
 		pump_wait(pool, handle_resolved, a, INT64_MAX);
 		return;
 	}
-	if (a->resolved || !needs_parent(a))
+	if (a->resolved || !job_to_background(a->job, has_callback(a)))
 		return;
-	a->background = true;
-	pool->background++;
 	if (!pool->leading && !pool->waiters && !pool->keeper_minds)
 		crew_want_keeper(pool);
 }

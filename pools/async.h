@@ -13,7 +13,6 @@ struct pool_async {
 	void *user;
 	int callback_result;
 	bool resolved, called, calling; /* called: its callback, if any, has run */
-	bool background;
 	int refs;
 	struct pool_async *next; /* in the pool's callback queue */
 };

@@ -2,7 +2,8 @@
  * crew.c - the workers as the parent sees them: started, watched, stopped, replaced.
  *
  * DESIGN. The keeper thread starts every worker, first ones and replacements (see pool_core.h for
- * why), and leads when work needs the parent and nobody waits. Deaths are noticed by whoever leads.
+ * why), and leads when work needs the parent and nobody else was here for a while. Deaths are
+ * noticed by whoever leads.
  *
  * Replacement backs off: 10 ms, doubled with each start or initialisation that fails in a row, up
  * to 1 s. When INIT_ATTEMPTS initialisations failed in a row and no worker is fit, the pool is
@@ -24,7 +25,7 @@
 
 enum { INIT_ATTEMPTS = 3, BAD_LUCK_MAX = 100, START_ATTEMPTS = 8 };
 static const int64_t BACKOFF_NS = 10000000, BACKOFF_MAX_NS = 1000000000;
-static const int64_t MIND_NS = 1000000; /* so long nobody may lead */
+static const int64_t MIND_NS = 1000000; /* after a visit */
 
 void crew_want_keeper(struct pool *pool)
 {
@@ -188,14 +189,18 @@ static int next_wanted(const struct pool *pool, int64_t *when_ns)
 
 void crew_mind(struct pool *pool)
 {
-	pool->left_ns = pool_now_ns();
-	if (!pool->keeper_minds)
+	pool->visits++;
+	if (pool->keeper_leads)
+		pump_kick(pool);
+	else if (!pool->keeper_minds)
 		crew_want_keeper(pool);
 }
 
 struct rest {
 	const struct pool *pool;
-	int64_t when_ns; /* the first start that was wanted when the rest began */
+	uint64_t visits; /* that were seen, the last before mind_ns - MIND_NS */
+	int64_t mind_ns; /* from then on the keeper leads if there was no visit since */
+	int64_t when_ns; /* the first start that is wanted */
 };
 
 /* A worker that died while the keeper leads is wanted earlier than the rest was meant to last. */
@@ -205,40 +210,58 @@ static bool keeper_is_relieved(void *what)
 	const struct pool *pool = rest->pool;
 	int64_t when_ns;
 	return pool->keeper_quits || !pool->background || pool->waiters ||
-	       next_wanted(pool, &when_ns) >= 0 || when_ns < rest->when_ns;
+	       pool->visits != rest->visits || next_wanted(pool, &when_ns) >= 0 ||
+	       when_ns < rest->when_ns;
 }
 
-/* Whoever has just left the lead often comes back: it waits for one handle after the other. */
-static void keeper_rest(struct pool *pool, int64_t when_ns)
+static void keeper_leads(struct pool *pool, struct rest *rest, int64_t deadline_ns)
 {
-	const int64_t mind_ns = pool->left_ns + MIND_NS;
-	pool->keeper_minds = pool->background && pool_now_ns() < mind_ns;
-	if (pool->background && !pool->keeper_minds && !pool->leading && !pool->waiters) {
-		pump_wait(pool, keeper_is_relieved, &(struct rest){ pool, when_ns }, when_ns);
-		pool->left_ns = 0; /* by us: nobody else is to be waited for */
-		return;
-	}
-	if (pool->keeper_minds && mind_ns < when_ns)
-		when_ns = mind_ns;
-	struct timespec until = { when_ns / 1000000000, when_ns % 1000000000 };
-	if (when_ns == INT64_MAX)
+	pool->keeper_leads = true;
+	pump_wait(pool, keeper_is_relieved, rest, deadline_ns);
+	pool->keeper_leads = false;
+}
+
+static void keeper_sleeps(struct pool *pool, int64_t until_ns)
+{
+	struct timespec until = { until_ns / 1000000000, until_ns % 1000000000 };
+	if (until_ns == INT64_MAX)
 		pthread_cond_wait(&pool->keeper_wake, &pool->lock);
 	else
 		pthread_cond_timedwait(&pool->keeper_wake, &pool->lock, &until);
-	pool->keeper_minds = false;
+}
+
+/* Whoever has just been here often comes back: it waits for one handle or result after the other.
+ * But it need not wait each time, and who does not wait does not lead: then we take a turn. */
+static void keeper_rest(struct pool *pool, struct rest *rest)
+{
+	const int64_t now_ns = pool_now_ns();
+	const bool minded = pool->keeper_minds, visited = pool->visits != rest->visits;
+	if (visited)
+		rest->mind_ns = now_ns + MIND_NS;
+	rest->visits = pool->visits;
+	pool->keeper_minds = pool->background && now_ns < rest->mind_ns;
+	if (pool->background && !pool->keeper_minds)
+		imap_offer_all(pool);
+	const bool wanted = pool->background && !pool->leading && !pool->waiters;
+	if (wanted && (!pool->keeper_minds || (minded && visited))) {
+		keeper_leads(pool, rest, pool->keeper_minds ? 0 : rest->when_ns);
+		return;
+	}
+	const bool minds_first = pool->keeper_minds && rest->mind_ns < rest->when_ns;
+	keeper_sleeps(pool, minds_first ? rest->mind_ns : rest->when_ns);
 }
 
 static void *keeper_main(void *what)
 {
 	struct pool *pool = what;
+	struct rest rest = { .pool = pool };
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->keeper_quits) {
-		int64_t when_ns;
-		int worker = next_wanted(pool, &when_ns);
+		int worker = next_wanted(pool, &rest.when_ns);
 		if (worker >= 0)
 			start_one(pool, worker);
 		else
-			keeper_rest(pool, when_ns);
+			keeper_rest(pool, &rest);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;

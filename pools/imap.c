@@ -113,6 +113,8 @@ static int iter_start(struct pool_iter *it)
 	if (rc == 0) {
 		job_submit(it->job);
 		pool->streams++;
+		if (job_to_background(it->job, it->source.next != NULL))
+			crew_mind(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (rc < 0)
@@ -285,6 +287,7 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 {
 	struct pool *pool = it->pool;
 	uint64_t cell;
+	pool->visits++;
 	pool_failure_clear(&it->failure);
 	if (pool->state == POOL_IS_TERMINATED || !it->attached)
 		return terminated(it);

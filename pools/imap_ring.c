@@ -13,7 +13,7 @@
 #include <string.h>
 
 static const int64_t SLOW_NS = 200000; /* handing out costs a wake-up, a tenth of this */
-enum { LOOK_MOST = 16 };
+enum { LOOK_MOST = 16, LOOK_BYTES = 4096 };
 
 /* ---- sources ---- */
 
@@ -263,6 +263,8 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 			      &(struct pool_failure){ .status = POOL_ENCODE_ERROR,
 						      .message = (char *)"no memory" });
 	it->unoffered++;
+	if (it->source.next) /* whose next call may take any time */
+		crew_mind(it->pool);
 }
 
 static void go_on(struct pool_iter *it)
@@ -330,22 +332,39 @@ static bool has_room(struct pool_iter *it)
 	return it->read - it->returned + job->chunk <= job->count && find_free(it);
 }
 
-void imap_offer(struct pool_job *job)
+static void offer(struct pool_iter *it)
 {
-	struct pool_iter *it = job->owner;
 	if (it->unoffered)
-		it->pool->backend->transport->offer(it->pool->transport, job, it->unoffered);
+		it->pool->backend->transport->offer(it->pool->transport, it->job, it->unoffered);
 	it->unoffered = 0;
 }
 
+void imap_offer_all(struct pool *pool)
+{
+	struct pool_job *job;
+	TAILQ_FOREACH (job, &pool->jobs, entry)
+		if (job->stream)
+			offer(job->owner);
+}
+
+/* An array of small items needs the clock only with the 1st, 2nd, 4th, 8th, 16th, 32nd, 48th ... tile:
+ * reading that costs as much as reading a short item. */
+static bool may_take_long(const struct pool_iter *it)
+{
+	const struct pool_job *job = it->job;
+	uint64_t bytes = 0;
+	for (unsigned k = 0; k < job->columns && bytes < LOOK_BYTES; k++)
+		bytes += job->column[k].size; /* POOL_VARIABLE is more than any */
+	return it->source.next || bytes >= LOOK_BYTES / job->chunk;
+}
+
 /* What was read goes out when it took long; of a generator, whose next call may take any time, also
- * 1, 2, 4, 8, 16, 16, ... tiles at a time, and each at once when somebody may wait in pool_join. An
- * array needs the clock as rarely: reading that costs as much as reading a short item. */
+ * with the tiles named above, and each at once when somebody may wait in pool_join. */
 void refill(struct pool_iter *it, int64_t deadline_ns)
 {
 	if (it->ended || is_cut_off(it) || !worth_refilling(it))
 		return;
-	const bool generator = it->source.next != NULL;
+	const bool generator = it->source.next != NULL, each = may_take_long(it);
 	uint64_t filled = 0, seen = 0, look = 1; /* tiles */
 	int64_t seen_ns = pool_now_ns(), looked_ns = seen_ns;
 	it->slow = false;
@@ -353,7 +372,7 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 		fill_tile(it, it->fill);
 		go_on(it);
 		const bool due = ++filled == look;
-		if (!due && !generator)
+		if (!due && !each)
 			continue;
 		if (due)
 			look += look < LOOK_MOST ? look : LOOK_MOST;
@@ -363,7 +382,7 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 		seen = filled;
 		seen_ns = now_ns;
 		if (late || (generator && (due || it->pool->state != POOL_IS_OPEN)))
-			imap_offer(it->job);
+			offer(it);
 		if (!late)
 			continue;
 		it->slow = slow;
@@ -372,5 +391,5 @@ void refill(struct pool_iter *it, int64_t deadline_ns)
 			return;
 		seen_ns = looked_ns = pool_now_ns();
 	}
-	imap_offer(it->job);
+	offer(it);
 }

@@ -298,9 +298,20 @@ void job_publish_queued(struct pool *pool)
 	}
 }
 
+bool job_to_background(struct pool_job *job, bool insists)
+{
+	struct pool *pool = job->pool;
+	job->background = insists || !pool->backend->transport->autonomous || job->limit_ns ||
+			  job->retries || pool->board->tasks_per_worker || !job->published;
+	pool->background += job->background;
+	return job->background;
+}
+
 void job_unlist(struct pool_job *job)
 {
 	struct pool *pool = job->pool;
+	pool->background -= job->background;
+	job->background = false;
 	if (job->limit_ns)
 		pool->limited--;
 	if (!job->published) {

@@ -344,15 +344,6 @@ static bool work_done(void *what)
 	return all_resolved(what) && async_callbacks_idle(what);
 }
 
-/* A generator may run for as long as it likes, and what was read before is not to wait for it. */
-static void offer_all(const struct pool *pool)
-{
-	struct pool_job *job;
-	TAILQ_FOREACH (job, &pool->jobs, entry)
-		if (job->stream)
-			imap_offer(job);
-}
-
 /* Iterators whose input is not at its end get no more workers: what was read is delivered, then
  * POOL_CLOSED. */
 int pool_join(struct pool *pool, int64_t timeout_ns)
@@ -366,7 +357,7 @@ int pool_join(struct pool *pool, int64_t timeout_ns)
 	pthread_mutex_lock(&pool->lock);
 	rc = pool->state == POOL_IS_OPEN ? POOL_BUSY : 0;
 	if (rc == 0) {
-		offer_all(pool);
+		imap_offer_all(pool); /* a generator may run for as long as it likes */
 		rc = pump_wait(pool, work_done, pool, deadline);
 	}
 	if (rc == 0 && !pool->stopping)

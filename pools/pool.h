@@ -503,9 +503,10 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 /* Starts an iteration. The input is read lazily, never more than the window ahead of what was
  * returned; an array's elements are read then too, so it must stay until the end. *iter is the
  * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are open already.
- * While nobody waits in the pool (the caller is busy between two results, or its generator takes
- * long) workers go on with what they have, but nobody looks after them: time limits of items are
- * not kept, dead workers not replaced, and a pipe row's workers get nothing more. */
+ * The work goes on also while the caller is elsewhere (busy between two results, or its generator
+ * takes long): a few ms after the last call what was read is with the workers, time limits are
+ * kept, dead workers replaced. One exception: of an array, without limit, retries or
+ * tasks_per_worker, a shared-memory row's dead workers wait until somebody is in the pool again. */
 int pool_imap(struct pool *pool, const struct pool_task *task, struct pool_source source,
 	      uint64_t result_size, const struct pool_policy *policy, struct pool_iter **iter);
 int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct pool_source source,

@@ -8,11 +8,11 @@
  * Who does the work of the parent (taking in results, handing out more, noticing deaths)? Whoever
  * waits: the first thread that waits for something *leads* (pump.c), the others sleep on `changed`
  * until their thing is done or the lead is free. So a blocking call costs no hand-over between
- * threads. When work is outstanding that needs the parent and nobody waits, the *keeper* leads;
- * after somebody has left the lead only a millisecond later, as whoever waits for one handle after
- * the other comes back. The keeper (crew.c) is also the only thread that starts workers:
- * PR_SET_PDEATHSIG fires when the starting thread ends, not the process, and user threads come and
- * go.
+ * threads. When work is outstanding that needs the parent and nobody waits, the *keeper* leads, and
+ * hands out what was read for iterations; but only when nobody was here for a millisecond, as
+ * whoever waits for one handle or result after the other comes back. The keeper (crew.c) is also
+ * the only thread that starts workers: PR_SET_PDEATHSIG fires when the starting thread ends, not
+ * the process, and user threads come and go.
  *
  * A job is alive from job_new to job_free; it is on `queue` until the transport takes it, then on
  * `jobs` until all of its items are resolved.
@@ -75,8 +75,8 @@ struct pool {
 	bool hunting;		       /* some job has a kill_reason */
 	int waiters;
 	pthread_t keeper;
-	bool keeper_runs, keeper_quits, keeper_minds;
-	int64_t left_ns; /* when the lead became free last */
+	bool keeper_runs, keeper_quits, keeper_minds, keeper_leads;
+	uint64_t visits; /* of those whose return is likely: who led, reads input, takes results */
 	bool stopping;	 /* transport told to stop: no successors */
 	int broken;	 /* POOL_INIT_FAILED: no worker comes up; what submissions answer */
 	bool opened;	 /* crew_open is over: from now on failed starts are tried again */
@@ -124,8 +124,7 @@ int crew_thread(pthread_t *thread, void *(*main)(void *),
 		void *argument);	  /* signals blocked; 0 or -errno */
 void crew_close(struct pool *pool);	  /* ends the keeper; without the lock */
 void crew_want_keeper(struct pool *pool); /* something for the keeper to do */
-void crew_mind(
-	struct pool *pool); /* the lead is free: the keeper takes it if nobody else does soon */
+void crew_mind(struct pool *pool); /* a visit: the keeper looks some time after the last one */
 
 static inline struct pool_ledger *ledger_of(const struct pool *pool, int worker)
 {
@@ -164,6 +163,9 @@ void job_abandon_all(
 void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
 		   const struct pool_failure *why);
 int job_status_at(const struct pool_job *job, uint64_t index);
+/* Under the lock, submitted: counts as work that needs the parent also when nobody waits, until it
+ * is unlisted. False: workers get along by themselves, and nobody insists. */
+bool job_to_background(struct pool_job *job, bool insists);
 void job_unlist(struct pool_job *job); /* under the lock: resolved, out of the pool's lists */
 
 /* ---- map.c: what all variants share ---- */
@@ -185,8 +187,7 @@ void async_stop_callbacks(
 bool async_callbacks_idle(const struct pool *pool);
 
 /* ---- imap.c, imap_ring.c ---- */
-void imap_offer(
-	struct pool_job *job); /* under the lock: what was read of its input is handed out */
+void imap_offer_all(struct pool *pool); /* under the lock: what was read is handed out */
 void imap_detach(struct pool_job *job); /* under the lock: the pool's memory is about to go */
 
 #endif

@@ -152,6 +152,7 @@ struct pool_job {
 	bool stop_forced; /* by the caller or terminate, not by fail-fast */
 	bool halting;	  /* failed under fail-fast: to be stopped */
 	bool published;	  /* the transport has it */
+	bool background;  /* counts as such in the pool */
 	int retries;
 	int64_t limit_ns;
 	int kill_reason; /* stopped by force: its running items are to be killed; 0: left to end */

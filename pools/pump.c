@@ -206,7 +206,7 @@ static void hand_over(struct pool *pool)
 		return;
 	if (pool->waiters)
 		pthread_cond_broadcast(&pool->changed);
-	else if (pool->background)
+	else if (pool->background && !pool->keeper_leads)
 		crew_mind(pool);
 }
 

@@ -1,0 +1,197 @@
+/*
+ * test_imap_away.c - iterations whose caller is not in the pool: its generator takes long, or it is
+ * busy between two results. The work goes on all the same, limits are kept, the dead replaced.
+ */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+
+#define LIMIT (200 * MS) /* far above what an errand takes on a slow machine */
+
+enum { BURST = 46 }; /* tiles are handed out 1, 2, 4, 8, 16, 16 at a time: some are left over */
+
+struct feed {
+	struct pool *pool;
+	struct errand errand;
+	int64_t given, burst;
+	int64_t begun; /* how many executions the input waits for, in word 0, when it has given all */
+	int64_t limits;	  /* how many items over their limit, after that */
+	int64_t pause_ns; /* before the second and the third item */
+	bool in_vain;
+};
+
+static bool times_out(struct pool *pool, uint64_t wanted)
+{
+	const int64_t until_ns = suite_now_ns() + WAIT;
+	struct pool_stats stats = { 0 };
+	while (stats.timed_out < wanted && suite_now_ns() < until_ns) {
+		suite_sleep_ns(MS);
+		CHECK_EQ(pool_stats(pool, &stats), 0);
+	}
+	return stats.timed_out >= wanted;
+}
+
+/* The first item naps and does the deed, the others do nothing. */
+static int feed_then_wait(void *state, struct pool_bytes item[])
+{
+	struct feed *feed = state;
+	if (feed->given == feed->burst) {
+		feed->in_vain = !shared_reaches(0, feed->begun) ||
+				(feed->limits && !times_out(feed->pool, (uint64_t)feed->limits));
+		return 0;
+	}
+	if (feed->given == 1)
+		feed->errand = (struct errand){ .deed = DEED_NONE };
+	if (feed->given == 1 || feed->given == 2) /* by pool_imap, by pool_iter_next */
+		suite_sleep_ns(feed->pause_ns);
+	feed->given++;
+	item[0].data = &feed->errand;
+	return 1;
+}
+
+/* Reads all; how many were not fine. */
+static int64_t run(struct feed *feed, bool ordered, const struct pool_policy *policy)
+{
+	struct pool_iter *iter;
+	int64_t taken = 0, failed = 0;
+	int rc;
+	CHECK_EQ((ordered ? pool_imap : pool_imap_unordered)(feed->pool, suite_errand,
+							     pool_generator(feed_then_wait, feed,
+									    sizeof feed->errand),
+							     8, policy, &iter),
+		 0);
+	for (; (rc = pool_iter_next(iter, NULL, WAIT)) != POOL_END; taken++)
+		failed += rc != 0;
+	CHECK_EQ(taken, feed->burst);
+	CHECK(!feed->in_vain);
+	pool_iter_release(iter);
+	return failed;
+}
+
+static void all_of_a_burst_is_worked_on(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	const int burst = suite_some(row, BURST);
+	for (int way = 0; way < 8; way++) {
+		shared_set(0, 0);
+		struct feed feed = {
+			.pool = pool,
+			.burst = burst,
+			.begun = burst,
+			.errand.nap_ns = way & 4 ? 80 * MS : 0, /* so nothing can be returned */
+			.pause_ns = way & 4 ? 20 * MS : 0,
+		};
+		CHECK_EQ(run(&feed, way & 1, &(struct pool_policy){ .window = way & 2 ? 64 : 0 }),
+			 0);
+	}
+	suite_finish(pool);
+}
+
+/* Its first item kills one worker, which leaves nobody. */
+static void killed_worker_is_replaced(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	struct feed feed = { .pool = pool, .errand.deed = DEED_KILL, .burst = 8, .begun = 8 };
+	CHECK_EQ(run(&feed, true, NULL), 1);
+	suite_finish(pool);
+}
+
+static void lost_item_is_retried(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	struct feed feed = { .pool = pool,
+			     .errand = { .deed = DEED_KILL_ONCE, .word = 0 },
+			     .burst = 1,
+			     .begun = 2 };
+	CHECK_EQ(run(&feed, true, &(struct pool_policy){ .retries = 1 }), 0);
+	suite_finish(pool);
+}
+
+static void time_limit_is_kept_while_the_input_blocks(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	struct feed feed = {
+		.pool = pool, .errand.deed = DEED_SPIN, .burst = 4, .begun = 4, .limits = 1
+	};
+	CHECK_EQ(run(&feed, true, &(struct pool_policy){ .task_timeout_ns = LIMIT }), 1);
+	suite_finish(pool);
+}
+
+/* The first of an array of errands does the deed. */
+static struct pool_iter *iterate(struct pool *pool, struct errand *errands, int n,
+				 enum errand_deed first)
+{
+	struct pool_iter *iter;
+	for (int i = 0; i < n; i++)
+		errands[i] = (struct errand){ .deed = (int32_t)(i ? DEED_NONE : first) };
+	CHECK_EQ(pool_imap_unordered(pool, suite_errand,
+				     pool_array(errands, sizeof *errands, (uint64_t)n), 8,
+				     &(struct pool_policy){ .task_timeout_ns =
+								    first == DEED_SPIN ? LIMIT : 0,
+							    .retries = 1,
+							    .window = n },
+				     &iter),
+		 0);
+	return iter;
+}
+
+static void time_limit_is_kept_while_the_caller_is_busy(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct errand errands[20];
+	struct pool_iter *iter = iterate(pool, errands, COUNT(errands), DEED_SPIN);
+	CHECK(times_out(pool, 1));
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+/* Results stand ready nearly all the time: it is in the pool often, and never waits. */
+static void time_limit_is_kept_while_the_caller_takes_results(const struct pool_backend_info *row)
+{
+	enum { N = 2000 };
+	static struct errand errands[N];
+	struct pool *pool = suite_open(row, 2);
+	const int n = suite_some(row, N);
+	struct pool_iter *iter = iterate(pool, errands, n, DEED_SPIN);
+	struct pool_stats stats = { 0 };
+	for (int taken = 0; taken < n / 2 && !stats.timed_out; taken++) {
+		suite_sleep_ns(4 * LIMIT / n);
+		const int rc = pool_iter_next(iter, NULL, WAIT);
+		CHECK(rc == 0 || rc == POOL_TASK_TIMEOUT);
+		CHECK_EQ(pool_stats(pool, &stats), 0);
+	}
+	CHECK_EQ(stats.timed_out, 1);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+/* Nobody asks the pool anything. */
+static void all_of_the_window_is_worked_on(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 2);
+	struct errand errands[BURST];
+	const int n = suite_some(row, BURST);
+	struct pool_iter *iter = iterate(pool, errands, n, DEED_NONE);
+	CHECK(shared_reaches(0, n));
+	for (int i = 0; i < n; i++)
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static const struct suite_case cases[] = {
+	CASE(all_of_a_burst_is_worked_on, POOL_CAN_OVERLAP),
+	CASE(killed_worker_is_replaced, POOL_CAN_KILL),
+	CASE(lost_item_is_retried, POOL_CAN_KILL),
+	CASE(time_limit_is_kept_while_the_input_blocks, POOL_CAN_KILL),
+	CASE(time_limit_is_kept_while_the_caller_is_busy, POOL_CAN_KILL),
+	CASE(time_limit_is_kept_while_the_caller_takes_results, POOL_CAN_KILL),
+	CASE(all_of_the_window_is_worked_on, POOL_CAN_OVERLAP),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
