@@ -25,7 +25,7 @@
 
 enum { INIT_ATTEMPTS = 3, BAD_LUCK_MAX = 100, START_ATTEMPTS = 8 };
 static const int64_t BACKOFF_NS = 10000000, BACKOFF_MAX_NS = 1000000000;
-static const int64_t MIND_NS = 1000000; /* after a visit */
+static const int64_t MIND_NS = 2000000; /* after a visit */
 
 void crew_want_keeper(struct pool *pool)
 {
@@ -235,15 +235,16 @@ static void keeper_sleeps(struct pool *pool, int64_t until_ns)
 static void keeper_rest(struct pool *pool, struct rest *rest)
 {
 	const int64_t now_ns = pool_now_ns();
-	const bool minded = pool->keeper_minds, visited = pool->visits != rest->visits;
+	const bool due = pool->keeper_minds && now_ns >= rest->mind_ns;
+	const bool visited = pool->visits != rest->visits;
 	if (visited)
 		rest->mind_ns = now_ns + MIND_NS;
 	rest->visits = pool->visits;
 	pool->keeper_minds = pool->background && now_ns < rest->mind_ns;
-	if (pool->background && !pool->keeper_minds)
+	if (pool->background && (due || !pool->keeper_minds))
 		imap_offer_all(pool);
 	const bool wanted = pool->background && !pool->leading && !pool->waiters;
-	if (wanted && (!pool->keeper_minds || (minded && visited))) {
+	if (wanted && (due || !pool->keeper_minds)) {
 		keeper_leads(pool, rest, pool->keeper_minds ? 0 : rest->when_ns);
 		return;
 	}

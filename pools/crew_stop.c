@@ -14,6 +14,7 @@
 
 static const int64_t INIT_TIMEOUT_NS = INT64_C(10000000000);
 static const int64_t HUNT_NS = 10000000;      /* between two looks at who runs a cancelled job */
+static const int64_t LOOK_NS = 1000000;	      /* between two looks at what has begun, at least */
 static const int64_t STOP_WAIT_NS = 20000000; /* how long a SIGSTOP may take to be seen */
 
 /* ---- stopping ---- */
@@ -160,7 +161,9 @@ int64_t crew_timers(struct pool *pool, int64_t now_ns)
 	}
 	if (hunt(pool) && next > now_ns + HUNT_NS)
 		next = now_ns + HUNT_NS;
-	if (pool->limited && next > now_ns + pool->shortest_limit_ns)
-		next = now_ns + pool->shortest_limit_ns;
+	const int64_t look_ns =
+		pool->shortest_limit_ns > LOOK_NS ? pool->shortest_limit_ns : LOOK_NS;
+	if (pool->limited && next > now_ns + look_ns)
+		next = now_ns + look_ns;
 	return next;
 }

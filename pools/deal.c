@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLIGHTS = DEAL_FLIGHTS, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10 };
+enum { FLIGHTS = DEAL_FLIGHTS, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10, FLIGHT_MOST = 1 << 30 };
 /* At the end of each flight the parent needs a CPU for some 20 us, which one of the workers then has not. */
 static const double FLIGHT_NS = 4000000, FLIGHT_STREAM_NS = 1000000;
-static const double QUEUE_NS = 5000000;	 /* items shorter than this may wait behind others */
-static const int64_t STUCK_NS = 1000000; /* a front flight out for longer than four times its
-					    estimate and this has a long item in it */
+static const double QUEUE_NS = 5000000; /* items shorter than this may wait behind others */
+/* A front flight out for longer than four times its estimate and this has a long item in it. */
+static const int64_t STUCK_NS = 1000000;
 
 struct run { /* items given back by a death */
 	uint64_t at, count, index;
@@ -19,6 +19,7 @@ struct run { /* items given back by a death */
 
 struct deck { /* a job's transport_data: what is still to be dealt */
 	struct pool_job *job;
+	uint64_t chunk;		     /* items; an automatic one counts as 1 */
 	uint64_t next;		     /* batch */
 	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
 	struct run *back;
@@ -31,7 +32,7 @@ struct hand {
 	struct deal_flight flight[FLIGHTS];
 	unsigned count;
 	uint32_t
-		number; /* of the last flight; behind the last number comes 2: never 0, every other one odd */
+		number; /* of the last flight; never 0, every other one odd: 2 is behind the last */
 };
 
 struct deal {
@@ -69,18 +70,17 @@ static struct deck *deck_of(const struct pool_job *job)
 
 int deal_prepare(struct deal *deal, struct pool_job *job)
 {
-	(void)deal;
 	struct deck *deck = calloc(1, sizeof *deck);
 	job->transport_data = deck;
 	if (!deck)
 		return -ENOMEM;
 	deck->job = job;
+	deck->chunk = job->chunk ? job->chunk : 1;
 	if (job->stream)
 		deck->tiles = calloc(job->tile_mask + 1, sizeof *deck->tiles);
 	if (!job->stream || deck->tiles)
 		return 0;
-	free(deck);
-	job->transport_data = NULL;
+	deal_collect(deal, job);
 	return -ENOMEM;
 }
 
@@ -180,8 +180,7 @@ static void take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 	}
 }
 
-/* Puts a run back in front, to be dealt next. Without memory for the note the items are dropped as
- * lost: false. */
+/* Puts a run back in front, to be dealt next. False: no memory. */
 static bool put_back(struct deck *deck, uint64_t at, uint64_t count, uint64_t index)
 {
 	struct run *run = malloc(sizeof *run);
@@ -205,26 +204,26 @@ static uint64_t item_bytes(const struct pool_job *job)
 static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
-	const uint64_t chunk = job->chunk ? job->chunk : 1;
 	const double flight_ns = job->stream ? FLIGHT_STREAM_NS : FLIGHT_NS;
 	double items = deck->item_ns > 0 ? flight_ns / deck->item_ns : 1;
 	double share = (double)left_in(deck) /
 		       ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
 	double bytes = (double)FLIGHT_BYTES / (double)item_bytes(job);
+	if (share > FLIGHT_MOST)
+		share = FLIGHT_MOST;
 	if (items > share)
 		items = share;
 	if (items > bytes)
 		items = bytes;
-	if (deal->once || items < (double)chunk)
-		return deal->once && !job->chunk ? (uint64_t)(share > 1 ? share : 1) : chunk;
-	return (uint64_t)items / chunk * chunk;
+	if (deal->once || items < (double)deck->chunk)
+		return deal->once && !job->chunk ? (uint64_t)(share > 1 ? share : 1) : deck->chunk;
+	return (uint64_t)items / deck->chunk * deck->chunk;
 }
 
-/* A second flight waits behind the first: only where items of both are known to be short. */
+/* A second flight waits behind the first: only where items are known to be short. */
 static bool may_queue(const struct deal *deal, const struct deck *deck)
 {
-	const uint64_t chunk = deck->job->chunk ? deck->job->chunk : 1;
-	return !deal->once && deck->item_ns > 0 && deck->item_ns * (double)chunk < QUEUE_NS;
+	return !deal->once && deck->item_ns > 0 && deck->item_ns * (double)deck->chunk < QUEUE_NS;
 }
 
 /* ---- dealing ---- */
@@ -235,7 +234,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	struct hand *hand = &deal->hand[worker];
 	struct deal_flight flight;
 	struct run *note = malloc(sizeof *note);
-	deal->starved = note == NULL;
+	deal->starved = deal->starved || !note;
 	if (!note)
 		return false;
 	take(deck, &flight, flight_size(deal, deck));
@@ -274,12 +273,11 @@ static bool is_stuck(const struct deal_flight *flight)
 /* The last items of a job go to who is free, not behind others. */
 static bool enough_left(const struct deal *deal, const struct deck *deck)
 {
-	const uint64_t chunk = deck->job->chunk ? deck->job->chunk : 1;
-	return left_in(deck) > (uint64_t)deal->workers * chunk;
+	return left_in(deck) > (uint64_t)deal->workers * deck->chunk;
 }
 
-/* The first in line that has something. If it may not wait behind others, nobody may: a worker that always had a second
- * flight of another job would never be free for it. */
+/* The first in line that has something. Behind others it may wait only for its own job: whoever cancels it cannot stop an
+ * item of another one. Then nobody may: a worker that always had a second flight would never be free for it. */
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
 	struct deck *deck;
@@ -287,17 +285,19 @@ static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 	    (!may_queue(deal, deck_of(hand->flight[0].job)) || is_stuck(&hand->flight[0])))
 		return NULL;
 	TAILQ_FOREACH (deck, &deal->decks, entry)
-		if (!deck->job->cancelled && left_in(deck))
+		if (!deck->job->cancelled && !deck->job->halting && left_in(deck))
 			break;
-	if (!deck || !hand->count || (may_queue(deal, deck) && enough_left(deal, deck)))
+	if (!deck || !hand->count)
 		return deck;
-	return NULL;
+	const bool same = deck->job == hand->flight[0].job;
+	return same && may_queue(deal, deck) && enough_left(deal, deck) ? deck : NULL;
 }
 
 /* Those who have nothing first, then those who have one flight. */
 bool deal_out(struct deal *deal)
 {
 	bool any = false;
+	deal->starved = false; /* unless it still is */
 	for (unsigned have = 0; have < FLIGHTS; have++) {
 		for (int worker = 0; worker < deal->workers; worker++) {
 			struct hand *hand = &deal->hand[worker];
@@ -405,7 +405,8 @@ static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_
 		pool_job_drop(job, at, count);
 	else if (!put_back(deck_of(job), at, count, index))
 		for (uint64_t i = 0; i < count; i++)
-			pool_job_lost(job, at + i, worker);
+			while (pool_job_lost(job, at + i, worker))
+				continue; /* not again: there is no memory for that */
 }
 
 /* Receiving an item may itself be what kills: after BARREN_MOST deaths its first one counts as begun. */

@@ -62,7 +62,7 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
 /* The rest of the front flight, which was recalled, was not begun. The same holds. */
 void deal_dropped(struct deal *deal, int worker);
 /* How a worker left its front flight: behind what was answered, `fine` items have their results in place, the next `lost`
- * were begun and have none; the others were not begun and go back. peaceful: it left because it was to. */
+ * were begun and have none; the others were not begun and go back. peaceful: it left because it was to, or it had not come so far that it could read any. */
 struct deal_end {
 	uint64_t fine, lost;
 	uint64_t

@@ -100,6 +100,12 @@ static void iter_free(struct pool_iter *it)
 	free(it);
 }
 
+static bool has_place(void *what)
+{
+	return ((const struct pool *)what)->streams < POOL_ITERATORS_MAX;
+}
+
+/* Released iterations may have come to their end without anybody having looked. */
 static int iter_start(struct pool_iter *it)
 {
 	struct pool *pool = it->pool;
@@ -108,13 +114,12 @@ static int iter_start(struct pool_iter *it)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
 	rc = pool_accepts(pool);
-	if (rc == 0 && pool->streams >= POOL_ITERATORS_MAX)
+	if (rc == 0 && pump_wait(pool, has_place, pool, 0) < 0)
 		rc = -EMFILE;
 	if (rc == 0) {
 		job_submit(it->job);
 		pool->streams++;
-		if (job_to_background(it->job, it->source.next != NULL))
-			crew_mind(pool);
+		job_to_background(it->job, it->source.next != NULL);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (rc < 0)

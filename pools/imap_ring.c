@@ -258,13 +258,13 @@ static void fill_tile(struct pool_iter *it, uint64_t k)
 	job->tile[k] = (struct pool_tile){ .index = first, .count = count, .left = count };
 	job->ready += count;
 	job->pool->stats.submitted += count;
+	if (job_count(job) || it->source.next) /* whose next call may take any time */
+		crew_mind(it->pool);
 	if (job->pool->backend->transport->extend(job->pool->transport, job, k) < 0)
 		job_fail_rest(job, k * job->chunk, count,
 			      &(struct pool_failure){ .status = POOL_ENCODE_ERROR,
 						      .message = (char *)"no memory" });
 	it->unoffered++;
-	if (it->source.next) /* whose next call may take any time */
-		crew_mind(it->pool);
 }
 
 static void go_on(struct pool_iter *it)

@@ -58,6 +58,17 @@ void job_free(struct pool_job *job)
 	free(job);
 }
 
+/* An iteration that is open and has nothing under way needs nobody. */
+bool job_count(struct pool_job *job)
+{
+	const bool counts = job->background && job_under_way(job);
+	if (counts == job->counted)
+		return false;
+	job->counted = counts;
+	job->pool->background += counts ? 1 : UINT64_MAX;
+	return counts;
+}
+
 /* ---- outcomes ---- */
 
 /* The position in the input of a stream's cell; a batch's items are their index. */
@@ -155,10 +166,9 @@ void pool_job_fault(struct pool_job *job, const struct pool_fault *fault)
 
 static void finish(struct pool_job *job)
 {
-	struct pool *pool = job->pool;
-	pool->news = true;
-	if (job->resolved < (job->stream ? job->ready : job->count) ||
-	    (job->stream && !job->cancelled))
+	job->pool->news = true;
+	job_count(job);
+	if (job_under_way(job) || (job->stream && !job->cancelled))
 		return;
 	if (job->resolved_hook)
 		job->resolved_hook(job);
@@ -303,15 +313,15 @@ bool job_to_background(struct pool_job *job, bool insists)
 	struct pool *pool = job->pool;
 	job->background = insists || !pool->backend->transport->autonomous || job->limit_ns ||
 			  job->retries || pool->board->tasks_per_worker || !job->published;
-	pool->background += job->background;
+	job_count(job);
 	return job->background;
 }
 
 void job_unlist(struct pool_job *job)
 {
 	struct pool *pool = job->pool;
-	pool->background -= job->background;
 	job->background = false;
+	job_count(job);
 	if (job->limit_ns)
 		pool->limited--;
 	if (!job->published) {
@@ -395,7 +405,7 @@ void job_stop_all(struct pool *pool, int reason)
  * batch those are nobody knows, so none may pass for fine; nobody reads an iterator any more. */
 static void abandon(struct pool_job *job)
 {
-	const uint64_t left = (job->stream ? job->ready : job->count) - job->resolved;
+	const uint64_t left = job_under_way(job);
 	struct pool_failure failure = { .status = POOL_TERMINATED };
 	const char *message = "lost from sight";
 	for (; !job->stream && failure.index < job->count; failure.index++)
@@ -412,7 +422,7 @@ void job_abandon_all(struct pool *pool)
 	struct pool_job *job;
 	do {
 		TAILQ_FOREACH (job, &pool->jobs, entry)
-			if (job->resolved < (job->stream ? job->ready : job->count))
+			if (job_under_way(job))
 				break;
 		if (job)
 			abandon(job);

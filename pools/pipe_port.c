@@ -92,16 +92,16 @@ static bool is_inside_chunk(const struct pool_port *p, uint64_t at)
 static uint64_t piece_size(const struct pool_port *p)
 {
 	const struct frame_work *work = &p->inbox.work;
-	const uint64_t chunk = chunk_of(p);
+	const uint64_t chunk = chunk_of(p), unit = work->chunk ? chunk : 1;
 	uint64_t left = work->count - p->done;
 	if (work->variable & POOL_VARIABLE_RESULT)
 		return 1;
 	if (p->board->tasks_per_worker) {
 		const uint64_t rest = chunk - p->done % chunk;
 		left = rest < left ? rest : left;
-	} else if (p->grain <= left / chunk) {
-		left = p->grain * chunk;
 	}
+	if (p->grain <= left / unit)
+		left = p->grain * unit;
 	if (work->result_size == 0)
 		return left;
 	uint64_t fit = (OUTBOX_ROOM - sizeof(struct frame_reply)) / work->result_size;
@@ -175,7 +175,8 @@ static bool is_recalled(const struct pool_port *p)
 	       number;
 }
 
-/* The rest of the flight is not begun. */
+/* The rest of the flight is not begun. Who stayed only to end its chunk leaves, and says so before the parent may send
+ * another. */
 static int drop_rest(struct pool_port *p)
 {
 	const struct frame_reply reply = {
@@ -185,8 +186,12 @@ static int drop_rest(struct pool_port *p)
 		.count = p->inbox.work.count - p->done,
 	};
 	p->done = p->inbox.work.count;
-	const int rc = outbox_send(p, &reply, NULL);
-	return rc < 0 ? rc : outbox_flush(p);
+	if (p->overdue)
+		__atomic_store_n(&p->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
+	int rc = outbox_send(p, &reply, NULL);
+	if (rc == 0)
+		rc = outbox_flush(p);
+	return rc == 0 && p->overdue ? POOL_END : rc;
 }
 
 /* What there is to run: the frame, and how much of it is done. */
@@ -301,6 +306,7 @@ int pipe_commit(struct pool_port *p, struct pool_span *span)
 		return rc; /* the piece stays open: begun and not answered */
 	__atomic_store_n(&p->outbox->piece.open, 0, __ATOMIC_RELEASE);
 	p->done += span->count;
+	p->overdue = span->overdue;
 	adapt_grain(p, run_ns);
 	free((void *)(uintptr_t)p->variable.at);
 	p->variable = (struct pool_ref){ 0, 0 };

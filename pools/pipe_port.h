@@ -12,6 +12,7 @@ struct pool_port {
 	struct pool_ledger *ledger;
 	struct inbox inbox;	  /* its `work` is being run */
 	uint64_t done;		  /* items of it */
+	bool overdue;		  /* it is to leave when the chunk ends */
 	unsigned char *result;	  /* a large result */
 	struct pool_ref variable; /* a result of variable size */
 	int64_t piece_ns;	  /* when the piece began */

@@ -276,8 +276,6 @@ void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 		pipe_give_up(t, worker, POOL_DECODE_ERROR);
 	if (!c->garbled)
 		take_outbox(t, worker);
-	uint32_t phase = t->board->ledger[worker].phase;
-	*end = (struct deal_end){ .peaceful =
-					  phase == POOL_PHASE_LEAVING || phase == POOL_PHASE_DONE };
+	*end = (struct deal_end){ .peaceful = t->board->ledger[worker].phase != POOL_PHASE_READY };
 	judge_piece(t, worker, end);
 }

@@ -162,6 +162,7 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 	int rc = build(flight, &c->out);
 	if (rc < 0)
 		return rc;
+	__atomic_store_n(&c->outbox->recalled[flight->number % DEAL_FLIGHTS], 0, __ATOMIC_RELAXED);
 	if (push_out(c, &c->out)) {
 		pipe_drop_outgoing(&c->out);
 		return 0;

@@ -313,7 +313,7 @@ static bool all_resolved(void *what)
 	const struct pool *pool = what;
 	const struct pool_job *job;
 	TAILQ_FOREACH (job, &pool->jobs, entry)
-		if (job->resolved < (job->stream ? job->ready : job->count))
+		if (job_under_way(job))
 			return false;
 	return TAILQ_EMPTY(&pool->queue);
 }

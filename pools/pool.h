@@ -504,9 +504,10 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
  * returned; an array's elements are read then too, so it must stay until the end. *iter is the
  * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are open already.
  * The work goes on also while the caller is elsewhere (busy between two results, or its generator
- * takes long): a few ms after the last call what was read is with the workers, time limits are
- * kept, dead workers replaced. One exception: of an array, without limit, retries or
- * tasks_per_worker, a shared-memory row's dead workers wait until somebody is in the pool again. */
+ * takes long; not on `serial`): after a few ms what was read in whole chunks is with the workers,
+ * time limits are kept, dead workers replaced. One exception: of an array, without limit, retries
+ * or tasks_per_worker, a shared-memory row's dead workers wait until somebody is in the pool again.
+ */
 int pool_imap(struct pool *pool, const struct pool_task *task, struct pool_source source,
 	      uint64_t result_size, const struct pool_policy *policy, struct pool_iter **iter);
 int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct pool_source source,

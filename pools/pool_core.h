@@ -163,9 +163,17 @@ void job_abandon_all(
 void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
 		   const struct pool_failure *why);
 int job_status_at(const struct pool_job *job, uint64_t index);
-/* Under the lock, submitted: counts as work that needs the parent also when nobody waits, until it
- * is unlisted. False: workers get along by themselves, and nobody insists. */
+/* Under the lock, submitted: it needs the parent also when nobody waits, until it is unlisted.
+ * False: workers get along by themselves, and nobody insists. */
 bool job_to_background(struct pool_job *job, bool insists);
+bool job_count(struct pool_job *job); /* has something come under way? true: for the first time */
+
+/* Items published and not resolved. */
+static inline uint64_t job_under_way(const struct pool_job *job)
+{
+	return (job->stream ? job->ready : job->count) - job->resolved;
+}
+
 void job_unlist(struct pool_job *job); /* under the lock: resolved, out of the pool's lists */
 
 /* ---- map.c: what all variants share ---- */

@@ -100,6 +100,7 @@ struct pool_span {
 	int64_t limit_ns;      /* time limit of one item, 0: none */
 	uint64_t claims; /* goes on with a chunk that an earlier span began: no claim of its own */
 	bool goes_on; /* its last chunk does not end with it: with tasks_per_worker the worker stays */
+	bool overdue;	    /* and would have left: told to commit */
 	uint64_t cookie[2]; /* the transport's own */
 };
 
@@ -152,7 +153,8 @@ struct pool_job {
 	bool stop_forced; /* by the caller or terminate, not by fail-fast */
 	bool halting;	  /* failed under fail-fast: to be stopped */
 	bool published;	  /* the transport has it */
-	bool background;  /* counts as such in the pool */
+	bool background;  /* while it has something under way, somebody is to lead */
+	bool counted;	  /* in the pool's background: it is so now */
 	int retries;
 	int64_t limit_ns;
 	int kill_reason; /* stopped by force: its running items are to be killed; 0: left to end */

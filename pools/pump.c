@@ -134,7 +134,7 @@ static bool cpu_is_free(const struct pool *pool)
 	uint64_t busy = 0;
 	const struct pool_job *job;
 	for (job = TAILQ_FIRST(&pool->jobs); job && busy < most; job = TAILQ_NEXT(job, entry))
-		busy += (job->stream ? job->ready : job->count) - job->resolved;
+		busy += job_under_way(job);
 	if (busy > (uint64_t)pool->workers)
 		busy = (uint64_t)pool->workers;
 	return busy && busy < most && !pool->waiters;

@@ -290,6 +290,7 @@ int pool_worker_step(struct pool_worker_state *w)
 	running_for = outer;
 	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span->count, __ATOMIC_RELAXED);
 	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
+	span->overdue = worn_out(w) && span->goes_on;
 	if (worn_out(w) && !span->goes_on)
 		__atomic_store_n(&w->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
 	return w->ops->commit(w->port, span);
@@ -301,7 +302,7 @@ static int work(struct pool_worker_state *w)
 	do
 		rc = pool_worker_step(w);
 	while (rc == 0 && w->ledger->phase != POOL_PHASE_LEAVING);
-	if (rc == POOL_END)
+	if (rc == POOL_END && w->ledger->phase != POOL_PHASE_LEAVING)
 		__atomic_store_n(&w->ledger->phase, POOL_PHASE_DONE, __ATOMIC_RELEASE);
 	return rc == POOL_END ? 0 : rc;
 }

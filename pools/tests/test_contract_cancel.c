@@ -286,6 +286,68 @@ static void failing_fast_drops_what_has_not_begun(const struct pool_backend_info
 	suite_finish(pool);
 }
 
+/* Who counts its tasks leaves where a chunk ends; but what a chunk is, is the library's own affair here. */
+static void failing_fast_does_not_end_its_chunk(const struct pool_backend_info *row)
+{
+	static int64_t deeds[ALL / 2];
+	for (int i = 0; i < ALL / 2; i++)
+		deeds[i] = i < SHORT / 2 ? 0 : i == SHORT / 2 ? 2 : 1;
+	for (int counted = 0; counted < 2; counted++) {
+		struct pool *pool =
+			suite_open_with(row, (struct pool_options){ .workers = 1,
+								    .tasks_per_worker =
+									    counted ? ALL : 0 });
+		shared_set(BEGUN, 0);
+		CHECK_EQ(pool_map(pool, POOL(grow_long), deeds, 8, ALL / 2, NULL, 0,
+				  &(struct pool_policy){ .fail_fast = true }),
+			 POOL_TASK_ERROR);
+		CHECK(shared_get(BEGUN) < A_CLAIM);
+		suite_finish(pool);
+	}
+}
+
+static void failing_fast_begins_nothing_behind_a_chunk(const struct pool_backend_info *row)
+{
+	const int64_t deeds[20] = { 2 };
+	struct pool *pool = suite_open(row, 1);
+	const int maps = suite_some(row, 100);
+	for (int i = 0; i < maps; i++)
+		CHECK_EQ(pool_map(pool, POOL(grow_long), deeds, 8, COUNT(deeds), NULL, 0,
+				  &(struct pool_policy){ .chunk = 1, .fail_fast = true }),
+			 POOL_TASK_ERROR);
+	CHECK_EQ(shared_get(BEGUN), maps);
+	CHECK_EQ(shared_get(SHORT_ONES), 0);
+	suite_finish(pool);
+}
+
+/* Two maps take turns, and all of a sudden an item of the one does not end. */
+static void cancelled_map_does_not_wait_for_another(const struct pool_backend_info *row)
+{
+	enum { N = 20000, GATE = 3 };
+	struct pool *pool = suite_open(row, 1);
+	const int n = suite_some(row, N);
+	struct errand *errands = calloc((size_t)n, sizeof *errands);
+	const struct pool_policy policy = { .chunk = 1 };
+	struct pool_async *async[2];
+	errands[n / 2] = (struct errand){ .gate = GATE, .word = BEGUN };
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, (uint64_t)n,
+					8, &policy, &async[i]),
+			 0);
+		errands[n / 2] = (struct errand){ 0 }; /* the second has none such */
+	}
+	CHECK(shared_reaches(BEGUN, 1));
+	CHECK_EQ(pool_async_cancel(async[1]), 0);
+	CHECK_EQ(pool_async_wait(async[1], WAIT), 0);
+	CHECK_EQ(pool_async_wait(async[0], 0), -ETIMEDOUT);
+	shared_set(GATE, 1);
+	CHECK_EQ(pool_async_wait(async[0], WAIT), 0);
+	for (int i = 0; i < 2; i++)
+		pool_async_release(async[i]);
+	free(errands);
+	suite_finish(pool);
+}
+
 static void released_iteration_drops_what_has_not_begun(const struct pool_backend_info *row)
 {
 	static int64_t deeds[ALL];
@@ -316,6 +378,9 @@ static const struct suite_case cases[] = {
 	CASE(task_timeout_is_an_item_s_and_not_a_chunk_s, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(task_timeout_racing_with_completion_has_one_outcome, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(failing_fast_drops_what_has_not_begun, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
+	CASE(failing_fast_does_not_end_its_chunk, POOL_CAN_OVERLAP),
+	CASE(failing_fast_begins_nothing_behind_a_chunk, 0),
+	CASE(cancelled_map_does_not_wait_for_another, POOL_CAN_OVERLAP),
 	CASE(released_iteration_drops_what_has_not_begun, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(error_callback_fires_once_whatever_the_end,
 	     POOL_CAN_OVERLAP | POOL_CAN_KILL | POOL_CAN_SURVIVE),

@@ -302,6 +302,32 @@ static void tasks_a_worker_are_counted_where_chunks_end(const struct pool_backen
 }
 
 /* 73: each call's last task waits until the other call has begun. */
+/* Fails in the middle of a chunk of which each worker could run no more than a part. */
+static int fail_fifth(struct pool_call *call)
+{
+	shared_set(1, getpid());
+	return pool_index(call) == 5 ? 7 : 0;
+}
+POOL_TASK(fail_fifth)
+
+static void worker_whose_chunk_was_dropped_leaves(const struct pool_backend_info *row)
+{
+	enum { N = 400, LARGE = 1000 };
+	int64_t x[N] = { 0 }, pid = 0;
+	char *y = calloc(N, LARGE);
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1, .tasks_per_worker = 3 });
+	for (int i = 0; i < suite_some(row, 20); i++) {
+		CHECK_EQ(pool_map(pool, POOL(fail_fifth), x, 8, N, y, LARGE,
+				  &(struct pool_policy){ .chunk = N, .fail_fast = true }),
+			 POOL_TASK_ERROR);
+		CHECK_EQ(pool_map(pool, suite_pid, x, 8, 1, &pid, 8, NULL), 0);
+		CHECK(pid != shared_get(1));
+	}
+	free(y);
+	suite_finish(pool);
+}
+
 static void tasks_a_worker_lets_no_call_pass_another(const struct pool_backend_info *row)
 {
 	enum { N = 8, GATE = 1, RUNS, OTHER_RUNS };
@@ -366,6 +392,7 @@ static const struct suite_case cases[] = {
 	CASE(tasks_a_worker_loses_no_task_of_a_map, 0),
 	CASE(tasks_a_worker_counts_tasks_of_chunks, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
 	CASE(tasks_a_worker_are_counted_where_chunks_end, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
+	CASE(worker_whose_chunk_was_dropped_leaves, POOL_CAN_KILL),
 	CASE(tasks_a_worker_lets_no_call_pass_another, POOL_CAN_OVERLAP),
 	CASE(both_workers_are_used_and_numbered, POOL_CAN_OVERLAP),
 };

@@ -4,7 +4,8 @@
  */
 #include "pools/tests/suite.h"
 
-#include <errno.h>
+#include <pthread.h>
+#include <sys/resource.h>
 
 #define LIMIT (200 * MS) /* far above what an errand takes on a slow machine */
 
@@ -15,8 +16,10 @@ struct feed {
 	struct errand errand;
 	int64_t given, burst;
 	int64_t begun; /* how many executions the input waits for, in word 0, when it has given all */
-	int64_t limits;	  /* how many items over their limit, after that */
-	int64_t pause_ns; /* before the second and the third item */
+	int64_t limits;	      /* how many items over their limit, after that */
+	int64_t pause_ns;     /* before the second and the third item */
+	const int64_t *calls; /* not NULL: of somebody else */
+	int64_t calls_meanwhile;
 	bool in_vain;
 };
 
@@ -36,8 +39,13 @@ static int feed_then_wait(void *state, struct pool_bytes item[])
 {
 	struct feed *feed = state;
 	if (feed->given == feed->burst) {
+		const int64_t before =
+			feed->calls ? __atomic_load_n(feed->calls, __ATOMIC_RELAXED) : 0;
 		feed->in_vain = !shared_reaches(0, feed->begun) ||
 				(feed->limits && !times_out(feed->pool, (uint64_t)feed->limits));
+		if (feed->calls)
+			feed->calls_meanwhile =
+				__atomic_load_n(feed->calls, __ATOMIC_RELAXED) - before;
 		return 0;
 	}
 	if (feed->given == 1)
@@ -84,6 +92,73 @@ static void all_of_a_burst_is_worked_on(const struct pool_backend_info *row)
 		CHECK_EQ(run(&feed, way & 1, &(struct pool_policy){ .window = way & 2 ? 64 : 0 }),
 			 0);
 	}
+	suite_finish(pool);
+}
+
+struct beside {
+	struct pool *pool;
+	int64_t calls;
+	bool over;
+};
+
+static void *call_all_the_time(void *what)
+{
+	struct beside *beside = what;
+	int64_t x = 3, y;
+	while (!__atomic_load_n(&beside->over, __ATOMIC_RELAXED)) {
+		CHECK_EQ(pool_map(beside->pool, suite_square, &x, 8, 1, &y, 8, NULL), 0);
+		__atomic_add_fetch(&beside->calls, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* They come again and again, but not for the iteration: 7 items, of which 1, 2 and 4 go out at once. */
+static void burst_is_worked_on_beside_other_calls(const struct pool_backend_info *row)
+{
+	struct beside beside = { .pool = suite_open(row, 2) };
+	struct feed feed = { .pool = beside.pool, .burst = 7, .begun = 7 };
+	pthread_t thread;
+	CHECK_EQ(pthread_create(&thread, NULL, call_all_the_time, &beside), 0);
+	while (__atomic_load_n(&beside.calls, __ATOMIC_RELAXED) < 10)
+		suite_sleep_ns(MS);
+	feed.calls = &beside.calls;
+	CHECK_EQ(run(&feed, true, NULL), 0);
+	__atomic_store_n(&beside.over, true, __ATOMIC_RELAXED);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK(feed.calls_meanwhile < 5000);
+	suite_finish(beside.pool);
+}
+
+static int64_t switches(void)
+{
+	struct rusage usage;
+	CHECK_EQ(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+/* Nothing of it is under way, so nobody has to look. */
+static void open_iteration_costs_nothing(const struct pool_backend_info *row)
+{
+	const int64_t x[3] = { 1, 2, 3 };
+	struct pool *pool = suite_open(row, 2);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, COUNT(x)), 8,
+			   &(struct pool_policy){ .task_timeout_ns = HOUR }, &iter),
+		 0);
+	for (size_t i = 0; i < COUNT(x); i++)
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	struct pool_iter *limited;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, COUNT(x)), 8,
+			   &(struct pool_policy){ .task_timeout_ns = MS }, &limited),
+		 0);
+	for (size_t i = 0; i < COUNT(x); i++)
+		pool_iter_next(limited, NULL, WAIT); /* a slow machine may take longer */
+	suite_sleep_ns(20 * MS);
+	const int64_t before = switches();
+	suite_sleep_ns(300 * MS);
+	CHECK(switches() - before < 50);
+	pool_iter_release(iter);
+	pool_iter_release(limited);
 	suite_finish(pool);
 }
 
@@ -182,6 +257,8 @@ static void all_of_the_window_is_worked_on(const struct pool_backend_info *row)
 
 static const struct suite_case cases[] = {
 	CASE(all_of_a_burst_is_worked_on, POOL_CAN_OVERLAP),
+	CASE(burst_is_worked_on_beside_other_calls, POOL_CAN_OVERLAP),
+	CASE(open_iteration_costs_nothing, POOL_CAN_KILL),
 	CASE(killed_worker_is_replaced, POOL_CAN_KILL),
 	CASE(lost_item_is_retried, POOL_CAN_KILL),
 	CASE(time_limit_is_kept_while_the_input_blocks, POOL_CAN_KILL),
