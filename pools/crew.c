@@ -240,7 +240,7 @@ static void keeper_rest(struct pool *pool, struct rest *rest)
 	if (visited)
 		rest->mind_ns = now_ns + MIND_NS;
 	rest->visits = pool->visits;
-	pool->keeper_minds = pool->background && now_ns < rest->mind_ns;
+	pool->keeper_minds = now_ns < rest->mind_ns;
 	if (pool->background && (due || !pool->keeper_minds))
 		imap_offer_all(pool);
 	const bool wanted = pool->background && !pool->leading && !pool->waiters;
