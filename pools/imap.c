@@ -33,11 +33,16 @@ enum {
 
 static uint64_t item_bytes(const struct pool_job *job)
 {
-	uint64_t bytes = CELL_BYTES;
-	for (unsigned k = 0; k < job->columns; k++)
-		bytes +=
-			job->column[k].size == POOL_VARIABLE ? VARIABLE_BYTES : job->column[k].size;
-	return bytes + (job->variable & POOL_VARIABLE_RESULT ? VARIABLE_BYTES : job->result_size);
+	const bool variable = job->variable & POOL_VARIABLE_RESULT;
+	uint64_t bytes = CELL_BYTES + (variable ? VARIABLE_BYTES : 0);
+	bool too_many = !variable && __builtin_add_overflow(bytes, job->result_size, &bytes);
+	for (unsigned k = 0; k < job->columns; k++) {
+		const uint64_t size = job->column[k].size;
+		too_many |=
+			__builtin_add_overflow(bytes, size == POOL_VARIABLE ? VARIABLE_BYTES : size,
+					       &bytes);
+	}
+	return too_many ? UINT64_MAX : bytes;
 }
 
 /* As large as WINDOW_BYTES allow, since each refill costs wake-ups; but work for all workers, and not without end. */

@@ -42,9 +42,12 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 
 /* ---- the ring's memory ---- */
 
-static void *ring_alloc(struct pool *pool, uint64_t bytes)
+static void *ring_alloc(struct pool *pool, uint64_t count, uint64_t size)
 {
 	const struct pool_transport_ops *ops = pool->backend->transport;
+	uint64_t bytes;
+	if (__builtin_mul_overflow(count, size, &bytes))
+		return NULL;
 	if (bytes == 0)
 		bytes = 1;
 	return ops->alloc ? ops->alloc(pool->transport, bytes) : calloc(1, bytes);
@@ -69,7 +72,7 @@ static bool ring_columns(struct pool_job *job, const struct pool_source *source)
 		uint64_t size = source->column[k].size;
 		job->column[k].size = size;
 		job->column[k].data = variable ? calloc(job->count, sizeof(struct pool_bytes))
-					       : ring_alloc(job->pool, job->count * size);
+					       : ring_alloc(job->pool, job->count, size);
 		if (!job->column[k].data)
 			return false;
 	}
@@ -80,7 +83,7 @@ static bool ring_results(struct pool_job *job)
 {
 	job->results = job->variable & POOL_VARIABLE_RESULT
 			       ? calloc(job->count, sizeof(struct pool_bytes))
-			       : ring_alloc(job->pool, job->count * job->result_size);
+			       : ring_alloc(job->pool, job->count, job->result_size);
 	return job->results;
 }
 

@@ -339,9 +339,11 @@ static void drop_unpublished(struct pool_job *job)
 {
 	if (!job->stream)
 		pool_job_drop(job, 0, job->count);
-	for (uint64_t k = 0; job->stream && k < job->tiles; k++)
-		if (job->tile[k].count)
-			pool_job_drop(job, k * job->chunk, job->tile[k].count);
+	for (uint64_t k = 0; job->stream && k < job->tiles; k++) {
+		const uint64_t first = k * job->chunk, count = job->tile[k].count;
+		if (count && !job->cell_done[first + count - 1]) /* else it has failed already */
+			pool_job_drop(job, first, count);
+	}
 }
 
 static void job_halt(struct pool_job *job, int reason)
@@ -368,6 +370,10 @@ void job_halt_failed(struct pool *pool)
 		TAILQ_FOREACH (job, &pool->jobs, entry)
 			if (job->halting)
 				break;
+		if (!job)
+			TAILQ_FOREACH (job, &pool->queue, entry)
+				if (job->halting)
+					break;
 		if (!job) {
 			pool->halting = false;
 			return;

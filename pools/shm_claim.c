@@ -118,7 +118,7 @@ static bool steal(struct pool_port *p)
 					__ATOMIC_ACQUIRE)) {
 		set_lane(own, mid, hi);
 		lane_clear_thief(lane);
-		if (hi - mid > 1)
+		if (hi - mid > 1 || mid > lane_lo(word))
 			shm_wake_one(p); /* whoever looked meanwhile saw neither lane */
 	}
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);

@@ -174,16 +174,24 @@ static void fill_span(struct pool_port *p, struct pool_span *span)
 	p->entered = false;
 }
 
+/* Forgotten first: a worker that is killed in between leaks it; the other way round it would be freed twice, and two results
+ * would share it. The release in arena_free keeps the order. */
+static void free_result(struct arena *arena, struct pool_ref *ref)
+{
+	const uint64_t at = ref->at;
+	__atomic_store_n(&ref->at, 0, __ATOMIC_RELAXED);
+	if (at)
+		arena_free(arena, arena_at(arena, at));
+	ref->size = 0;
+}
+
 /* What an earlier run of these items or cells left behind. */
 static void clear_results(struct pool_port *p, struct pool_span *span)
 {
 	struct arena *arena = &p->view->arena;
 	struct pool_ref *refs = (struct pool_ref *)(void *)span->call.result;
-	for (uint64_t i = 0; i < span->count; i++) {
-		if (refs[i].at)
-			arena_free(arena, arena_at(arena, refs[i].at));
-		refs[i] = (struct pool_ref){ 0, 0 };
-	}
+	for (uint64_t i = 0; i < span->count; i++)
+		free_result(arena, &refs[i]);
 }
 
 static void place_call(struct pool_port *p, struct pool_span *span)
@@ -344,9 +352,7 @@ int shm_claim(struct pool_port *p, struct pool_span *span)
 void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes)
 {
 	struct arena *arena = &p->view->arena;
-	if (ref->at)
-		arena_free(arena, arena_at(arena, ref->at));
-	*ref = (struct pool_ref){ 0, 0 };
+	free_result(arena, ref);
 	void *room = arena_alloc(arena, bytes);
 	if (room)
 		*ref = (struct pool_ref){ arena_offset(arena, room), bytes };

@@ -359,7 +359,27 @@ static void strerror_names_every_status(const struct pool_backend_info *row)
 		CHECK(strcmp(pool_strerror(rc), unknown) != 0);
 }
 
+/* Their products and sums do not fit 64 bits: no ring of them, and no division by what is left of such a sum. */
+static void imap_of_sizes_beyond_memory_is_refused(const struct pool_backend_info *row)
+{
+	static const uint64_t sizes[] = { UINT64_C(1) << 61, UINT64_MAX - 63, UINT64_MAX - 1 };
+	struct suite_counting feed = { .end = 1 };
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter = NULL;
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		CHECK_EQ(pool_imap(pool, suite_square,
+				   pool_generator(suite_count_up, &feed, sizes[i]), 8, NULL, &iter),
+			 -ENOMEM);
+		CHECK_EQ(pool_imap(pool, suite_square, pool_generator(suite_count_up, &feed, 8),
+				   sizes[i], NULL, &iter),
+			 -ENOMEM);
+	}
+	CHECK_EQ(feed.next, 0);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
+	CASE(imap_of_sizes_beyond_memory_is_refused, 0),
 	CASE(submit_bad_columns_are_refused, 0),
 	CASE(submit_negative_policy_is_refused, 0),
 	CASE(submit_without_a_place_for_the_answer_is_refused, 0),

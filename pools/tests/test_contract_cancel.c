@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* 82: queued */
 static void cancel_queued_never_runs(const struct pool_backend_info *row)
@@ -249,6 +250,45 @@ static void error_callback_fires_once_whatever_the_end(const struct pool_backend
 	pool_destroy(pool);
 }
 
+/* Replaces its result again and again, for ever where it is told to. */
+static int replace_result(struct pool_call *call)
+{
+	const int64_t value = *(const int64_t *)pool_arg(call, 0);
+	for (int i = 0; i < 30 || value < 0; i++) {
+		const uint64_t size = 500 + (uint64_t)(i % 20) * 150;
+		char *result = pool_result_alloc(call, size);
+		if (!result)
+			return 1;
+		memset(result, (int)value, size);
+	}
+	return 0;
+}
+POOL_TASK(replace_result)
+
+/* One that is stopped while it gives its result's memory back must not give it twice: others would share it. */
+static void stopped_task_spoils_no_result(const struct pool_backend_info *row)
+{
+	enum { N = 40, SIZE = 500 + 9 * 150 };
+	const int64_t stuck = -1;
+	int64_t x[N];
+	struct pool_bytes y[N];
+	struct pool *pool = suite_open(row, 2);
+	for (int i = 0; i < N; i++)
+		x[i] = i;
+	for (int k = 0; k < 40; k++)
+		CHECK_EQ(pool_map(pool, POOL(replace_result), &stuck, 8, 1, y, POOL_VARIABLE,
+				  &(struct pool_policy){ .task_timeout_ns = MS }),
+			 POOL_TASK_TIMEOUT);
+	CHECK_EQ(pool_map(pool, POOL(replace_result), x, 8, N, y, POOL_VARIABLE, NULL), 0);
+	for (int i = 0; i < N; i++) {
+		CHECK_EQ(y[i].size, SIZE);
+		for (int k = 0; k < SIZE; k++)
+			CHECK_EQ(((char *)y[i].data)[k], i);
+	}
+	pool_bytes_free(y, N);
+	suite_finish(pool);
+}
+
 enum { BEGUN = 1, SHORT_ONES, SHORT = 20000, ALL = 40000, A_CLAIM = 4096 };
 
 /* An item fails behind many short ones, and all others are longer; counted from there on. */
@@ -377,6 +417,7 @@ static const struct suite_case cases[] = {
 	CASE(task_timeout_does_not_count_the_queue, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(task_timeout_is_an_item_s_and_not_a_chunk_s, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(task_timeout_racing_with_completion_has_one_outcome, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(stopped_task_spoils_no_result, POOL_CAN_KILL),
 	CASE(failing_fast_drops_what_has_not_begun, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(failing_fast_does_not_end_its_chunk, POOL_CAN_OVERLAP),
 	CASE(failing_fast_begins_nothing_behind_a_chunk, 0),
