@@ -392,7 +392,7 @@ struct pool_policy {
 	int64_t timeout_ns;	 /* blocking calls: give up (-ETIMEDOUT, the rest is cancelled); 0:
 				    POOL_FOREVER */
 	int64_t task_timeout_ns; /* run time of one item; 0: the pool's; POOL_FOREVER: no limit */
-	int retries; /* how often an item whose worker died is run again, 255 at most; 0: never
+	int retries;	/* how often an item whose worker died is run again, 255 at most; 0: never
 			(executed at most once). Shared-memory rows: none where a batch has 2^28 items
 			or more, and a death may cost up to n / 2^28 items then. */
 	bool fail_fast; /* the first failing item cancels those that were not started */
