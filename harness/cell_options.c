@@ -194,7 +194,7 @@ int cell_request_read(struct cell_request *r, int argc, char **argv, int rounds)
 {
 	int id;
 
-	*r = (struct cell_request){ .command = argv[0], .setup.seed = 1 };
+	*r = (struct cell_request){ .command = argv[0], .setup.seed = INPUT_SEED };
 	r->cell.workers = pool_cpus();
 	r->cell.batches = rounds;
 	r->cell.batch_ns = 20 * NS_PER_MS;

@@ -3,8 +3,9 @@
  *
  * DESIGN. The runs are different sessions, so rounds are not paired: a ratio's interval is a hierarchical bootstrap over the
  * invocations of each. That interval knows nothing of what changed between the sessions, so a difference is called one
- * only above a floor: the 95 % quantile, over all cells, of how far other runs of the baseline's program lie from the
- * baseline. What cannot be compared gets its ratio but no verdict.
+ * only above a floor: the most, over all cells, by which other runs of the baseline's program differ from the baseline. One
+ * such run is as likely as the candidate to lie furthest out, so with k of them an unchanged program is called slower or
+ * faster by the floor's chance once in k + 1 times at most. What cannot be compared gets its ratio but no verdict.
  */
 #include "harness/commands.h"
 #include "harness/compare.h"
@@ -13,11 +14,11 @@
 #include "harness/run_dir.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FLOOR_QUANTILE 0.95
+#include <sys/stat.h>
 
 struct side {
 	const char *name, *run;
@@ -183,6 +184,19 @@ static const char *exploratory(const struct side *side)
 										 : NULL;
 }
 
+/* In some workloads they decide how much work there is. */
+static void check_inputs(struct versus *v, const struct side *a, const struct side *b)
+{
+	const uint64_t of_a = plan_input_seed(json_object_get(a->info, "plan")),
+		       of_b = plan_input_seed(json_object_get(b->info, "plan"));
+	char why[160];
+
+	snprintf(why, sizeof why, "inputs of seed %" PRIu64 " in %s and of seed %" PRIu64 " in %s",
+		 of_a, a->name, of_b, b->name);
+	if (of_a != of_b)
+		refuse_all(v, why);
+}
+
 /* What keeps all cells from being compared. */
 static void check_runs(struct versus *v, const struct side *a, const struct side *b)
 {
@@ -192,6 +206,7 @@ static void check_runs(struct versus *v, const struct side *a, const struct side
 	if (host_difference(json_object_get(a->info, "host"), json_object_get(b->info, "host"), why,
 			    sizeof why))
 		refuse_all(v, why);
+	check_inputs(v, a, b);
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(why, sizeof why, "too many rounds of %s are left out", sides[i]->name);
 		if (exclusions_too_many(&sides[i]->exclusions))
@@ -267,14 +282,28 @@ static int add_differences(const struct side *a, const struct side *other, doubl
 	return rc;
 }
 
-static int add_floor_run(const struct side *a, const char *run, bool all_rounds, double **at,
-			 size_t *count)
+static bool is_same_run(const char *a, const char *b)
+{
+	struct stat of_a, of_b;
+
+	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+	       of_a.st_ino == of_b.st_ino;
+}
+
+static int add_floor_run(const struct compare *compare, const struct side *a, const char *run,
+			 double **at, size_t *count)
 {
 	struct side *other = malloc(sizeof *other);
 	double *more;
-	int rc = other ? load_run(other, "the floor's run", run, all_rounds) : -ENOMEM;
+	int rc = other ? load_run(other, "the floor's run", run, compare->all_rounds) : -ENOMEM;
 
-	if (rc == 0 && strcmp(digest(a), digest(other)) != 0) {
+	if (rc == 0 && (is_same_run(run, a->run) || is_same_run(run, compare->candidate))) {
+		fprintf(stderr,
+			"poolbench: --floor-from: %s: is one of the two runs, want another run of "
+			"%s's program\n",
+			run, a->run);
+		rc = -EINVAL;
+	} else if (rc == 0 && strcmp(digest(a), digest(other)) != 0) {
 		fprintf(stderr,
 			"poolbench: --floor-from: %s: measured by another program than %s, "
 			"want a run of the same\n",
@@ -301,19 +330,18 @@ static int find_floor(const struct compare *compare, const struct side *a, doubl
 
 	*floor = compare->floor;
 	for (size_t i = 0; rc == 0 && i < compare->floor_run_count; i++)
-		rc = add_floor_run(a, compare->floor_runs[i], compare->all_rounds, &at, &count);
+		rc = add_floor_run(compare, a, compare->floor_runs[i], &at, &count);
 	if (rc == 0 && compare->floor_run_count > 0 && count == 0) {
 		fprintf(stderr, "poolbench: --floor-from: no cell can be compared with %s\n",
 			a->run);
 		rc = -EINVAL;
 	}
 	if (rc == 0 && count > 0) {
-		*floor = expm1(stats_quantile(at, count, FLOOR_QUANTILE));
+		*floor = expm1(stats_quantile(at, count, 1));
 		fprintf(stderr,
 			"poolbench: floor: runs of one program differ by up to %.3g %% (%zu "
-			"cells, "
-			"%g %% of them)\n",
-			100 * *floor, count, 100 * FLOOR_QUANTILE);
+			"differences, %zu runs beside A)\n",
+			100 * *floor, count, compare->floor_run_count);
 	}
 	free(at);
 	return rc;

@@ -2,6 +2,7 @@
  * plan.c - building, settling, ordering, saving plans.
  */
 #include "harness/plan.h"
+#include "harness/cell.h"
 #include "harness/clock.h"
 #include "harness/record_json.h"
 #include "pools/pool.h"
@@ -43,6 +44,7 @@ void plan_init(struct plan *plan, int level, int rounds, uint64_t seed)
 			   .batches = l->batches,
 			   .cpus = pool_cpus() },
 		.seed = seed,
+		.input_seed = INPUT_SEED,
 		.budget_ns = rounds ? 0 : l->budget_ns,
 	};
 }
@@ -244,11 +246,12 @@ json_t *plan_to_json(const struct plan *plan)
 
 	for (size_t i = 0; i < plan->count; i++)
 		json_array_append_new(cells, cell_to_json(&plan->cells[i]));
-	object = json_pack("{ss si si sI sI sI si so}", "scale", plan->scale.name, "level",
+	object = json_pack("{ss si si sI sI sI sI si so}", "scale", plan->scale.name, "level",
 			   plan->scale.level, "rounds", plan->scale.rounds, "seed",
-			   (json_int_t)plan->seed, "budget_ns", (json_int_t)plan->budget_ns,
-			   "batch_ns", (json_int_t)plan->scale.batch_ns, "batches",
-			   plan->scale.batches, "cells", cells);
+			   (json_int_t)plan->seed, "input_seed", (json_int_t)plan->input_seed,
+			   "budget_ns", (json_int_t)plan->budget_ns, "batch_ns",
+			   (json_int_t)plan->scale.batch_ns, "batches", plan->scale.batches,
+			   "cells", cells);
 	if (plan->precision > 0)
 		json_object_set_new(object, "precision", json_real(plan->precision));
 	return object;
@@ -274,6 +277,13 @@ static int cells_from_json(struct plan *plan, const json_t *cells, char *why, si
 	return -EINVAL;
 }
 
+uint64_t plan_input_seed(const json_t *object)
+{
+	const json_t *own = json_object_get(object, "input_seed");
+
+	return (uint64_t)json_integer_value(own ? own : json_object_get(object, "seed"));
+}
+
 int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t why_size)
 {
 	json_error_t error;
@@ -292,5 +302,6 @@ int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t wh
 	plan->budget_ns = budget_ns;
 	plan->scale.batch_ns = batch_ns;
 	plan->precision = json_number_value(json_object_get(object, "precision"));
+	plan->input_seed = plan_input_seed(object);
 	return cells_from_json(plan, cells, why, why_size);
 }

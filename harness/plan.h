@@ -14,9 +14,10 @@
 
 struct plan {
 	struct scale scale;
-	uint64_t seed;
-	int64_t budget_ns; /* 0: none, the user said how many rounds */
-	double precision;  /* 0.02: a cell is left alone when it is known within 2 %; 0: never */
+	uint64_t seed;	     /* of the order */
+	uint64_t input_seed; /* of the inputs: runs are compared where it is the same */
+	int64_t budget_ns;   /* 0: none, the user said how many rounds */
+	double precision;    /* 0.02: a cell is left alone when it is known within 2 %; 0: never */
 	const char *experiment; /* whose grid is being added */
 	struct cell *cells;
 	size_t count, room;
@@ -41,6 +42,7 @@ void plan_order(const struct plan *plan, int round, size_t *order);
 
 json_t *plan_to_json(const struct plan *plan); /* NULL: no memory */
 /* Into a zeroed plan; 0 or -EINVAL with one line. plan_free in any case. */
+uint64_t plan_input_seed(const json_t *object); /* of a plan's object, old ones too */
 int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t why_size);
 
 #endif

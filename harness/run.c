@@ -57,6 +57,8 @@ static int new_run(struct session *s, const struct run_wish *wish)
 	int rc;
 
 	plan_init(plan, wish->level, rounds, seed_of(wish));
+	if (wish->seed >= 0)
+		plan->input_seed = plan->seed;
 	if (wish->budget_ns > 0 && rounds == 0)
 		plan->budget_ns = wish->budget_ns;
 	plan->precision = wish->precision;
@@ -154,7 +156,7 @@ static void add_precision(const struct session *s, size_t cell, char *label, siz
 
 static int measure(struct session *s, struct record *record, size_t cell)
 {
-	int rc = child_measure(record, s->plan.seed, s->deadline_ns, &s->waiting);
+	int rc = child_measure(record, s->plan.input_seed, s->deadline_ns, &s->waiting);
 
 	if (rc == 0)
 		rc = run_dir_append(&s->dir, record);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +70,17 @@ static int check_empty(const char *path)
 	return rc;
 }
 
+/* A child of a run that was killed may hold it for a moment more. */
+static bool is_ours(int fd)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
 static int open_rows(struct run_dir *dir, int flags)
 {
 	char path[1100];
@@ -78,6 +90,10 @@ static int open_rows(struct run_dir *dir, int flags)
 	dir->rows_fd = open(path, flags | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
 	if (dir->rows_fd < 0)
 		return failed(path, "open this file for writing");
+	if (!is_ours(dir->rows_fd)) {
+		fprintf(stderr, "poolbench: %s: another run is writing here\n", dir->path);
+		return -EBUSY;
+	}
 	if (fstat(dir->rows_fd, &stat) < 0)
 		return failed(path, "read its size");
 	dir->size = stat.st_size;
@@ -179,6 +195,27 @@ int run_dir_info(const char *directory, json_t **info)
 	return -EINVAL;
 }
 
+/* One program on one machine: that is what run.json vouches for. */
+static int check_same(const json_t *info, char *why, size_t size)
+{
+	const char *begun_by = json_string_value(json_object_get(info, "program_sha256"));
+	char digest[PROGRAM_DIGEST_SIZE], what[160];
+	json_t *here = host_fingerprint();
+	bool differs = host_difference(json_object_get(info, "host"), here, what, sizeof what);
+
+	json_decref(here);
+	if (differs)
+		snprintf(why, size, "was begun elsewhere (%s): start a new run", what);
+	else if (begun_by && program_digest(NULL, digest) == 0 && strcmp(begun_by, digest) != 0)
+		snprintf(
+			why, size,
+			"was begun by another program than this: resume it with that one, or start "
+			"a new run");
+	else
+		return 0;
+	return -EINVAL;
+}
+
 static int read_plan(const char *directory, struct plan *plan)
 {
 	char why[256];
@@ -193,6 +230,8 @@ static int read_plan(const char *directory, struct plan *plan)
 			 "a session of two programs cannot be resumed, start it again");
 		rc = -EINVAL;
 	}
+	if (rc == 0)
+		rc = check_same(info, why, sizeof why);
 	json_decref(info);
 	if (rc < 0)
 		fprintf(stderr, "poolbench: %s/run.json: %s\n", directory, why);
@@ -229,13 +268,13 @@ int run_dir_resume(struct run_dir *dir, const char *path, struct plan *plan, str
 
 	if (rc < 0)
 		return rc;
-	rc = rows_load(rows, path, &truncated, why, sizeof why);
-	if (rc < 0) {
-		fprintf(stderr, "poolbench: %s\n", why);
-		return rc;
-	}
 	snprintf(dir->path, sizeof dir->path, "%s", path);
 	rc = open_rows(dir, 0);
+	if (rc < 0)
+		return rc;
+	rc = rows_load(rows, path, &truncated, why, sizeof why);
+	if (rc < 0)
+		fprintf(stderr, "poolbench: %s\n", why);
 	if (rc < 0 || !truncated)
 		return rc;
 	fprintf(stderr,

@@ -20,8 +20,9 @@ int run_dir_create(struct run_dir *dir, const char *path, const struct plan *pla
 /* RUN/run.json, a new reference: of this schema, with host and plan. 0 or -errno after one line on stderr. */
 int run_dir_info(const char *path, json_t **info);
 
-/* Opens an interrupted run: its plan and its rows; a row cut short at the end is removed. 0 or
- * -errno after one line on stderr. plan_free and rows_free in any case. */
+/* Opens an interrupted run: its plan and its rows; a row cut short at the end is removed. Refused while another process
+ * writes there, on another machine, and by another program than began it. 0 or -errno after one line on stderr. plan_free
+ * and rows_free in any case. */
 int run_dir_resume(struct run_dir *dir, const char *path, struct plan *plan, struct rows *rows);
 
 /* Appends one row by one write. When that fails (disk full) the file is cut back to its whole rows:

@@ -41,6 +41,9 @@ double stats_least_shift(const double *x, size_t n, double alpha, double beyond)
 
 void stats_holm(const double *p, size_t n, double *adjusted); /* not in place */
 double stats_normal_upper(double tail); /* z with P(Z > z) = tail, 0 < tail <= 0.5 */
+/* Student's t, freedom > 0: P(|T| > |t|), right to 1e-15; and t with P(T > t) = tail. */
+double stats_student_p(double t, size_t freedom);
+double stats_student_upper(double tail, size_t freedom);
 
 /* How many values with this median and scatter it takes until one of two things is shown, about: that the median is
  * further from 0 than `beyond` (signed-rank p <= alpha, 95 % sign interval), or nearer than `within` (90 % interval).

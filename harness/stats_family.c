@@ -52,6 +52,40 @@ double stats_normal_upper(double tail)
 	return high;
 }
 
+/* 1 - p for whole degrees of freedom is a finite sum: M. Abramowitz and I. A. Stegun, Handbook of Mathematical Functions
+ * (1964), 26.7.3 and 26.7.4. */
+double stats_student_p(double t, size_t freedom)
+{
+	const double angle = atan(fabs(t) / sqrt((double)freedom)), cosine = cos(angle);
+	const bool odd = freedom % 2 == 1;
+	double term = odd ? cosine : 1, sum = 0;
+
+	for (size_t k = odd ? 3 : 2; k <= freedom; k += 2) {
+		sum += term;
+		term *= cosine * cosine * (double)(k - 1) / (double)k;
+	}
+	sum *= sin(angle);
+	if (odd)
+		sum = M_2_PI * (angle + sum);
+	return fmax(1 - sum, 0);
+}
+
+double stats_student_upper(double tail, size_t freedom)
+{
+	double low = 0, high = 1;
+
+	while (stats_student_p(high, freedom) > 2 * tail && high < 1e12)
+		high *= 2;
+	for (int i = 0; i < 100; i++) {
+		const double mid = (low + high) / 2;
+		if (stats_student_p(mid, freedom) > 2 * tail)
+			low = mid;
+		else
+			high = mid;
+	}
+	return high;
+}
+
 /* The least n with two-sided p <= alpha when all signs agree: 2 / 2^n. */
 static double rounds_least(double alpha)
 {

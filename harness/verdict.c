@@ -78,6 +78,7 @@ static struct interval ratio_of(const double *draws, double estimate, double lev
 }
 
 /* p from the bootstrap's standard error: draws alone would have to be many times the size of the family to show a small one.
+ * By Student's t, as that error comes from a few invocations; a normal tail told of differences where there are none.
  * B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), sections 12.2 and 16.4. */
 static void describe_draws(struct comparison *c, const double *draws)
 {
@@ -87,7 +88,7 @@ static void describe_draws(struct comparison *c, const double *draws)
 	c->ratio = ratio_of(draws, ratio, 0.95);
 	c->narrow = ratio_of(draws, ratio, 0.90);
 	c->ratio_hl = ratio;
-	c->p = size > 0 ? erfc(size / error / sqrt(2)) : 1;
+	c->p = size > 0 && c->freedom > 0 ? stats_student_p(size / error, c->freedom) : 1;
 	c->scatter = error * sqrt((double)c->n);
 	if (c->n < VERDICT_ROUNDS_LEAST)
 		c->ratio.level = c->narrow.level = 0;
@@ -107,6 +108,7 @@ int comparison_sessions(struct comparison *c, const struct invocation *candidate
 	if (draws == NULL)
 		return -ENOMEM;
 	c->n = candidate_count < baseline_count ? candidate_count : baseline_count;
+	c->freedom = candidate_count + baseline_count - 2;
 	c->candidate = invocations_median(candidate, candidate_count, draws);
 	c->baseline = invocations_median(baseline, baseline_count, draws);
 	int rc = stats_ratio_draws(candidate, candidate_count, baseline, baseline_count, DRAWS_SEED,
@@ -125,6 +127,7 @@ int comparison_sessions(struct comparison *c, const struct invocation *candidate
 struct rule {
 	double alpha;  /* of the first step of Holm's correction, the strictest */
 	double beyond; /* ln of the ratio that a regression must exceed */
+	double floor;  /* the same; 0 where it is unknown */
 	bool floor_known;
 };
 
@@ -136,7 +139,15 @@ static double least_shift(const struct comparison *c, const struct rule *rule)
 		return INFINITY;
 	double error = c->scatter / sqrt((double)c->n);
 	double half = log(c->ratio.high / c->ratio.low) / 2;
-	return fmax(stats_normal_upper(rule->alpha / 2) * error, half + rule->beyond);
+	return fmax(stats_student_upper(rule->alpha / 2, c->freedom) * error, half + rule->beyond);
+}
+
+/* Of two sessions, beside what their difference alone does. */
+static bool is_equivalent(const struct comparison *c, const struct rule *rule)
+{
+	const double most = log1p(VERDICT_WITHIN) - (c->paired ? 0 : rule->floor);
+
+	return log(c->narrow.high) < most && log(c->narrow.low) > -most;
 }
 
 static enum comparison_verdict decide(const struct comparison *c, const struct rule *rule)
@@ -151,10 +162,7 @@ static enum comparison_verdict decide(const struct comparison *c, const struct r
 		return REGRESSION;
 	if (may_differ && c->p_holm < VERDICT_ALPHA && log(c->ratio.high) < -rule->beyond)
 		return IMPROVEMENT;
-	if (log(c->narrow.high) < log1p(VERDICT_WITHIN) &&
-	    log(c->narrow.low) > -log1p(VERDICT_WITHIN))
-		return EQUIVALENT;
-	return INCONCLUSIVE;
+	return is_equivalent(c, rule) ? EQUIVALENT : INCONCLUSIVE;
 }
 
 static void explain(struct comparison *c, const struct rule *rule)
@@ -173,6 +181,9 @@ static void explain(struct comparison *c, const struct rule *rule)
 	else if (c->p_holm < VERDICT_ALPHA)
 		snprintf(c->why, sizeof c->why, "they differ, but not surely by more than %.3g %%",
 			 100 * expm1(rule->beyond));
+	else if (!c->paired && rule->floor > 0)
+		snprintf(c->why, sizeof c->why,
+			 "the rounds scatter too much, or the floor is too high");
 	else
 		snprintf(c->why, sizeof c->why, "the rounds scatter too much");
 }
@@ -210,6 +221,7 @@ int verdicts_decide(struct comparison *c, size_t count, double floor)
 {
 	double *p = calloc(2 * count + 1, sizeof *p);
 	struct rule rule = { .floor_known = floor >= 0,
+			     .floor = log1p(fmax(floor, 0)),
 			     .beyond = log1p(fmax(VERDICT_LEAST, floor)) };
 	size_t family;
 

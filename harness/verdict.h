@@ -17,7 +17,8 @@
  *	                1 + the larger of 2 % and the floor: what an unchanged program shows against itself
  *	IMPROVEMENT     the mirror image: candidate and baseline exchanged it would be a regression
  *	EQUIVALENT      neither, and the 90 % interval lies within a factor of 1.03 of 1 (two one-sided tests at 5 %:
- *	                D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987))
+ *	                D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987)); of two sessions
+ *	                so far within that a floor that is known does not lead out of it
  *	INCONCLUSIVE    none of these; least_effect and rounds_needed say what the data could have told
  *	NOT COMPARABLE  there is nothing to compare; `why` says so. Such a cell is not of the family
  *
@@ -42,6 +43,7 @@ enum comparison_verdict { REGRESSION, NOT_COMPARABLE, INCONCLUSIVE, IMPROVEMENT,
 struct comparison {
 	char label[320]; /* the caller's */
 	/* Filled in from numbers. */
+	size_t freedom;	 /* of two sessions: the degrees of freedom of their difference */
 	size_t n;	 /* rounds compared; of two sessions, those of the one that has fewer */
 	size_t excluded; /* the caller's: rounds left out because the machine was disturbed */
 	double candidate, baseline; /* medians, in the caller's unit */

@@ -25,6 +25,7 @@ struct run {
 	int disturbed; /* the first so many rounds lost a fifth of their time to the hypervisor */
 	int failed;    /* in so many rounds light gives a wrong result */
 	int64_t batch_ns;
+	int input_seed;
 	const char *digest, *experiment;
 	bool precision, session;
 	double factor_later; /* a session: of light's times in B in as many further rounds; 0: there are none */
@@ -116,6 +117,9 @@ static void write_run(struct run run)
 			 "program_sha256", run.digest ? run.digest : "ab12");
 	if (run.precision)
 		json_object_set_new(json_object_get(info, "plan"), "precision", json_real(0.01));
+	if (run.input_seed)
+		json_object_set_new(json_object_get(info, "plan"), "input_seed",
+				    json_integer(run.input_seed));
 	if (run.session)
 		json_object_set_new(info, "arms", json_array());
 	json_dumpf(info, file, 0);
@@ -190,6 +194,9 @@ static void runs_with_a_floor_show_what_is_beyond_it(void **state)
 	compare("a b --floor 5");
 	assert_status(EXIT_BAD);
 	assert_verdict("10", "REGRESSION");
+	assert_verdict("100", "INCONCLUSIVE"); /* two sessions may differ by more than 3 % */
+	compare("a b --floor 1");
+	assert_status(EXIT_BAD);
 	assert_verdict("100", "EQUIVALENT");
 	assert_true(strstr(said.out, " work=10,") < strstr(said.out, " work=100,"));
 	compare("b a --floor 5%");
@@ -218,6 +225,23 @@ static void floor_of_other_runs_is_what_they_differ_from_the_baseline(void **sta
 	compare("a b --floor-from alien");
 	assert_status(EXIT_USAGE);
 	assert_non_null(strstr(said.error, "another program"));
+	compare("a b --floor-from a");
+	assert_status(EXIT_USAGE);
+	assert_non_null(strstr(said.error, "want another run"));
+}
+
+static void runs_of_other_inputs_are_not_comparable(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "a", .input_seed = 1 });
+	write_run((struct run){ .name = "b", .input_seed = 1, .factor = 1.5 });
+	write_run((struct run){ .name = "other", .input_seed = 5, .factor = 1.5 });
+	compare("a b --floor 4");
+	assert_verdict("10", "REGRESSION");
+	compare("a other --floor 4");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_verdict("10", "NOT COMPARABLE");
+	assert_non_null(strstr(line_of("10"), "inputs of seed 1 in A and of seed 5 in B"));
 }
 
 static void runs_of_different_machines_are_not_comparable(void **state)
@@ -399,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_that_differ_without_a_floor_have_no_verdict_of_it),
 		cmocka_unit_test(runs_with_a_floor_show_what_is_beyond_it),
+		cmocka_unit_test(runs_of_other_inputs_are_not_comparable),
 		cmocka_unit_test(floor_of_other_runs_is_what_they_differ_from_the_baseline),
 		cmocka_unit_test(runs_of_different_machines_are_not_comparable),
 		cmocka_unit_test(run_with_wrong_results_is_not_comparable),

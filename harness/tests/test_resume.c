@@ -61,6 +61,29 @@ static void whole_run_resumed_measures_nothing(void **state)
 	assert_int_equal(outside_run("cmp before whole/rows.jsonl"), 0);
 }
 
+/* run.json vouches for one program on one machine, and rows are counted by one process. */
+static void run_is_resumed_by_its_own_program_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run(
+				 "cp -r whole own && head -n 3 whole/rows.jsonl >own/rows.jsonl"),
+			 0);
+	assert_int_equal(outside_run(
+				 "cp $P other && echo >>other && ./other run --resume own 2>&1"),
+			 2);
+	assert_non_null(strstr(outside_said, "another program"));
+	assert_int_equal(outside_run("flock -F own/rows.jsonl sleep 60 >/dev/null 2>&1 & "
+				     "echo $! >holder; sleep 0.3"),
+			 0);
+	assert_outside("run --resume own", 2, "another run is writing");
+	assert_int_equal(outside_run("kill $(cat holder)"), 0);
+	assert_int_equal(outside_run("sed -i 's/\"cpus_online\": [0-9]*/\"cpus_online\": 999/' "
+				     "own/run.json"),
+			 0);
+	assert_outside("run --resume own", 2, "cpus_online differs");
+	assert_int_equal(outside_rows("own"), 3);
+}
+
 /* Starts or resumes the run and kills it after a while; whether it came to its end before. */
 static bool run_and_kill(const char *arguments, int after_ms)
 {
@@ -232,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_run_resumed_measures_nothing),
+		cmocka_unit_test(run_is_resumed_by_its_own_program_alone),
 		cmocka_unit_test(run_killed_at_any_moment_keeps_its_rows),
 		cmocka_unit_test(row_cut_short_is_measured_again),
 		cmocka_unit_test(alien_row_is_refused_with_its_line_and_left_alone),

@@ -198,6 +198,21 @@ static void holm_steps_down_and_never_falls(void **state)
 }
 
 /* Tables of the normal distribution; the last: 1 - Phi(8) = 6.22e-16. */
+static void student_has_the_tabled_values(void **state)
+{
+	(void)state;
+	near(stats_student_p(12.7062047, 1), 0.05, 1e-8);
+	near(stats_student_p(-4.30265273, 2), 0.05, 1e-8);
+	near(stats_student_p(2.22813885, 10), 0.05, 1e-8);
+	near(stats_student_p(4.14370, 10), 0.002, 1e-6);
+	near(stats_student_p(1.98421695, 99), 0.05, 1e-8);
+	near(stats_student_p(0, 7), 1, 1e-15);
+	near(stats_student_p(INFINITY, 7), 0, 1e-15);
+	near(stats_student_upper(0.025, 1), 12.7062047, 1e-6);
+	near(stats_student_upper(0.001, 10), 4.14370, 1e-4);
+	near(stats_student_upper(0.025, 1000000), stats_normal_upper(0.025), 1e-5);
+}
+
 static void normal_upper_has_the_tabled_values(void **state)
 {
 	(void)state;
@@ -264,6 +279,7 @@ int main(void)
 		cmocka_unit_test(signed_ranks_of_hamiltons_patients_match_the_book),
 		cmocka_unit_test(least_shift_is_where_the_verdict_turns),
 		cmocka_unit_test(holm_steps_down_and_never_falls),
+		cmocka_unit_test(student_has_the_tabled_values),
 		cmocka_unit_test(normal_upper_has_the_tabled_values),
 		cmocka_unit_test(proportion_has_the_published_intervals),
 		cmocka_unit_test(rounds_needed_follow_from_scatter_and_distance),

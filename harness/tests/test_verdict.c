@@ -203,6 +203,35 @@ static void sessions(struct comparison *c, double ratio, size_t n)
 	assert_int_equal(comparison_sessions(c, b, n, a, n), 0);
 }
 
+/* Of samples that do not differ few have a small p: by a normal tail it was four times as many. */
+static void sessions_that_do_not_differ_seldom_seem_to(void **state)
+{
+	enum { TRIES = 2000, N = 6 };
+	const double alpha = 0.00125;
+	int small = 0;
+	uint64_t seed = 1;
+
+	(void)state;
+	for (int i = 0; i < TRIES; i++) {
+		struct invocation from[2 * N];
+		double x[2 * N];
+		struct comparison c = { .label = "same" };
+		for (int k = 0; k < 2 * N; k++) {
+			double sum = -6;
+			for (int m = 0; m < 12; m++) {
+				seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+				sum += (double)(seed >> 11) / 9007199254740992.0;
+			}
+			x[k] = exp(0.08 * sum);
+			from[k] = (struct invocation){ &x[k], 1 };
+		}
+		assert_int_equal(comparison_sessions(&c, from, N, from + N, N), 0);
+		small += c.p < alpha;
+	}
+	print_message("%d of %d, %.1f expected\n", small, TRIES, alpha * TRIES);
+	assert_in_range(small, 0, 6);
+}
+
 static void sessions_without_a_floor_have_no_regression(void **state)
 {
 	static const struct {
@@ -215,6 +244,8 @@ static void sessions_without_a_floor_have_no_regression(void **state)
 		{ 1 / 1.5, 0.2, IMPROVEMENT },
 		{ 1.5, 0.6, INCONCLUSIVE },
 		{ 1, FLOOR_UNKNOWN, EQUIVALENT },
+		{ 1, 0.01, EQUIVALENT },
+		{ 1, 0.04, INCONCLUSIVE }, /* one program differs from itself by more */
 	};
 	struct comparison c;
 
@@ -320,6 +351,7 @@ int main(void)
 		cmocka_unit_test(too_few_rounds_are_inconclusive_and_none_not_comparable),
 		cmocka_unit_test(least_effect_is_what_the_same_scatter_would_have_shown),
 		cmocka_unit_test(simulated_families_hold_their_promise),
+		cmocka_unit_test(sessions_that_do_not_differ_seldom_seem_to),
 		cmocka_unit_test(sessions_without_a_floor_have_no_regression),
 		cmocka_unit_test(exclusion_follows_the_machine_and_never_the_times),
 		cmocka_unit_test(exclusion_has_every_declared_covariate),
