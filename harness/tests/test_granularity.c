@@ -1,16 +1,9 @@
 /*
- * test_granularity.c - a disturbed point on an efficiency curve is no crossing.
+ * test_granularity.c - METG from rows whose truth is known; a disturbed point on an efficiency curve is no crossing.
  */
 #include "harness/experiments/granularity.h"
+#include "harness/tests/derived.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define ROUNDS 6
 #define POINTS 5
 
 static struct record point(const char *backend, int64_t work, double serial_ns, double ns,
@@ -72,11 +65,56 @@ static void single_point_above_the_level_is_no_crossing(void **state)
 	assert_true(at.mid > 1600 / 0.3 && at.mid < 6400 / 0.6);
 }
 
+/* Efficiency 13/52 at granularity 2 x 52 ns and 351/468 at 2 x 468 ns: one half is crossed at their geometric mean. */
+static void granularity_crossing_is_where_it_was_put(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("granularity", "forked", "map", "spin");
+	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
+
+	cell.work = 1000;
+	add(f, &cell, 1000, 2000); /* one step a ns: the best rate */
+	pool.work = 13;
+	add(f, &pool, 52, 26);
+	pool.work = 351;
+	add(f, &pool, 468, 702);
+	derive(f, "granularity");
+	const char *table = read_file(f, "tables/granularity-metg.tsv");
+	double slow = 1 - 0.01 * 6, fast = 1 + 0.01 * 7;
+	near(number_at(table, process_pool(), 3), sqrt(104 * 936.0) * DRIFT);
+	assert_true(number_at(table, process_pool(), 4) >= sqrt(104 * 936.0) * slow * 0.999);
+	assert_true(number_at(table, process_pool(), 5) <= sqrt(104 * 936.0) * fast * 1.001);
+	assert_contains(table, "METG90\t?\t?\t?\t0\t8\tnot reached");
+}
+
+/* 100 ns of overhead paid inline by two workers: efficiency is one half where the task takes as long. */
+static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
+{
+	struct fixture *f = *state;
+	struct cell forked = cell_of("granularity", "forked", "map", "spin");
+	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
+
+	forked.work = 1000;
+	add(f, &forked, 1000, 2000);
+	for (int i = 0; i < 5; i++) {
+		double serial = 25 << i;
+		pool.work = i + 1;
+		add(f, &pool, (serial + 100) / 2, serial);
+	}
+	derive(f, "granularity");
+	const char *table = read_file(f, "tables/granularity-floor.tsv");
+	near(number_at(table, process_pool(), 2), 100 * DRIFT);
+	near(number_at(table, process_pool(), 5), 1);
+	assert_int_equal((int)number_at(table, process_pool(), 8), ROUNDS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(curve_that_rises_crosses_once),
 		cmocka_unit_test(single_point_above_the_level_is_no_crossing),
+		TEST(granularity_crossing_is_where_it_was_put),
+		TEST(inline_overhead_is_the_floor_and_half_of_metg),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

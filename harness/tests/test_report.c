@@ -23,28 +23,6 @@ static void overhead_of_a_plus_b_over_c_is_fitted_exactly(void **state)
 	assert_contains(f->finding, "On this machine");
 }
 
-/* Efficiency 13/52 at granularity 2 x 52 ns and 351/468 at 2 x 468 ns: one half is crossed at their geometric mean. */
-static void granularity_crossing_is_where_it_was_put(void **state)
-{
-	struct fixture *f = *state;
-	struct cell cell = cell_of("granularity", "forked", "map", "spin");
-	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
-
-	cell.work = 1000;
-	add(f, &cell, 1000, 2000); /* one step a ns: the best rate */
-	pool.work = 13;
-	add(f, &pool, 52, 26);
-	pool.work = 351;
-	add(f, &pool, 468, 702);
-	derive(f, "granularity");
-	const char *table = read_file(f, "tables/granularity-metg.tsv");
-	double slow = 1 - 0.01 * 6, fast = 1 + 0.01 * 7;
-	near(number_at(table, process_pool(), 3), sqrt(104 * 936.0) * DRIFT);
-	assert_true(number_at(table, process_pool(), 4) >= sqrt(104 * 936.0) * slow * 0.999);
-	assert_true(number_at(table, process_pool(), 5) <= sqrt(104 * 936.0) * fast * 1.001);
-	assert_contains(table, "METG90\t?\t?\t?\t0\t8\tnot reached");
-}
-
 static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
 {
 	struct fixture *f = *state;
@@ -61,27 +39,6 @@ static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
 		near(number_at(table, process_pool(), column), 1.6);
 	assert_contains(f->finding, "1.60 times");
 	assert_contains(f->finding, "Amdahl's law is not fitted");
-}
-
-/* 100 ns of overhead paid inline by two workers: efficiency is one half where the task takes as long. */
-static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
-{
-	struct fixture *f = *state;
-	struct cell forked = cell_of("granularity", "forked", "map", "spin");
-	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
-
-	forked.work = 1000;
-	add(f, &forked, 1000, 2000);
-	for (int i = 0; i < 5; i++) {
-		double serial = 25 << i;
-		pool.work = i + 1;
-		add(f, &pool, (serial + 100) / 2, serial);
-	}
-	derive(f, "granularity");
-	const char *table = read_file(f, "tables/granularity-floor.tsv");
-	near(number_at(table, process_pool(), 2), 100 * DRIFT);
-	near(number_at(table, process_pool(), 5), 1);
-	assert_int_equal((int)number_at(table, process_pool(), 8), ROUNDS);
 }
 
 static void startup_slope_per_gib_is_fitted(void **state)
@@ -424,10 +381,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
-		TEST(granularity_crossing_is_where_it_was_put),
 		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
 		TEST(scaling_knows_the_machine_of_the_run),
-		TEST(inline_overhead_is_the_floor_and_half_of_metg),
 		TEST(startup_slope_per_gib_is_fitted),
 		TEST(startup_shows_what_the_system_takes),
 		TEST(real_choice_names_the_faster_pool_and_the_loss),
