@@ -136,7 +136,7 @@ static void count_load(struct tally *tally, const char *workload, const struct i
 
 	tally->loads++;
 	tally->gains += speedup->level > 0 && speedup->low > 1;
-	if (speedup->high < 1) {
+	if (speedup->level > 0 && speedup->high < 1) {
 		snprintf(tally->lost + used, sizeof tally->lost - used, "%s%s",
 			 tally->losses++ ? ", " : "", workload);
 	}

@@ -91,6 +91,21 @@ static void real_choice_names_the_faster_pool_and_the_loss(void **state)
 	assert_contains(f->finding, "slower for skew");
 }
 
+static void real_loss_needs_enough_rounds(void **state)
+{
+	struct fixture *f = *state;
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell pool = cell_of("real", process_pool(), "map", "primes");
+
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 2000, 1000);
+	f->rows.at[1] = f->rows.at[ROUNDS]; /* of both the first round only */
+	f->rows.count = 2;
+	derive(f, "real");
+	assert_contains(read_file(f, "tables/real-choice.tsv"), "too few rounds");
+	assert_null(strstr(f->finding, "slower for"));
+}
+
 static void findings_without_enough_rows_say_so(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +401,7 @@ int main(void)
 		TEST(startup_slope_per_gib_is_fitted),
 		TEST(startup_shows_what_the_system_takes),
 		TEST(real_choice_names_the_faster_pool_and_the_loss),
+		TEST(real_loss_needs_enough_rounds),
 		TEST(findings_without_enough_rows_say_so),
 		TEST(rows_that_failed_do_not_count),
 		TEST(report_is_one_page_with_figures_and_escaped_data),
