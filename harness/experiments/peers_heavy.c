@@ -27,10 +27,16 @@ static void judge_flat(struct judge *j, uint64_t parent_bytes)
 	const struct pool_backend_info *row;
 	char what[96];
 
-	snprintf(what, sizeof what, "vfork rows, open + close, parent of %llu MiB over 1 MiB",
-		 (unsigned long long)(parent_bytes / MIB));
+	if (parent_bytes > MIB)
+		snprintf(what, sizeof what,
+			 "vfork rows, open + close, parent of %llu MiB over 1 MiB",
+			 (unsigned long long)(parent_bytes / MIB));
+	else
+		snprintf(what, sizeof what, "vfork rows, open + close, large parent over 1 MiB");
 	judge_begin(j, "P8", what, "x", AT_MOST, 1.2);
-	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
+	if (parent_bytes <= MIB)
+		bars_add(j->bars, &(struct value){ .why = "no parent is larger than 1 MiB" });
+	for (unsigned i = 0; parent_bytes > MIB && (row = pool_backend_info(i)) != NULL; i++)
 		if (backend_reuses(row->name) && row->can & POOL_CAN_EXEC)
 			judge_ratio(j, row->name,
 				    &(struct arm){ row->name, "open", "noop",
@@ -99,6 +105,15 @@ static int64_t best_chunk(const struct judge *j, const char *backend)
 	return best;
 }
 
+static void add_missing(struct judge *j, const char *which, const char *why)
+{
+	struct value value = { .which = "" };
+
+	snprintf(value.which, sizeof value.which, "%s", which);
+	snprintf(value.why, sizeof value.why, "%s", why);
+	bars_add(j->bars, &value);
+}
+
 static void judge_p9(struct judge *j, bool best)
 {
 	const struct pool_backend_info *row;
@@ -112,10 +127,15 @@ static void judge_p9(struct judge *j, bool best)
 		char which[sizeof((struct value *)0)->which];
 		arm.backend = row->name;
 		arm.chunk = best ? best_chunk(j, row->name) : 0;
+		if (arm_group(j->groups, &arm) == NULL)
+			continue;
+		if (best && arm.chunk == 0) {
+			add_missing(j, row->name, "no fixed chunk beside list scheduling");
+			continue;
+		}
 		snprintf(which, sizeof which, best ? "%.20s, chunk %d" : "%.20s", row->name,
 			 (int)arm.chunk);
-		if (arm_group(j->groups, &arm) != NULL)
-			judge_ratio(j, which, &arm, &list);
+		judge_ratio(j, which, &arm, &list);
 	}
 	judge_end(j);
 }

@@ -261,6 +261,34 @@ static void parents_are_compared_with_the_smallest(void **state)
 		    "\t1.1\t1.1\t1.1\tx\tat most 1.2\tmet\t");
 }
 
+static void parents_of_one_size_are_not_compared(void **state)
+{
+	struct fixture *f = *state;
+	const struct pool_backend_info *row;
+
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
+		if (row->can & POOL_CAN_EXEC)
+			add(f, &(struct arm){ row->name, "open", "noop", .parent_bytes = MIB },
+			    1000, 0);
+	derive(f);
+	assert_line(f, "bars", "P8\tvfork rows, open + close, large parent over 1 MiB",
+		    "\t?\t?\t?\tx\tat most 1.2\tnot measured\tno parent is larger");
+}
+
+static void automatic_chunk_is_no_best_chunk(void **state)
+{
+	static const char best[] = "P9\tskewed tasks, makespan over list scheduling, best chunk";
+	struct fixture *f = *state;
+
+	add(f, &(struct arm){ "raw-list", "map", "skew", .chunk = 0 }, 100, 0);
+	add(f, &(struct arm){ transport_row("shm"), "map", "skew", .chunk = 0 }, 101, 0);
+	derive(f);
+	assert_line(f, "bars", best, "\t?\t?\t?\tx\tat most 1.05\tnot measured\tno fixed chunk");
+	add(f, &(struct arm){ transport_row("shm"), "map", "skew", .chunk = 8 }, 102, 0);
+	derive(f);
+	assert_line(f, "bars", best, "chunk 8\t1.02\t1.02\t1.02\tx\tat most 1.05\tmet\t");
+}
+
 static void lazy_memory_is_judged_in_mib(void **state)
 {
 	struct fixture *f = *state;
@@ -316,6 +344,8 @@ int main(void)
 		TEST(bar_inside_the_interval_is_undecided),
 		TEST(missing_peer_is_named_with_its_package),
 		TEST(parents_are_compared_with_the_smallest),
+		TEST(parents_of_one_size_are_not_compared),
+		TEST(automatic_chunk_is_no_best_chunk),
 		TEST(lazy_memory_is_judged_in_mib),
 		TEST(time_of_a_run_is_judged_where_it_had_a_budget),
 	};
