@@ -332,6 +332,19 @@ static void time_of_a_run_is_judged_where_it_had_a_budget(void **state)
 	assert_line(f, "bars", "P13\twhat timing adds", "fork-shm map square");
 }
 
+static void pause_of_a_resumed_run_is_none_of_its_time(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &(struct arm){ "fork-shm", "map", "square", .chunk = 1 }, 100, 0);
+	for (size_t i = 0; i < f->rows.count; i++)
+		f->rows.at[i].start_ms = (int64_t)(1000 * i) + (i >= 4 ? 28800000 : 0);
+	write_plan(f, "38000000000");
+	derive(f);
+	assert_line(f, "bars", "P13\ttime of this run, plan quick\t",
+		    "\t?\t?\t?\ts\tat most 60\tnot measured\tit was resumed");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +361,7 @@ int main(void)
 		TEST(automatic_chunk_is_no_best_chunk),
 		TEST(lazy_memory_is_judged_in_mib),
 		TEST(time_of_a_run_is_judged_where_it_had_a_budget),
+		TEST(pause_of_a_resumed_run_is_none_of_its_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
