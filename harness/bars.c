@@ -4,6 +4,7 @@
 #include "harness/bars.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 enum verdict bar_verdict(const struct demand *demand, const struct interval *value)
@@ -84,12 +85,12 @@ static const char *number_text(double x, char text[32])
 	return text;
 }
 
-/* An end of the interval that too few rounds leave unknown is "?". */
-static void put_number(FILE *file, bool known, double x)
+/* An end of the interval that is not known, by too few rounds or beyond what was measured, is "?". */
+static void put_end(FILE *file, bool known, double x)
 {
 	char text[32];
 
-	fprintf(file, "\t%s", known ? number_text(x, text) : "?");
+	fprintf(file, "\t%s", known && isfinite(x) ? number_text(x, text) : "?");
 }
 
 static void put_value(FILE *file, const struct demand *demand, const char *which,
@@ -100,9 +101,13 @@ static void put_value(FILE *file, const struct demand *demand, const char *which
 	char text[32];
 
 	fprintf(file, "%s\t%s%s%s", demand->bar, demand->what, which[0] ? ": " : "", which);
-	put_number(file, interval->mid > 0, interval->mid);
-	put_number(file, bounded, interval->low);
-	put_number(file, bounded, interval->high);
+	if (interval->mid > 0)
+		fprintf(file, "\t%s%s", value->bound ? value->bound : "",
+			number_text(interval->mid, text));
+	else
+		fputs("\t?", file);
+	put_end(file, bounded, interval->low);
+	put_end(file, bounded, interval->high);
 	fprintf(file, "\t%s\t", demand->unit);
 	if (demand->bound == NO_BOUND)
 		fputs("-", file);

@@ -25,9 +25,11 @@ struct demand {
 	double limit;
 };
 
-/* One value; mid 0: it was not measured. */
+/* One value; mid 0: it was not measured; high INFINITY: no upper end is known. `bound` is "at most " or "at least " where that
+ * is all that is known of mid, otherwise NULL. */
 struct value {
 	struct interval interval;
+	const char *bound;
 	char which[48]; /* of several; "" when there is one only */
 	char why[160];	/* what it was computed from, or why it is missing */
 };

@@ -140,14 +140,21 @@ struct interval group_speedup(const struct group *group, const struct group *bas
 	return stats_ratio_interval(base_ns, ns, n, CONFIDENCE);
 }
 
+static void put_number(FILE *file, bool known, double x)
+{
+	if (known && isfinite(x))
+		fprintf(file, "\t%.6g", x);
+	else
+		fputs("\t?", file);
+}
+
 void put_interval(FILE *file, const struct interval *interval)
 {
-	if (interval->level > 0)
-		fprintf(file, "\t%.6g\t%.6g\t%.6g", interval->mid, interval->low, interval->high);
-	else if (interval->mid > 0)
-		fprintf(file, "\t%.6g\t?\t?", interval->mid);
-	else
-		fputs("\t?\t?\t?", file);
+	bool bounded = interval->level > 0;
+
+	put_number(file, bounded || interval->mid > 0, interval->mid);
+	put_number(file, bounded, interval->low);
+	put_number(file, bounded, interval->high);
 }
 
 const char *time_text(double ns, char text[24])

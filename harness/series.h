@@ -38,7 +38,8 @@ struct interval group_speedup(const struct group *group, const struct group *bas
 const struct record *group_round(const struct group *group, int round);
 int group_last_round(const struct group *group);
 
-/* A writer of tables: "\t%.6g" for each of low, mid, high; "?" for an end that too few rounds leave unknown. */
+/* A writer of tables: "\t%.6g" for each of mid, low, high; "?" for an end that too few rounds leave unknown, and for what is
+ * not finite. */
 void put_interval(FILE *file, const struct interval *interval);
 
 /* "12.3 us": a time for people. Returns text. */

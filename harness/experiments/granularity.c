@@ -3,21 +3,19 @@
  *
  * DESIGN. Efficiency = useful rate / best useful rate of the same kernel in as many plain forked processes in the same
  * round; granularity = wall time x cores / tasks, overhead included; METG(x %) = the smallest granularity
- * that still reaches x % (E. Slaughter et al., Task Bench, SC 2020). Crossings are found in each round and
- * the interval is taken over rounds, so a slow round moves all its curves together. Larger tasks can only be more
- * efficient, so each curve is first made to rise: one disturbed point is no crossing. The kernel is a chain of
+ * that still reaches x % (E. Slaughter et al., Task Bench, SC 2020), see granularity_metg.c. The kernel is a chain of
  * arithmetic that a preempted worker has to catch up on, never a timed wait.
  */
 #include "harness/experiments/granularity.h"
 #include "harness/grid.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #define STEP_NS 2	  /* about, of the spin kernel; only for choosing how many tasks */
 #define TASKS_MOST 200000 /* of the lightest tasks */
 #define TASKS_CHUNK_1 20000
-#define POINTS_MAX 32
 #define WORK_LARGEST (INT64_C(1) << 17) /* 0.25 ms: every pool must be efficient there */
 
 static void add_point(struct grid *grid, const char *backend, int64_t chunk, int64_t work)
@@ -57,31 +55,6 @@ static int granularity_grid(struct plan *plan, const struct scale *scale)
 	return grid.rc;
 }
 
-/* Useful time per wall time. The unit of useful work is the serial loop's time for the same input and not the step: the
- * chains of short tasks overlap in the processor, so a step is not always worth the same. */
-static double rate(const struct record *record)
-{
-	return record->serial_ns_per_task / record_median(record);
-}
-
-static double best_rate(const struct groups *groups, int round)
-{
-	double best = 0;
-
-	for (size_t i = 0; i < groups->count; i++) {
-		const struct record *record = group_round(&groups->at[i], round);
-		if (strcmp(groups->at[i].cell->backend, "forked") == 0 && record &&
-		    strcmp(groups->at[i].cell->workload, "spin") == 0 && rate(record) > best)
-			best = rate(record);
-	}
-	return best;
-}
-
-static double cores(const struct cell *cell)
-{
-	return cell->workers;
-}
-
 struct values {
 	double at[PAIRS_MAX];
 	size_t count;
@@ -107,7 +80,7 @@ static void write_point(FILE *file, const struct groups *groups, const struct gr
 		const struct record *record = g->at[i];
 		double best = best_rate(groups, record->round);
 		if (best > 0)
-			values_add(&efficiency, rate(record) / best);
+			values_add(&efficiency, useful_rate(record) / best);
 		if (record->serial_ns_per_task > 0) {
 			values_add(&task, record->serial_ns_per_task);
 			values_add(&speedup, record->serial_ns_per_task / record_median(record));
@@ -118,7 +91,7 @@ static void write_point(FILE *file, const struct groups *groups, const struct gr
 	fprintf(file, "%s\t%lld\t%lld", g->cell->backend, (long long)g->cell->chunk,
 		(long long)g->cell->work);
 	fprintf(file, task.count ? "\t%.6g" : "\t?", task.count ? values_interval(&task).mid : 0);
-	fprintf(file, "\t%.6g", ns.mid * cores(g->cell));
+	fprintf(file, "\t%.6g", ns.mid * g->cell->workers);
 	put_interval(file, &e);
 	put_interval(file, &s);
 	fprintf(file, "\t%zu\n", g->count);
@@ -139,87 +112,6 @@ static int write_points(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
-/* A curve of one backend and chunk, work ascending, and what is looked for on it. */
-struct curve {
-	const struct group *first, *end;
-	const struct groups *all;
-	double level;	 /* efficiency, or 0: speedup 1 over the serial loop by task time */
-	size_t rounds;	 /* out: how many rounds had enough points */
-	size_t above;	 /* out: how many of them begin above the level */
-	struct values x; /* out: a crossing for each round that has one */
-};
-
-static void round_crossing(struct curve *curve, int round)
-{
-	double x[POINTS_MAX], y[POINTS_MAX], at, best = best_rate(curve->all, round);
-	size_t width[POINTS_MAX], n = 0;
-
-	for (const struct group *g = curve->first; g < curve->end && n < POINTS_MAX; g++) {
-		const struct record *record = group_round(g, round);
-		if (!record || !(best > 0) || !(record->serial_ns_per_task > 0))
-			continue;
-		double ns = record_median(record), serial_ns = record->serial_ns_per_task;
-		x[n] = curve->level > 0 ? ns * cores(g->cell) : serial_ns;
-		y[n] = curve->level > 0 ? rate(record) / best : serial_ns / ns;
-		n++;
-	}
-	double level = curve->level > 0 ? curve->level : 1;
-	if (n < 2)
-		return;
-	stats_isotonic(y, width, n);
-	curve->rounds++;
-	curve->above += y[0] >= level;
-	if (y[0] < level && stats_crossing(x, y, n, level, &at))
-		values_add(&curve->x, at);
-}
-
-/* More than half of the rounds must reach the level, or the median would be of a lucky selection. */
-static struct interval curve_crossing(struct curve *curve)
-{
-	curve->x.count = 0;
-	curve->rounds = curve->above = 0;
-	for (int round = 0; round <= group_last_round(curve->first); round++)
-		round_crossing(curve, round);
-	if (2 * curve->x.count <= curve->rounds)
-		return (struct interval){ 0 };
-	return values_interval(&curve->x);
-}
-
-static const char *crossing_note(const struct curve *curve, const struct interval *at)
-{
-	if (at->mid > 0)
-		return "crossed";
-	return 2 * curve->above >= curve->rounds && curve->rounds > 0
-		       ? "below the smallest measured"
-		       : "not reached";
-}
-
-static bool is_point(const struct cell *cell, const char *backend, int64_t chunk)
-{
-	return strcmp(cell->backend, backend) == 0 && cell->chunk == chunk &&
-	       strcmp(cell->workload, "spin") == 0 && strcmp(cell->variant, "map") == 0;
-}
-
-struct interval granularity_metg(const struct groups *groups, const char *backend, int64_t chunk,
-				 double level, const char **note)
-{
-	struct curve curve = { .all = groups, .level = level };
-	size_t first = 0, end;
-
-	while (first < groups->count && !is_point(groups->at[first].cell, backend, chunk))
-		first++;
-	for (end = first; end < groups->count && is_point(groups->at[end].cell, backend, chunk);)
-		end++;
-	*note = "no rows";
-	if (first == end)
-		return (struct interval){ 0 };
-	curve.first = &groups->at[first];
-	curve.end = &groups->at[end];
-	struct interval at = curve_crossing(&curve);
-	*note = crossing_note(&curve, &at);
-	return at;
-}
-
 /* What the finest task of the curve costs beside its useful part, in one round; 0: no row. */
 static double round_floor(const struct curve *curve, int round)
 {
@@ -228,34 +120,31 @@ static double round_floor(const struct curve *curve, int round)
 
 	if (!record || !(best > 0))
 		return 0;
-	return record_median(record) * cores(curve->first->cell) * (1 - rate(record) / best);
+	return record_median(record) * curve->first->cell->workers *
+	       (1 - useful_rate(record) / best);
 }
 
 /* The floor o, and METG(50 %) over 2 o: about 1 where overhead is paid inline, much more where workers idle or wait for a
  * serial dispatcher (E. Slaughter et al., Task Bench, SC20, give METG; the quotient is ours). Within rounds. */
 static void write_floor(FILE *file, struct curve *curve)
 {
-	struct values floors = { .count = 0 }, over = { .count = 0 };
+	struct metg_rounds over = { .count = 0 };
+	struct values floors = { .count = 0 };
 
 	curve->level = 0.5;
 	for (int round = 0; round <= group_last_round(curve->first); round++) {
 		double floor = round_floor(curve, round);
-		curve->x.count = 0;
-		round_crossing(curve, round);
 		if (!(floor > 0))
 			continue;
 		values_add(&floors, floor);
-		if (curve->x.count > 0)
-			values_add(&over, curve->x.at[0] / (2 * floor));
+		metg_add(&over, curve, round, 2 * floor);
 	}
-	struct interval floor = values_interval(&floors), ratio = values_interval(&over);
+	struct interval floor = values_interval(&floors);
+	struct metg ratio = metg_over(&over);
 	fprintf(file, "%s\t%lld", curve->first->cell->backend,
 		(long long)curve->first->cell->chunk);
 	put_interval(file, &floor);
-	if (2 * over.count > floors.count)
-		put_interval(file, &ratio);
-	else
-		fputs("\t?\t?\t?", file);
+	put_metg(file, &ratio);
 	fprintf(file, "\t%zu\n", floors.count);
 }
 
@@ -264,44 +153,50 @@ static bool same_curve(const struct cell *a, const struct cell *b)
 	return strcmp(a->backend, b->backend) == 0 && a->chunk == b->chunk;
 }
 
-/* What the finding tells of: the pool with the smallest crossing at the automatic chunk. */
+/* What the finding tells of: the pool with the smallest METG at the automatic chunk. */
 struct best {
-	const char *half_backend, *even_backend; /* NULL: no crossing */
-	struct interval half, even;
-	bool half_below; /* some pool is above one half even at the smallest task */
+	const char *half_backend, *even_backend; /* NULL: none reaches it */
+	struct metg half, even;
 };
 
-static void note_best(struct best *best, const struct curve *curve, const struct interval *at)
+static bool is_smaller(const struct metg *a, const struct metg *b)
+{
+	bool a_below = a->side == METG_BELOW, b_below = b->side == METG_BELOW;
+
+	return a_below != b_below ? a_below : a->ns.mid < b->ns.mid;
+}
+
+static void note_best(struct best *best, const struct curve *curve, const struct metg *metg)
 {
 	const struct cell *cell = curve->first->cell;
 	const char **backend = curve->level > 0 ? &best->half_backend : &best->even_backend;
-	struct interval *smallest = curve->level > 0 ? &best->half : &best->even;
+	struct metg *smallest = curve->level > 0 ? &best->half : &best->even;
 
 	if (cell->chunk != 0 || !backend_is_process_pool(cell->backend) || curve->level > 0.5)
 		return;
-	if (curve->level > 0 &&
-	    strcmp(crossing_note(curve, at), "below the smallest measured") == 0)
-		best->half_below = true;
-	if (!(at->mid > 0) || (*backend && smallest->mid <= at->mid))
+	if (metg->rounds == 0 || metg->side == METG_BEYOND)
+		return;
+	if (*backend && !is_smaller(metg, smallest))
 		return;
 	*backend = cell->backend;
-	*smallest = *at;
+	*smallest = *metg;
 }
 
 static void write_crossings(FILE *file, struct curve *curve, struct best *best)
 {
 	static const double levels[] = { 0.5, 0.75, 0.9, 0 };
 	static const char *const names[] = { "METG50", "METG75", "METG90", "break-even" };
+	char note[METG_NOTE];
 
 	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
 		curve->level = levels[i];
-		struct interval at = curve_crossing(curve);
+		struct metg metg = metg_of(curve);
 		fprintf(file, "%s\t%lld\t%s", curve->first->cell->backend,
 			(long long)curve->first->cell->chunk, names[i]);
-		put_interval(file, &at);
-		fprintf(file, "\t%zu\t%zu\t%s\n", curve->x.count, curve->rounds,
-			crossing_note(curve, &at));
-		note_best(best, curve, &at);
+		put_metg(file, &metg);
+		fprintf(file, "\t%zu\t%zu\t%s\n", metg.crossed, metg.rounds,
+			metg_note(&metg, note));
+		note_best(best, curve, &metg);
 	}
 }
 
@@ -347,48 +242,58 @@ static bool is_known(const struct interval *at)
 
 static int half_text(const struct best *best, char *text, size_t size)
 {
+	const struct interval *half = &best->half.ns;
 	char mid[24], low[24], high[24];
 
-	if (best->half_below)
-		return snprintf(text, size,
-				"On this machine, more than half of the processors' time is useful "
-				"even at the "
-				"smallest tasks measured (map, automatic chunk).");
 	if (!best->half_backend)
 		return snprintf(text, size,
 				"No crossing of 50 %% efficiency was measured: the tasks of this "
-				"grid are all too "
-				"small, or there are too few rows.");
-	if (!is_known(&best->half))
+				"grid are all too small, or there are too few rows.");
+	if (best->half.all_below)
+		return snprintf(text, size,
+				"On this machine, more than half of the processors' time is useful "
+				"even at the smallest tasks measured (%s, map, automatic chunk).",
+				best->half_backend);
+	if (half->level > 0 && half->low <= 0 && isfinite(half->high))
+		return snprintf(text, size,
+				"On this machine, half of the processors' time is useful from a "
+				"granularity of at most %s on (%s, map, automatic chunk; the upper "
+				"end of the 95 %% interval).",
+				time_text(half->high, high), best->half_backend);
+	if (!is_known(half))
 		return snprintf(
 			text, size,
 			"The rows scatter too much to tell the granularity of 50 %% efficiency.");
 	return snprintf(text, size,
 			"On this machine, half of the processors' time is useful from a "
-			"granularity of %s on (%s, "
-			"map, automatic chunk; 95 %% interval %s to %s).",
-			time_text(best->half.mid, mid), best->half_backend,
-			time_text(best->half.low, low), time_text(best->half.high, high));
+			"granularity of %s on (%s, map, automatic chunk; 95 %% interval %s to %s).",
+			time_text(half->mid, mid), best->half_backend, time_text(half->low, low),
+			time_text(half->high, high));
 }
 
 static void find(struct derivation *d, const struct best *best)
 {
-	int size = half_text(best, d->finding, sizeof d->finding);
-	char even[24];
+	int used = half_text(best, d->finding, sizeof d->finding);
+	char *text = d->finding + used, even[24];
+	size_t size = sizeof d->finding - (size_t)used;
 
-	if (best->even_backend && is_known(&best->even))
-		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+	if (best->even_backend && best->even.all_below)
+		snprintf(text, size,
+			 " A pool beats the plain serial loop even with the smallest tasks (%s).",
+			 best->even_backend);
+	else if (best->even_backend && is_known(&best->even.ns))
+		snprintf(text, size,
 			 " A pool beats the plain serial loop from tasks of %s on (%s).",
-			 time_text(best->even.mid, even), best->even_backend);
+			 time_text(best->even.ns.mid, even), best->even_backend);
 	else
-		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+		snprintf(text, size,
 			 " From which task size on a pool beats the plain serial loop, the rows do "
 			 "not tell.");
 }
 
 static int granularity_derive(struct derivation *d)
 {
-	struct best best = { .half_below = false };
+	struct best best = { .half_backend = NULL };
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
@@ -408,10 +313,9 @@ const struct experiment experiment_granularity = {
 	.title = "How large a task must be",
 	.claim = "When is a pool worth it?",
 	.reading = "To the right tasks are larger. Efficiency is the share of what plain forked "
-		   "processes "
-		   "reach on the same kernel in the same round; where a curve passes 0.5 is "
-		   "METG(50 %), the "
-		   "smallest granularity at which half of the time is useful work.",
+		   "processes reach on the same kernel in the same round; where a curve passes 0.5 "
+		   "is METG(50 %), the smallest granularity at which half of the time is useful "
+		   "work. A bar that goes to the frame has no known end there.",
 	.grid = granularity_grid,
 	.derive = granularity_derive,
 };

@@ -107,42 +107,15 @@ static void judge_p6(struct judge *j)
  * == Granularity ==
  */
 
-/* Where the efficiency never crosses one half, the smallest or largest granularity measured bounds the METG. */
-static struct interval bounding_point(const struct groups *groups, const char *backend,
-				      int64_t chunk, bool largest)
-{
-	struct interval at = { 0 };
-
-	for (size_t i = 0; i < groups->count; i++) {
-		const struct cell *cell = groups->at[i].cell;
-		if (strcmp(cell->backend, backend) != 0 || cell->chunk != chunk ||
-		    strcmp(cell->workload, "spin") != 0)
-			continue;
-		struct interval ns = group_ns(&groups->at[i]);
-		if (at.mid > 0 &&
-		    (largest ? ns.mid * PEERS_WORKERS < at.mid : ns.mid * PEERS_WORKERS > at.mid))
-			continue;
-		at = (struct interval){ ns.low * PEERS_WORKERS, ns.mid * PEERS_WORKERS,
-					ns.high * PEERS_WORKERS, ns.level };
-	}
-	return at;
-}
-
 static void judge_metg(struct judge *j, const char *name, const char *backend, int64_t chunk,
 		       double limit_ns)
 {
-	struct value value = { .which = "" };
-	const char *note;
+	static const char *const bounds[] = { NULL, "at most ", "at least " };
+	struct metg metg = metg_find(j->groups, backend, chunk, 0.5);
+	struct value value = { .interval = metg.ns, .bound = bounds[metg.side] };
 	char what[96];
 
-	value.interval = granularity_metg(j->groups, backend, chunk, 0.5, &note);
-	snprintf(value.why, sizeof value.why, "%s", note);
-	if (!(value.interval.mid > 0) && strcmp(note, "no rows") != 0) {
-		bool never = strcmp(note, "not reached") == 0;
-		value.interval = bounding_point(j->groups, backend, chunk, never);
-		snprintf(value.why, sizeof value.why, "%s: the value is that of the %s tasks", note,
-			 never ? "largest" : "smallest");
-	}
+	metg_note(&metg, value.why);
 	snprintf(what, sizeof what, "%s map, METG(50 %%), %s", name,
 		 chunk ? "chunk 1" : "auto chunk");
 	judge_begin(j, "P7", what, "ns", AT_MOST, limit_ns);

@@ -345,6 +345,63 @@ static void pause_of_a_resumed_run_is_none_of_its_time(void **state)
 		    "\t?\t?\t?\ts\tat most 60\tnot measured\tit was resumed");
 }
 
+/* Granularities smallest_ns * 8^i; a round each: 'a' above one half at all of them, 'c' crosses at 2.2 times the smallest,
+ * 'n' never reaches it. */
+static void add_spin(struct fixture *f, double smallest_ns, const char *rounds)
+{
+	struct record record = { .cell = { .experiment = "peers",
+					   .backend = "forked",
+					   .variant = "map",
+					   .workload = "spin",
+					   .workers = PEERS_WORKERS },
+				 .verified = true,
+				 .samples = 1 };
+
+	rows_free(&f->rows);
+	f->rows = (struct rows){ 0 };
+	for (; rounds[record.round] != '\0'; record.round++) {
+		char kind = rounds[record.round];
+		double ns = smallest_ns;
+		strcpy(record.cell.backend, "forked");
+		record.ns_per_task[0] = 500;
+		record.serial_ns_per_task = 1000;
+		assert_int_equal(rows_add(&f->rows, &record), 0);
+		snprintf(record.cell.backend, sizeof record.cell.backend, "%s",
+			 transport_row("shm"));
+		for (record.cell.work = 1; record.cell.work <= 6; record.cell.work++, ns *= 8) {
+			double crossing = record.cell.work == 1 ? 0.25 : 0.9;
+			double efficiency = kind == 'a' ? 0.8 : kind == 'n' ? 0.3 : crossing;
+			record.ns_per_task[0] = ns / PEERS_WORKERS;
+			record.serial_ns_per_task = ns * efficiency;
+			assert_int_equal(rows_add(&f->rows, &record), 0);
+		}
+	}
+	derive(f);
+}
+
+static void metg_outside_of_what_was_measured_is_a_bound(void **state)
+{
+	static const char p7[] = "P7\tshm map, METG(50 %), auto chunk\t";
+	struct fixture *f = *state;
+
+	add_spin(f, 12, "aaacccn");
+	assert_line(f, "bars", p7, "\t26.7\t0\t?\tns\tat most 50\tundecided\tcrossed; of 7 rounds");
+	add_spin(f, 12, "cccccccnnnnn");
+	assert_line(f, "bars", p7, "\t26.7\t26.7\t?\tns\tat most 50\tundecided\tcrossed; of 12");
+	add_spin(f, 12, "aaaaaccccccc");
+	assert_line(f, "bars", p7, "\t26.7\t0\t26.7\tns\tat most 50\tmet\tcrossed; of 12 rounds");
+	add_spin(f, 60, "aaaaaaa");
+	assert_line(f, "bars", p7, "\tat most 60\t0\t60\tns\tat most 50\tundecided\tbelow");
+	add_spin(f, 40, "aaaaaaa");
+	assert_line(f, "bars", p7, "\tat most 40\t0\t40\tns\tat most 50\tmet\tbelow");
+	add_spin(f, 12, "nnnnnnn");
+	assert_line(f, "bars", p7, "\tat least 393216\t393216\t?\tns\tat most 50\tnot met\tnot");
+	add_spin(f, 0.001, "nnnnnnn");
+	assert_line(f, "bars", p7, "\tat least 32.8\t32.8\t?\tns\tat most 50\tundecided\tnot");
+	add_spin(f, 40, "aaa");
+	assert_line(f, "bars", p7, "\tat most 40\t?\t?\tns\tat most 50\ttoo few rounds\tbelow");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +418,7 @@ int main(void)
 		TEST(automatic_chunk_is_no_best_chunk),
 		TEST(lazy_memory_is_judged_in_mib),
 		TEST(time_of_a_run_is_judged_where_it_had_a_budget),
+		TEST(metg_outside_of_what_was_measured_is_a_bound),
 		TEST(pause_of_a_resumed_run_is_none_of_its_time),
 	};
 

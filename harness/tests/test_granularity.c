@@ -22,47 +22,156 @@ static struct record point(const char *backend, int64_t work, double serial_ns, 
 }
 
 /* Tasks of 100 * 4^i ns on two workers, best possible 50 * 4^i; efficiency as given. */
-static struct interval metg_of(const double efficiency[POINTS], const char **note)
+static void add_curve(struct fixture *f, const double efficiency[POINTS], int round)
 {
-	struct record at[ROUNDS * (POINTS + 1)];
-	struct rows rows = { at, 0, 0 };
+	struct record record = point("forked", 1000, 1000, 500, round);
+	double ns = 100;
+
+	assert_int_equal(rows_add(&f->rows, &record), 0);
+	for (int i = 0; i < POINTS; i++, ns *= 4) {
+		record = point("fork-shm", i + 1, ns, ns / 2 / efficiency[i], round);
+		assert_int_equal(rows_add(&f->rows, &record), 0);
+	}
+}
+
+static struct metg metg_half(const struct fixture *f)
+{
 	struct groups groups;
 
-	for (int round = 0; round < ROUNDS; round++) {
-		double ns = 100;
-		at[rows.count++] = point("forked", 1000, 1000, 500, round);
-		for (int i = 0; i < POINTS; i++, ns *= 4)
-			at[rows.count++] =
-				point("fork-shm", i + 1, ns, ns / 2 / efficiency[i], round);
-	}
-	assert_int_equal(groups_make(&groups, &rows), 0);
-	struct interval at_level = granularity_metg(&groups, "fork-shm", 0, 0.5, note);
+	assert_int_equal(groups_make(&groups, &f->rows), 0);
+	struct metg metg = metg_find(&groups, "fork-shm", 0, 0.5);
 	groups_free(&groups);
-	return at_level;
+	return metg;
+}
+
+/* Rounds that are above one half at all sizes, that cross it between the third and the fourth, that never reach it. */
+static const double above[POINTS] = { 0.8, 0.8, 0.8, 0.8, 0.9 };
+static const double rising[POINTS] = { 0.1, 0.3, 0.4, 0.6, 0.9 };
+static const double low[POINTS] = { 0.1, 0.2, 0.3, 0.3, 0.3 };
+#define ABOVE_FIRST (100 / 0.8)
+#define LOW_LAST (25600 / 0.3)
+
+static void add_rounds(struct fixture *f, int above_count, int rising_count, int low_count)
+{
+	int round = 0;
+
+	while (above_count-- > 0)
+		add_curve(f, above, round++);
+	while (rising_count-- > 0)
+		add_curve(f, rising, round++);
+	while (low_count-- > 0)
+		add_curve(f, low, round++);
 }
 
 static void curve_that_rises_crosses_once(void **state)
 {
-	static const double rising[POINTS] = { 0.1, 0.3, 0.4, 0.6, 0.9 };
-	const char *note;
-	struct interval at = metg_of(rising, &note);
+	struct fixture *f = *state;
+	char note[METG_NOTE];
 
-	(void)state;
-	assert_string_equal(note, "crossed");
-	assert_true(at.mid > 1600 / 0.4 &&
-		    at.mid < 6400 / 0.6); /* between the third and the fourth */
+	add_rounds(f, 0, 6, 0);
+	struct metg metg = metg_half(f);
+	assert_string_equal(metg_note(&metg, note), "crossed");
+	assert_true(metg.ns.mid > 1600 / 0.4 && metg.ns.mid < 6400 / 0.6);
+	assert_true(metg.ns.level > 0.95 && metg.ns.low > 0 && isfinite(metg.ns.high));
 }
 
 /* The second point alone says 0.6; with its neighbours it says 0.45 at most, so the crossing is after the third. */
 static void single_point_above_the_level_is_no_crossing(void **state)
 {
 	static const double spike[POINTS] = { 0.1, 0.6, 0.3, 0.7, 0.9 };
-	const char *note;
-	struct interval at = metg_of(spike, &note);
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_string_equal(note, "crossed");
-	assert_true(at.mid > 1600 / 0.3 && at.mid < 6400 / 0.6);
+	for (int round = 0; round < 6; round++)
+		add_curve(f, spike, round);
+	struct metg metg = metg_half(f);
+	assert_int_equal(metg.side, METG_CROSSED);
+	assert_true(metg.ns.mid > 1600 / 0.3 && metg.ns.mid < 6400 / 0.6);
+}
+
+static void rounds_without_a_crossing_count_for_the_interval(void **state)
+{
+	struct fixture *f = *state;
+	char note[METG_NOTE];
+
+	add_rounds(f, 3, 3, 1); /* all seven are the interval */
+	struct metg metg = metg_half(f);
+	assert_int_equal(metg.side, METG_CROSSED);
+	assert_true(metg.ns.mid > 1600 / 0.4 && metg.ns.mid < 6400 / 0.6);
+	assert_true(metg.ns.low <= 0 && isinf(metg.ns.high) && metg.ns.level > 0.95);
+	assert_string_equal(metg_note(&metg, note),
+			    "crossed; of 7 rounds 3 crossed, 3 began above, 1 did not reach it");
+}
+
+/* Of twelve values the interval is from the third to the tenth. */
+static void five_of_twelve_rounds_that_never_reach_it_leave_no_upper_end(void **state)
+{
+	struct fixture *f = *state;
+
+	add_rounds(f, 0, 7, 5);
+	struct metg metg = metg_half(f);
+	assert_int_equal(metg.side, METG_CROSSED);
+	near(metg.ns.low, metg.ns.mid);
+	assert_true(isinf(metg.ns.high));
+	rows_free(&f->rows);
+	f->rows = (struct rows){ 0 };
+	add_rounds(f, 0, 10, 2);
+	metg = metg_half(f);
+	near(metg.ns.high, metg.ns.mid);
+}
+
+static void middle_that_is_only_a_bound_says_so(void **state)
+{
+	struct fixture *f = *state;
+	char note[METG_NOTE];
+
+	add_rounds(f, 7, 0, 0);
+	struct metg metg = metg_half(f);
+	assert_string_equal(metg_note(&metg, note), "below the smallest measured: at most 125 ns");
+	near(metg.ns.mid, ABOVE_FIRST);
+	near(metg.ns.high, ABOVE_FIRST);
+	assert_true(metg.ns.low <= 0 && metg.all_below);
+	rows_free(&f->rows);
+	f->rows = (struct rows){ 0 };
+	add_rounds(f, 0, 2, 5);
+	metg = metg_half(f);
+	assert_string_equal(metg_note(&metg, note), "not reached: at least 85 us; of 7 rounds 2 "
+						    "crossed, 0 began above, 5 did not reach it");
+	near(metg.ns.mid, LOW_LAST);
+	assert_true(isinf(metg.ns.high));
+}
+
+static void assert_derived(struct fixture *f, const char *line, const char *finding)
+{
+	for (size_t i = 0; i < f->rows.count; i++)
+		strcpy(f->rows.at[i].cell.experiment, "granularity");
+	derive(f, "granularity");
+	assert_contains(f->finding, finding);
+	assert_null(strstr(read_file(f, "tables/granularity-floor.tsv"), "inf"));
+	const char *table = read_file(f, "tables/granularity-metg.tsv");
+	assert_contains(table, line);
+	assert_null(strstr(table, "inf"));
+	assert_null(strstr(table, "nan"));
+	rows_free(&f->rows);
+	f->rows = (struct rows){ 0 };
+}
+
+static void tables_and_sentence_tell_what_is_known(void **state)
+{
+	struct fixture *f = *state;
+
+	add_rounds(f, 3, 9, 0);
+	assert_derived(f, "\tMETG50\t6531.97\t?\t6531.97\t9\t12\tcrossed; of 12",
+		       "from a granularity of at most 6.5 us on (fork-shm");
+	add_rounds(f, 9, 3, 0);
+	assert_derived(f,
+		       "\tMETG50\t?\t?\t6531.97\t3\t12\tbelow the smallest measured: at most 125",
+		       "from a granularity of at most 6.5 us on (fork-shm");
+	add_rounds(f, 10, 2, 0);
+	assert_derived(f, "\tMETG50\t?\t?\t125\t2\t12\tbelow the smallest measured: at most 125",
+		       "even at the smallest tasks measured (fork-shm");
+	add_rounds(f, 0, 7, 5);
+	assert_derived(f, "\tMETG50\t6531.97\t6531.97\t?\t7\t12\tcrossed; of 12",
+		       "The rows scatter too much");
 }
 
 /* Efficiency 13/52 at granularity 2 x 52 ns and 351/468 at 2 x 468 ns: one half is crossed at their geometric mean. */
@@ -84,7 +193,7 @@ static void granularity_crossing_is_where_it_was_put(void **state)
 	near(number_at(table, process_pool(), 3), sqrt(104 * 936.0) * DRIFT);
 	assert_true(number_at(table, process_pool(), 4) >= sqrt(104 * 936.0) * slow * 0.999);
 	assert_true(number_at(table, process_pool(), 5) <= sqrt(104 * 936.0) * fast * 1.001);
-	assert_contains(table, "METG90\t?\t?\t?\t0\t8\tnot reached");
+	assert_contains(table, "METG90\t?\t879.84\t?\t0\t8\tnot reached: at least 941 ns");
 }
 
 /* 100 ns of overhead paid inline by two workers: efficiency is one half where the task takes as long. */
@@ -111,8 +220,12 @@ static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(curve_that_rises_crosses_once),
-		cmocka_unit_test(single_point_above_the_level_is_no_crossing),
+		TEST(curve_that_rises_crosses_once),
+		TEST(single_point_above_the_level_is_no_crossing),
+		TEST(rounds_without_a_crossing_count_for_the_interval),
+		TEST(five_of_twelve_rounds_that_never_reach_it_leave_no_upper_end),
+		TEST(middle_that_is_only_a_bound_says_so),
+		TEST(tables_and_sentence_tell_what_is_known),
 		TEST(granularity_crossing_is_where_it_was_put),
 		TEST(inline_overhead_is_the_floor_and_half_of_metg),
 	};
