@@ -191,7 +191,6 @@ struct fit {
 	size_t rounds;
 };
 
-/* A line that does not rise, or that begins below 0, has no alpha and beta. */
 static bool fit_round(const struct groups *groups, const struct cell *cell, int round,
 		      struct line *line)
 {
@@ -209,10 +208,11 @@ static bool fit_round(const struct groups *groups, const struct cell *cell, int 
 		w[n] = 1 / (y[n] * y[n]);
 		n++;
 	}
-	return n >= SIZES_LEAST && stats_line(x, y, w, n, line) && line->slope > 0 &&
-	       line->intercept > 0;
+	return n >= SIZES_LEAST && stats_line(x, y, w, n, line);
 }
 
+/* A line that begins below 0 has alpha 0; one that does not rise tells no limit of the bandwidth. Both count, or the
+ * medians would be those of the rounds that turned out well. */
 static struct fit fit_series(const struct groups *groups, const struct group *first)
 {
 	double alpha[PAIRS_MAX], beta[PAIRS_MAX], half[PAIRS_MAX], r2[PAIRS_MAX];
@@ -223,9 +223,9 @@ static struct fit fit_series(const struct groups *groups, const struct group *fi
 		struct line line;
 		if (!fit_round(groups, first->cell, round, &line))
 			continue;
-		alpha[n] = line.intercept;
-		beta[n] = 1e3 / line.slope;
-		half[n] = line.intercept / line.slope;
+		alpha[n] = fmax(line.intercept, 0);
+		beta[n] = line.slope > 0 ? 1e3 / line.slope : INFINITY;
+		half[n] = line.slope > 0 ? alpha[n] / line.slope : INFINITY;
 		r2[n++] = line.r2;
 	}
 	fit.rounds = n;
@@ -308,12 +308,18 @@ static const char *half_text(const struct interval *half, char text[128])
 	return text;
 }
 
+/* Does the line certainly begin above 0, and rise? */
+static bool is_known(const struct fit *fit)
+{
+	return fit->half_bytes.level > 0 && fit->alpha_ns.low > 0 && isfinite(fit->beta_mb.high);
+}
+
 /* " through fork-pipe a task costs ..." */
 static size_t put_fit(const struct fit *fit, char *text, size_t size)
 {
 	char time[24], rate[24], half[128];
 
-	if (!(fit->half_bytes.level > 0))
+	if (!is_known(fit))
 		return (size_t)snprintf(text, size, " what it is through %s cannot be told",
 					fit->cell->backend);
 	return (size_t)snprintf(text, size,
@@ -345,15 +351,16 @@ static void find(struct derivation *d, const struct fit *fits, size_t count)
 		if (used > 0)
 			text[used++] = ';';
 		used += put_fit(&fits[i], text + used, sizeof text - used);
-		if (fits[i].half_bytes.level > 0) {
+		if (is_known(&fits[i])) {
 			r2 = fmin(r2, fits[i].r2);
 			known++;
 		}
 	}
 	if (known == 0)
-		snprintf(d->finding, sizeof d->finding,
-			 "The rows do not tell what a payload costs: a line through at least 3 "
-			 "sizes is wanted in 6 rounds or more.");
+		snprintf(
+			d->finding, sizeof d->finding,
+			"The rows do not tell what a payload costs: a rising line through at least "
+			"3 sizes is wanted in 6 rounds or more.");
 	else
 		snprintf(d->finding, sizeof d->finding, "On this machine,%s.%s", text,
 			 r2 < STRAIGHT_LEAST ? " A straight line describes these times badly: see "

@@ -74,6 +74,61 @@ static void line_that_falls_or_has_two_sizes_is_none(void **state)
 	assert_null(strstr(f->finding, "On this machine"));
 }
 
+/* In `odd` of the rounds the line is another. */
+static void add_odd_rounds(struct fixture *f, int odd, double alpha_ns, double byte_ns)
+{
+	add_line(f, transport_row("shm"), "stream", ALPHA_NS);
+	for (size_t i = 0; i < f->rows.count; i++) {
+		struct record *record = &f->rows.at[i];
+		double bytes = (double)record->cell.payload_bytes;
+		for (int k = 0; k < record->samples && record->round < odd; k++)
+			record->ns_per_task[k] = alpha_ns + byte_ns * bytes;
+	}
+}
+
+static void assert_fit(struct fixture *f, int column, const char *wanted)
+{
+	char start[64], *field;
+
+	snprintf(start, sizeof start, "in\t%s\town\t", transport_row("shm"));
+	field = strstr(read_file(f, "tables/payload-fit.tsv"), start);
+	assert_non_null(field);
+	while (column-- > 0)
+		field = strchr(field, '\t') + 1;
+	if (strncmp(field, wanted, strlen(wanted)) != 0)
+		fail_msg("'%s' does not begin: %s", wanted, field);
+}
+
+/* Of eight values the interval is from the first to the last. */
+static void round_whose_line_falls_leaves_no_bandwidth_certain(void **state)
+{
+	struct fixture *f = *state;
+
+	add_odd_rounds(f, 1, 5000, -0.004);
+	derive(f, "payload");
+	assert_fit(f, 8, "?\t");
+	assert_fit(f, 11, "?\t1.000\t8\n"); /* high of the half size, r2, rounds */
+	assert_contains(f->finding, "The rows do not tell");
+	rows_free(&f->rows);
+	f->rows = (struct rows){ 0 };
+	add_odd_rounds(f, 5, 5000, -0.004);
+	derive(f, "payload");
+	assert_fit(f, 6, "?\t");
+	assert_fit(f, 9, "?\t");
+	assert_null(strstr(f->text, "inf"));
+}
+
+static void round_whose_line_begins_below_zero_counts_as_zero(void **state)
+{
+	struct fixture *f = *state;
+
+	add_odd_rounds(f, 1, -0.2, 0.25);
+	derive(f, "payload");
+	assert_fit(f, 4, "0\t");
+	assert_fit(f, 10, "0\t");
+	assert_contains(f->finding, "The rows do not tell");
+}
+
 static void curve_that_is_no_line_is_called_one_nowhere(void **state)
 {
 	struct fixture *f = *state;
@@ -135,6 +190,8 @@ int main(void)
 		TEST(line_of_alpha_and_beta_is_fitted_exactly),
 		TEST(rates_are_bytes_and_tasks_by_time),
 		TEST(line_that_falls_or_has_two_sizes_is_none),
+		TEST(round_whose_line_falls_leaves_no_bandwidth_certain),
+		TEST(round_whose_line_begins_below_zero_counts_as_zero),
 		TEST(curve_that_is_no_line_is_called_one_nowhere),
 		TEST(memory_of_the_pool_is_a_series_of_its_own),
 		TEST(plans_are_sensible_and_bounded),
