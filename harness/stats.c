@@ -90,17 +90,17 @@ double stats_quantile(const double *x, size_t n, double p)
  * 0: not even the whole range reaches the level. */
 static size_t sign_depth(size_t n, double level, double *achieved)
 {
-	double term = pow(0.5, (double)n), tail = 0;
+	double log_term = -(double)n * log(2), tail = 0; /* 2^-n itself is 0 from n = 1075 on */
 	size_t depth = 0;
 
 	*achieved = 0;
 	for (size_t k = 0; k < (n + 1) / 2; k++) {
-		tail += term;
+		tail += exp(log_term);
 		if (1 - 2 * tail < level)
 			break;
 		depth = k + 1;
 		*achieved = 1 - 2 * tail;
-		term *= (double)(n - k) / (double)(k + 1);
+		log_term += log((double)(n - k) / (double)(k + 1));
 	}
 	return depth;
 }

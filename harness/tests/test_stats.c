@@ -94,6 +94,24 @@ static void interval_coverage_equals_exact_enumeration(void **state)
 	}
 }
 
+/* The normal approximation of the binomial: the depth is n/2 + 1/2 - 1.96 sqrt(n)/2, rounded down. */
+static void interval_of_thousands_of_values_is_no_point(void **state)
+{
+	static const size_t counts[] = { 1000, 1074, 1075, 1500, 3000 };
+	static double x[3000];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(x); i++)
+		x[i] = (double)i + 1;
+	for (size_t i = 0; i < COUNT(counts); i++) {
+		double n = (double)counts[i];
+		struct interval found = stats_median_interval(x, counts[i], 0.95);
+		near(found.low, floor((n + 1) / 2 - 1.96 * sqrt(n) / 2), 1);
+		near(found.low + found.high, n + 1, 0);
+		assert_true(found.level >= 0.95 && found.level < 0.96);
+	}
+}
+
 static void interval_of_five_values_says_too_few(void **state)
 {
 	const double x[] = { 5, 1, 4, 2, 3 };
@@ -286,6 +304,7 @@ int main(void)
 		cmocka_unit_test(quantile_of_one_to_ten_is_type_seven),
 		cmocka_unit_test(interval_of_twelve_values_is_third_to_tenth),
 		cmocka_unit_test(interval_coverage_equals_exact_enumeration),
+		cmocka_unit_test(interval_of_thousands_of_values_is_no_point),
 		cmocka_unit_test(interval_of_five_values_says_too_few),
 		cmocka_unit_test(ratio_of_paired_values_ignores_drift),
 		cmocka_unit_test(ratio_swapped_is_the_reciprocal),
