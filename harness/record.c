@@ -301,6 +301,8 @@ static int record_from_json(struct record *record, const json_t *object, char *w
 	if (rc == 0)
 		rc = fields_from_json(record_fields, COUNT_OF(record_fields), object, record, why,
 				      why_size);
+	if (rc == 0 && (record->round < 0 || record->round >= ROUNDS_END))
+		rc = refuse(why, why_size, "round", "a whole number from 0 to 2047");
 	if (rc == 0)
 		rc = array_from_json(object, "ns_per_task", "samples", record->samples,
 				     record->ns_per_task, why, why_size);

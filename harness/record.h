@@ -17,6 +17,7 @@
 #define SCHEMA 2 /* of rows.jsonl and run.json; other versions are refused */
 #define NAME_SIZE 32
 #define SAMPLES_MAX 64
+#define ROUNDS_END 2048 /* rounds are below it */
 
 /* What is run. `backend` is a row of the pool table, or a baseline without a pool: "loop" (the plain serial loop) or
  * "forked" (the same kernel by `workers` plain forked processes, each a fixed share, started outside the timed part).
@@ -41,7 +42,7 @@ struct cell {
 
 struct record {
 	struct cell cell;
-	int round;			 /* 0.. */
+	int round;			 /* 0 .. ROUNDS_END - 1 */
 	int order;			 /* position in the run, 0.. */
 	int64_t start_ms;		 /* wall clock, ms since 1970 */
 	bool verified;			 /* every result of every call was checked and right */

@@ -12,7 +12,8 @@
 #include "harness/plan.h"
 #include "harness/versus.h"
 
-#define CONFIRM_ROUND 1024 /* the first of the rounds that confirm; those before are fewer */
+#define CONFIRM_ROUND                                                                              \
+	(ROUNDS_END / 2) /* the first of the rounds that confirm; those before are fewer */
 
 /* How rows are judged. */
 struct judging {

@@ -169,6 +169,9 @@ static void record_parse_of_wrong_fields_names_them(void **state)
 		       "\"backend\":\"a name that is far too long for thirty-one bytes\"",
 		       "backend");
 	assert_refused("\"round\":4,", "", "round");
+	assert_refused("\"round\":4,", "\"round\":-1,", "0 to 2047");
+	assert_refused("\"round\":4,", "\"round\":2048,", "0 to 2047");
+	assert_refused("\"round\":4,", "\"round\":2147483647,", "\"round\"");
 	assert_refused("\"samples\":3", "\"samples\":2", "ns_per_task");
 	assert_refused("\"samples\":3", "\"samples\":-3", "ns_per_task");
 	assert_refused("[10.25,", "[\"10.25\",", "ns_per_task");
@@ -176,6 +179,17 @@ static void record_parse_of_wrong_fields_names_them(void **state)
 	assert_refused("[10.25,", "[NaN,", "JSON");
 	assert_refused("{\"schema\"", "\"schema\"", "JSON");
 	assert_refused("\"round\":4,", "\"round\":4,\"round\":4,", "JSON");
+}
+
+static void record_of_the_last_round_is_taken(void **state)
+{
+	char *line = altered("\"round\":4,", "\"round\":2047,"), why[256];
+	struct record back;
+
+	(void)state;
+	assert_int_equal(record_parse(&back, line, why, sizeof why), 0);
+	assert_int_equal(back.round, ROUNDS_END - 1);
+	free(line);
 }
 
 static void record_median_of_samples_is_the_middle_one(void **state)
@@ -304,6 +318,7 @@ int main(void)
 		cmocka_unit_test(record_error_of_odd_bytes_is_still_json),
 		cmocka_unit_test(record_of_infinite_sample_is_not_written),
 		cmocka_unit_test(record_parse_of_wrong_fields_names_them),
+		cmocka_unit_test(record_of_the_last_round_is_taken),
 		cmocka_unit_test(record_median_of_samples_is_the_middle_one),
 		cmocka_unit_test(cell_label_differs_when_cells_do),
 		cmocka_unit_test_setup_teardown(rows_load_of_good_file_gives_all, make_place,
