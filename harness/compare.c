@@ -46,7 +46,7 @@ static const char help[] =
 	"with --rerun:\n"
 	"  --experiment NAME  may be repeated (default: as for `poolbench run`)\n"
 	"  --cells TEXT       only cells with this text in their name\n"
-	"  --rounds N         1 to 1000 (default 12, or as many as the largest experiment needs)\n"
+	"  --rounds N         1 to 256 (default 12, or as many as the largest experiment needs)\n"
 	"  --quick, --full    coarser or finer grids, shorter or longer batches, 8 or 20 rounds\n"
 	"  --budget TIME      90s, 10m, 2h: fewer rounds and shorter batches to fit\n"
 	"  --seed N           of the order and the inputs (default: from the clock; recorded)\n"
@@ -87,7 +87,7 @@ static int read_rerun_option(struct request *r, int id, const char *text)
 		r->cells = text;
 		return 0;
 	case 'r':
-		return args_int("--rounds", text, 1, 1000, &r->rounds);
+		return args_int("--rounds", text, 1, PAIRS_MAX, &r->rounds);
 	case 'q':
 	case 'F':
 		r->level = id == 'q' ? 0 : 2;

@@ -5,6 +5,7 @@
 #include "harness/cell.h"
 #include "harness/clock.h"
 #include "harness/record_json.h"
+#include "harness/series.h"
 #include "pools/pool.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #define BATCH_LEAST_NS (2 * NS_PER_MS)
 /* Fewer rounds than this have no 95 % interval (2 / 2^6 = 3 %). */
 #define ROUNDS_LEAST 6
-#define ROUNDS_MOST 1000
 
 struct level {
 	const char *name;
@@ -210,8 +210,8 @@ void plan_fill(struct plan *plan)
 	int64_t round_ns = round_estimate(plan);
 	int64_t fit = round_ns > 0 ? plan->budget_ns / round_ns : 0;
 
-	if (fit > ROUNDS_MOST)
-		fit = ROUNDS_MOST;
+	if (fit > PAIRS_MAX)
+		fit = PAIRS_MAX;
 	if (fit > plan->scale.rounds)
 		plan->scale.rounds = (int)fit;
 }

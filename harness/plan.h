@@ -34,7 +34,7 @@ int plan_add_named(struct plan *plan, const char *const *names, size_t count);
 int plan_keep(struct plan *plan, const char *text);
 void plan_settle(struct plan *plan);
 void plan_fill(
-	struct plan *plan); /* settled: more rounds, as many as fit the budget, at most 1000 */
+	struct plan *plan); /* settled: more rounds, as many as fit the budget, at most PAIRS_MAX */
 int64_t plan_estimate_ns(const struct plan *plan);
 
 /* order[i] is the cell that is i-th in this round; room for plan->count. */

@@ -4,6 +4,7 @@
 #include "harness/run_args.h"
 #include "harness/args.h"
 #include "harness/saved.h"
+#include "harness/series.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -19,7 +20,7 @@ const char run_help[] =
 	"  --full          under an hour: fine grids, many rounds (default: under five minutes)\n"
 	"  --out DIR       where to write, new or empty (default: results/run-DATE-TIME)\n"
 	"  --cells TEXT    only cells with this text in their name\n"
-	"  --rounds N      exactly N rounds, 1 to 1000, however long they take\n"
+	"  --rounds N      exactly N rounds, 1 to 256, however long they take\n"
 	"  --budget TIME   90s, 10m, 2h: as many rounds as fit, and shorter batches if need be\n"
 	"  --seed N        of the order and the inputs (default: order by the clock, inputs of "
 	"seed 1;\n"
@@ -117,7 +118,7 @@ static int read_option(struct run_wish *wish, int id, const char *text)
 	case 'f':
 		return read_level(wish, 2);
 	case 'r':
-		return args_int("--rounds", text, 1, 1000, &wish->rounds);
+		return args_int("--rounds", text, 1, PAIRS_MAX, &wish->rounds);
 	case 'b':
 		return args_time("--budget", text, &wish->budget_ns);
 	case 's':

@@ -8,7 +8,7 @@
 #include "harness/stats.h"
 
 #define CONFIDENCE 0.95
-#define PAIRS_MAX 256 /* rounds that are looked at; later ones are left out */
+#define PAIRS_MAX 256 /* rounds that are looked at, so the most that --rounds takes */
 
 /* The rows of one cell in order of their rounds. */
 struct group {

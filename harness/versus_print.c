@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS_SHOWN_MAX 1000 /* what --rounds accepts */
-
 struct shown {
 	const struct versus_cell *cell;
 	const struct comparison *c;
@@ -120,8 +118,10 @@ static void print_outlook(const struct comparison *c)
 	if (isfinite(c->least_effect))
 		printf("; %.*f %% would have been seen", c->least_effect < 0.1,
 		       100 * c->least_effect);
-	if (c->rounds_needed > ROUNDS_SHOWN_MAX)
+	if (!isfinite(c->rounds_needed))
 		printf("; no number of rounds would tell");
+	else if (c->rounds_needed > PAIRS_MAX)
+		printf("; more than %d rounds, the most there can be, would tell", PAIRS_MAX);
 	else if (c->rounds_needed > (double)c->n)
 		printf("; about %.0f rounds would tell", c->rounds_needed);
 }

@@ -393,6 +393,7 @@ static void arguments_that_do_not_go_together_are_refused(void **state)
 	assert_refuses(compare_main, "compare a a --rounds 9", "--rerun");
 	assert_refuses(compare_main, "compare --rerun a", "two poolbench programs");
 	assert_refuses(compare_main, "compare --rerun a a --rounds 0", "--rounds");
+	assert_refuses(compare_main, "compare --rerun a a --rounds 257", "256");
 	assert_refuses(compare_main, "compare --rerun a a --budget 5", "90s");
 	assert_refuses(compare_main, "compare --rerun a a --rounds 5 --budget 5s", "not both");
 	assert_refuses(compare_main, "compare --rerun a a --experiment nosuch", "nosuch");
