@@ -34,5 +34,7 @@ json_t *export_bencher(const struct export_data *data);
 
 /* 0 or -ENOMEM; whether what was written arrived is told by the file. */
 int export_csv(const struct export_data *data, FILE *file);
+/* A field of comma separated values, in quotation marks where it needs them. */
+void export_csv_text(FILE *file, const char *text);
 
 #endif

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-static void put_text(FILE *file, const char *text)
+void export_csv_text(FILE *file, const char *text)
 {
 	if (text[strcspn(text, ",\"\r\n")] == '\0') {
 		fputs(text, file);
@@ -30,7 +30,7 @@ static void put_text(FILE *file, const char *text)
 static void put_value(FILE *file, const json_t *value)
 {
 	if (json_is_string(value))
-		put_text(file, json_string_value(value));
+		export_csv_text(file, json_string_value(value));
 	else
 		json_dumpf(value, file, JSON_ENCODE_ANY);
 }
@@ -68,7 +68,7 @@ static void put_fields(FILE *file, const json_t *object, bool values)
 		if (values)
 			put_value(file, value);
 		else
-			put_text(file, key);
+			export_csv_text(file, key);
 		between = ",";
 	}
 }

@@ -4,6 +4,7 @@
  * DESIGN. Sorted by verdict, then by how far apart the two are, so that what matters comes first. An unknown number is an empty
  * field in the values and a dash in the table. Quoting: RFC 4180, see export_csv.c.
  */
+#include "harness/export.h"
 #include "harness/series.h"
 #include "harness/versus.h"
 
@@ -38,17 +39,6 @@ static int compare_lines(const void *a, const void *b)
  * == Comma separated values ==
  */
 
-static void put_text(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"')
-			putchar('"');
-		putchar(*text);
-	}
-	putchar('"');
-}
-
 static void put_number(double number, bool known)
 {
 	putchar(',');
@@ -61,7 +51,10 @@ static void put_values(const struct shown *line)
 	const struct comparison *c = line->c;
 	bool filled = c->n > 0, sure = filled && c->ratio.level > 0;
 
-	printf("%s,%s,%s", verdict_name(c->verdict), line->cell->cell.experiment, c->label);
+	printf("%s,", verdict_name(c->verdict));
+	export_csv_text(stdout, line->cell->cell.experiment);
+	putchar(',');
+	export_csv_text(stdout, c->label);
 	put_number(c->candidate, filled);
 	put_number(c->baseline, filled);
 	put_number(c->ratio.mid, filled);
@@ -75,7 +68,7 @@ static void put_values(const struct shown *line)
 	put_number(c->least_effect, filled && !c->refused);
 	put_number(c->rounds_needed, filled && !c->refused);
 	putchar(',');
-	put_text(c->why);
+	export_csv_text(stdout, c->why);
 	putchar('\n');
 }
 

@@ -26,7 +26,7 @@ struct run {
 	int failed;    /* in so many rounds light gives a wrong result */
 	int64_t batch_ns;
 	int input_seed;
-	const char *digest, *experiment;
+	const char *digest, *experiment, *workload;
 	bool precision, session;
 	double factor_later; /* a session: of light's times in B in as many further rounds; 0: there are none */
 };
@@ -67,6 +67,8 @@ static void write_row(FILE *file, const struct run *run, const char *arm, int ro
 	char *line;
 
 	snprintf(record.cell.experiment, sizeof record.cell.experiment, "%s", run->experiment);
+	if (run->workload)
+		snprintf(record.cell.workload, sizeof record.cell.workload, "%s", run->workload);
 	snprintf(record.arm, sizeof record.arm, "%s", arm);
 	/* up to 1 % of scatter that repeats itself */
 	for (int i = 0; i < 3; i++)
@@ -339,6 +341,16 @@ static void table_names_what_it_shows(void **state)
 	assert_non_null(strstr(said.error, "1 REGRESSION, 0 NOT COMPARABLE"));
 }
 
+static void names_with_commas_and_quotes_are_quoted_in_csv(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "a", .workload = "sq,\"x", .experiment = "o,h" });
+	compare("a a");
+	assert_status(EXIT_FINE);
+	assert_non_null(strstr(said.out, "\nEQUIVALENT,\"o,h\",\"shm map sq,\"\"x n=1000 "));
+	assert_non_null(strstr(said.out, " work=10\","));
+}
+
 /*
  * == A session of two programs ==
  */
@@ -433,6 +445,7 @@ int main(void)
 		cmocka_unit_test(disturbed_rounds_are_left_out_and_counted),
 		cmocka_unit_test(runs_without_a_common_cell_are_inconclusive),
 		cmocka_unit_test(table_names_what_it_shows),
+		cmocka_unit_test(names_with_commas_and_quotes_are_quoted_in_csv),
 		cmocka_unit_test(session_confirmed_is_a_regression),
 		cmocka_unit_test(session_not_confirmed_is_inconclusive),
 		cmocka_unit_test(session_floor_given_replaces_the_measured_one),
