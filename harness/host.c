@@ -51,6 +51,17 @@ static json_t *keyed_line(const char *path, const char *key)
 	return text ? text : json_null();
 }
 
+/* x86 has a name; others have a number or a word under another key. */
+static json_t *cpu_model(void)
+{
+	static const char *const keys[] = { "model name", "CPU part", "cpu", "uarch" };
+	json_t *text = json_null();
+
+	for (size_t i = 0; json_is_null(text) && i < sizeof keys / sizeof *keys; i++)
+		text = keyed_line("/proc/cpuinfo", keys[i]);
+	return text;
+}
+
 static json_t *affinity(void)
 {
 	cpu_set_t set;
@@ -209,10 +220,10 @@ json_t *host_fingerprint(void)
 {
 	return json_pack(
 		"{so so so si so si so so so so so sf so so so so so so ss ss so}", "cpu_model",
-		keyed_line("/proc/cpuinfo", "model name"), "cpu_mhz", cpu_mhz(), "caches", caches(),
-		"cpus_online", (int)sysconf(_SC_NPROCESSORS_ONLN), "cpus_affinity", affinity(),
-		"cpus_usable", pool_cpus(), "cgroup_cpu_max", first_line("/sys/fs/cgroup/cpu.max"),
-		"kernel", kernel(), "virtualised", virtualised(), "governor",
+		cpu_model(), "cpu_mhz", cpu_mhz(), "caches", caches(), "cpus_online",
+		(int)sysconf(_SC_NPROCESSORS_ONLN), "cpus_affinity", affinity(), "cpus_usable",
+		pool_cpus(), "cgroup_cpu_max", first_line("/sys/fs/cgroup/cpu.max"), "kernel",
+		kernel(), "virtualised", virtualised(), "governor",
 		first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), "clock_source",
 		first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
 		"clock_ns", clock_cost_ns(), "memory_bytes", memory_bytes(), "load_1min",
@@ -221,6 +232,14 @@ json_t *host_fingerprint(void)
 		first_line("/proc/pressure/cpu"), "memory_pressure",
 		first_line("/proc/pressure/memory"), "io_pressure", first_line("/proc/pressure/io"),
 		"compiler", __VERSION__, "poolbench", POOLBENCH_VERSION, "git", git_describe());
+}
+
+/* The fact without which nobody knows which machine it was, NULL: all are there. */
+static const char *unknown_fact(const json_t *host)
+{
+	if (!json_is_string(json_object_get(host, "cpu_model")))
+		return "cpu_model";
+	return json_is_integer(json_object_get(host, "cpus_online")) ? NULL : "cpus_online";
 }
 
 bool host_difference(const json_t *a, const json_t *b, char *why, size_t size)
@@ -239,6 +258,12 @@ bool host_difference(const json_t *a, const json_t *b, char *why, size_t size)
 		"transparent_huge_pages",
 	};
 
+	const char *unknown = unknown_fact(a) ? unknown_fact(a) : unknown_fact(b);
+
+	if (unknown != NULL) {
+		snprintf(why, size, "unknown machine: its %s is not there", unknown);
+		return true;
+	}
 	for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
 		const json_t *x = json_object_get(a, facts[i]), *y = json_object_get(b, facts[i]);
 		if (x == y || json_equal(x, y))

@@ -27,7 +27,7 @@ struct run {
 	int64_t batch_ns;
 	int input_seed;
 	const char *digest, *experiment, *workload;
-	bool precision, session;
+	bool precision, session, no_host;
 	double factor_later; /* a session: of light's times in B in as many further rounds; 0: there are none */
 };
 
@@ -122,6 +122,8 @@ static void write_run(struct run run)
 	if (run.input_seed)
 		json_object_set_new(json_object_get(info, "plan"), "input_seed",
 				    json_integer(run.input_seed));
+	if (run.no_host)
+		json_object_clear(json_object_get(info, "host"));
 	if (run.session)
 		json_object_set_new(info, "arms", json_array());
 	json_dumpf(info, file, 0);
@@ -256,6 +258,15 @@ static void runs_of_different_machines_are_not_comparable(void **state)
 	assert_verdict("10", "NOT COMPARABLE");
 	assert_verdict("100", "NOT COMPARABLE");
 	assert_non_null(strstr(line_of("10"), "cpus_online"));
+}
+
+static void runs_of_unknown_machines_are_not_comparable(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "a", .no_host = true });
+	compare("a a --floor 2");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_non_null(strstr(line_of("10"), "unknown machine"));
 }
 
 static void run_with_wrong_results_is_not_comparable(void **state)
@@ -439,6 +450,7 @@ int main(void)
 		cmocka_unit_test(runs_of_other_inputs_are_not_comparable),
 		cmocka_unit_test(floor_of_other_runs_is_what_they_differ_from_the_baseline),
 		cmocka_unit_test(runs_of_different_machines_are_not_comparable),
+		cmocka_unit_test(runs_of_unknown_machines_are_not_comparable),
 		cmocka_unit_test(run_with_wrong_results_is_not_comparable),
 		cmocka_unit_test(runs_of_other_batches_are_not_comparable),
 		cmocka_unit_test(run_that_stopped_when_precise_is_not_comparable),
