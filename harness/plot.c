@@ -9,6 +9,7 @@
 #include "harness/plot.h"
 #include "harness/commands.h"
 #include "harness/machine.h"
+#include "harness/versus.h"
 #include "pools/pool.h"
 
 #include <errno.h>
@@ -186,6 +187,18 @@ int plot_experiment(const char *command, const char *run, const struct rows *all
 	return *drawn ? draw_all(command, run, experiment) : 0;
 }
 
+/* Rows of A, A2 and B are of the same cells: together they are no series. */
+static bool is_session(const struct rows *rows)
+{
+	static const char *const arms[] = { ARM_BASELINE, ARM_CANDIDATE, ARM_FLOOR };
+
+	for (size_t i = 0; i < rows->count; i++)
+		for (size_t k = 0; k < sizeof arms / sizeof *arms; k++)
+			if (strcmp(rows->at[i].arm, arms[k]) == 0)
+				return true;
+	return false;
+}
+
 int plot_rows(const char *command, const char *run, struct rows *rows)
 {
 	bool truncated = false;
@@ -201,10 +214,14 @@ int plot_rows(const char *command, const char *run, struct rows *rows)
 			"poolbench %s: %s: the last row was cut off while it was written; left "
 			"out\n",
 			command, run);
-	if (rows->count > 0)
+	if (rows->count > 0 && !is_session(rows))
 		return 0;
+	rc = complain(command, run,
+		      rows->count ? "a session of two programs, want the run of one: use poolbench "
+				    "compare DIR"
+				  : "the run has no rows");
 	rows_free(rows);
-	return complain(command, run, "the run has no rows");
+	return rc;
 }
 
 static void usage(FILE *file)
@@ -214,6 +231,7 @@ static void usage(FILE *file)
 	      "Derives RUN/tables/*.tsv from the rows of a run and draws RUN/plots/*.svg and *.png "
 	      "with\n"
 	      "gnuplot; all experiments of the run, or those named. Prints the figures drawn.\n"
+	      "A session of two programs is refused: see `poolbench compare DIR`.\n"
 	      "\n"
 	      "Exit status: 0 fine, 2 the run cannot be read or drawn.\n",
 	      file);

@@ -424,7 +424,9 @@ int report_main(int argc, char **argv)
 		      "\n"
 		      "Derives the tables and draws the figures of a run, then writes "
 		      "RUN/report.html (one page that\n"
-		      "needs nothing else) and RUN/summary.md. Prints both names.\n"
+		      "needs nothing else) and RUN/summary.md. Prints both names. A session of two "
+		      "programs is\n"
+		      "refused: see `poolbench compare DIR`.\n"
 		      "\n"
 		      "Exit status: 0 fine, 2 the run cannot be read or drawn.\n",
 		      stdout);

@@ -124,6 +124,17 @@ static void difference_that_does_not_come_again_is_not_reported(void **state)
 	assert_said("not confirmed by 6 more");
 }
 
+/* Neither may take the programs' rows together for one series. */
+static void session_is_not_reported_as_a_run(void **state)
+{
+	(void)state;
+	compare("./quick", "./slow", ONE_CELL " --floor 3 --out not-a-run");
+	assert_status(EXIT_BAD);
+	assert_refuses(report_main, "report not-a-run", "use poolbench compare DIR");
+	assert_refuses(plot_main, "plot not-a-run", "use poolbench compare DIR");
+	assert_int_equal(access("not-a-run/tables", F_OK), -1);
+}
+
 static void program_with_wrong_results_is_not_comparable(void **state)
 {
 	(void)state;
@@ -189,6 +200,7 @@ int main(void)
 		cmocka_unit_test(program_against_itself_is_no_regression),
 		cmocka_unit_test(slower_program_is_a_regression),
 		cmocka_unit_test(difference_that_does_not_come_again_is_not_reported),
+		cmocka_unit_test(session_is_not_reported_as_a_run),
 		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
 		cmocka_unit_test(rounds_too_few_for_a_verdict_are_said_before),
 		cmocka_unit_test(budget_is_kept_to),
