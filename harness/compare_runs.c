@@ -394,9 +394,12 @@ int compare_runs(const struct compare *compare)
 
 static int print_session(const struct compare *compare, const struct side *side)
 {
-	const struct judging judging = { compare->floor, cpus_of(side), compare->all_rounds };
+	struct judging judging = { compare->floor, cpus_of(side), compare->all_rounds };
 	struct versus v = { 0 };
-	int rc, status;
+	int rc, status = rerun_judged(&judging, side->run, side->info);
+
+	if (status != 0)
+		return status;
 
 	if (json_object_get(side->info, "arms") == NULL) {
 		fprintf(stderr,

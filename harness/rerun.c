@@ -154,6 +154,29 @@ int rerun_judge(struct versus *v, const struct rows *rows, const struct judging 
 	return rc ? rc : confirm_all(v, &stage);
 }
 
+int rerun_judged(struct judging *judging, const char *directory, const json_t *info)
+{
+	const json_t *was = json_object_get(info, "judging"),
+		     *floor = json_object_get(was, "floor");
+	bool all_rounds = json_is_true(json_object_get(was, "all_rounds"));
+	bool takes_floor = floor && judging->floor < 0;
+
+	if (floor && !(json_is_number(floor) && json_number_value(floor) >= 0)) {
+		fprintf(stderr, "poolbench: %s/run.json: \"floor\": want a number, not negative\n",
+			directory);
+		return EXIT_USAGE;
+	}
+	if (takes_floor)
+		judging->floor = json_number_value(floor);
+	if (takes_floor)
+		fprintf(stderr, "poolbench: the floor is the one it was measured with, %g %%\n",
+			100 * judging->floor);
+	if (all_rounds && !judging->all_rounds)
+		fprintf(stderr, "poolbench: no round is left out, as when it was measured\n");
+	judging->all_rounds |= all_rounds;
+	return 0;
+}
+
 /*
  * == Before ==
  */
@@ -215,6 +238,15 @@ static void settle(struct rerun *r, size_t arm_count)
 			plan->scale.rounds, largest_family(plan), least);
 }
 
+static json_t *describe_judging(const struct judging *judging)
+{
+	json_t *object = json_pack("{sb}", "all_rounds", judging->all_rounds);
+
+	if (judging->floor >= 0)
+		json_object_set_new(object, "floor", json_real(judging->floor));
+	return object;
+}
+
 static json_t *describe_program(const char *name, const char *program, const char *version)
 {
 	char digest[PROGRAM_DIGEST_SIZE] = "";
@@ -241,6 +273,7 @@ static int open_directory(struct rerun *r, struct run_dir *dir)
 	json_t *arms;
 	time_t now = time(NULL);
 	struct tm local;
+	int rc;
 
 	if (program_check(r->baseline, version[0], sizeof version[0]) < 0 ||
 	    program_check(r->candidate, version[1], sizeof version[1]) < 0)
@@ -249,7 +282,8 @@ static int open_directory(struct rerun *r, struct run_dir *dir)
 	strftime(named, sizeof named, "results/compare-%Y%m%d-%H%M%S", &local);
 	arms = json_pack("[oo]", describe_program(ARM_BASELINE, r->baseline, version[0]),
 			 describe_program(ARM_CANDIDATE, r->candidate, version[1]));
-	return run_dir_create(dir, r->out ? r->out : named, &r->plan, arms);
+	rc = run_dir_create(dir, r->out ? r->out : named, &r->plan, arms);
+	return rc ? rc : run_dir_note(dir, "judging", describe_judging(&r->judging));
 }
 
 /*

@@ -4,7 +4,7 @@
  * DESIGN. Three arms: A the baseline, B the candidate, and A2, the baseline once more, whose difference from A is the floor that
  * a regression must exceed; with a floor given there are two. A cell whose difference is shown is measured again in as
  * many fresh rounds, and only what these show too is reported, with their numbers: the first ones were chosen
- * for being large. Rounds that the machine disturbed are replaced, up to half as many as were asked for. All rows are in the session's directory, so `poolbench compare DIR` gives the same answers again.
+ * for being large. Rounds that the machine disturbed are replaced, up to half as many as were asked for. All rows are in the session's directory, and how they were judged in its run.json, so `poolbench compare DIR` gives the same answers again.
  */
 #ifndef HARNESS_RERUN_H
 #define HARNESS_RERUN_H
@@ -35,6 +35,10 @@ struct rerun {
 /* Blocks for as long as it takes, prints the verdicts. An exit status: see versus_status(), and EXIT_USAGE, EXIT_UNFIT,
  * EXIT_INTERRUPTED. */
 int rerun_session(struct rerun *rerun);
+
+/* How the session that `info` tells of (run.json in that directory) was judged: its floor unless one is given, and all
+ * rounds if it kept all; says so on stderr. 0, or an exit status after one line on stderr. */
+int rerun_judged(struct judging *judging, const char *directory, const json_t *info);
 
 /* The verdicts of a session's rows. 0 or -ENOMEM; versus_free in any case. */
 int rerun_judge(struct versus *versus, const struct rows *rows, const struct judging *judging);

@@ -216,6 +216,19 @@ static int check_same(const json_t *info, char *why, size_t size)
 	return -EINVAL;
 }
 
+int run_dir_note(const struct run_dir *dir, const char *name, json_t *value)
+{
+	json_t *info;
+	int rc = run_dir_info(dir->path, &info);
+
+	if (rc < 0) {
+		json_decref(value);
+		return rc;
+	}
+	json_object_set_new(info, name, value);
+	return write_run_json(dir->path, info);
+}
+
 static int read_plan(const char *directory, struct plan *plan)
 {
 	char why[256];

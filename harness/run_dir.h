@@ -17,6 +17,9 @@ struct run_dir {
  * NULL: this program measures. 0 or -errno after one line on stderr. */
 int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan, json_t *arms);
 
+/* Sets a member of its run.json; `value` is taken over. 0 or -errno after one line on stderr. */
+int run_dir_note(const struct run_dir *dir, const char *name, json_t *value);
+
 /* RUN/run.json, a new reference: of this schema, with host and plan. 0 or -errno after one line on stderr. */
 int run_dir_info(const char *path, json_t **info);
 

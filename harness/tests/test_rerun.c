@@ -124,6 +124,32 @@ static void difference_that_does_not_come_again_is_not_reported(void **state)
 	assert_said("not confirmed by 6 more");
 }
 
+static void assert_verdict(const char *verdict)
+{
+	char line[32];
+
+	snprintf(line, sizeof line, "\n%s ", verdict);
+	assert_said(line);
+}
+
+static void session_is_judged_again_as_it_was(void **state)
+{
+	(void)state;
+	compare("./quick", "./slow", ONE_CELL " --floor 20 --out floored");
+	assert_status(EXIT_FINE);
+	assert_verdict("INCONCLUSIVE");
+	capture(&said, compare_main, "compare floored");
+	assert_status(EXIT_FINE);
+	assert_verdict("INCONCLUSIVE");
+	assert_said("measured with, 20 %");
+	assert_said("no round is left out, as when");
+	capture(&said, compare_main, "compare floored --floor 3");
+	assert_said("not measured again to confirm it");
+	assert_int_equal(system("sed -i 's/\"floor\": [0-9.e+-]*/\"floor\": -1/' floored/run.json"),
+			 0);
+	assert_refuses(compare_main, "compare floored", "want a number, not negative");
+}
+
 /* Neither may take the programs' rows together for one series. */
 static void session_is_not_reported_as_a_run(void **state)
 {
@@ -200,6 +226,7 @@ int main(void)
 		cmocka_unit_test(program_against_itself_is_no_regression),
 		cmocka_unit_test(slower_program_is_a_regression),
 		cmocka_unit_test(difference_that_does_not_come_again_is_not_reported),
+		cmocka_unit_test(session_is_judged_again_as_it_was),
 		cmocka_unit_test(session_is_not_reported_as_a_run),
 		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
 		cmocka_unit_test(rounds_too_few_for_a_verdict_are_said_before),
