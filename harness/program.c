@@ -37,20 +37,17 @@ static int check_file(const char *path)
 	return 0;
 }
 
-int program_check(const char *path, char *version, size_t size)
+/* What the file `executable` says; complaints call it `path`. */
+static int ask_version(const char *path, const char *executable, char *version, size_t size)
 {
 	char command[PATH_MAX + 64], line[256] = "";
-	int rc = check_file(path_of(path));
 	FILE *pipe;
 
-	if (rc < 0)
-		return rc;
-	path = path_of(path);
-	if (strcmp(path, "/proc/self/exe") == 0) /* that would be the shell */
+	if (strcmp(executable, "/proc/self/exe") == 0) /* that would be the shell */
 		snprintf(command, sizeof command, "/proc/%d/exe --version", (int)getpid());
 	else
 		snprintf(command, sizeof command, "'%s%s' --version 2>/dev/null </dev/null",
-			 strchr(path, '/') ? "" : "./", path);
+			 strchr(executable, '/') ? "" : "./", executable);
 	pipe = popen(command, "re");
 	if (pipe == NULL)
 		return refuse(path, strerror(errno));
@@ -60,6 +57,44 @@ int program_check(const char *path, char *version, size_t size)
 		return refuse(path, "does not say by --version that it is one");
 	snprintf(version, size, "%s", line);
 	return 0;
+}
+
+int program_check(const char *path, char *version, size_t size)
+{
+	int rc = check_file(path_of(path));
+
+	return rc ? rc : ask_version(path_of(path), path_of(path), version, size);
+}
+
+int program_open(struct program *program, const char *path)
+{
+	int rc = check_file(path_of(path));
+
+	program->fd = rc ? -1 : open(path_of(path), O_RDONLY | O_CLOEXEC);
+	if (rc < 0)
+		return rc;
+	if (program->fd < 0 || fstat(program->fd, &program->opened) < 0)
+		return refuse(path_of(path), strerror(errno));
+	/* By our number: a script's interpreter opens this path once more, when its own descriptor is closed. */
+	snprintf(program->path, sizeof program->path, "/proc/%d/fd/%d", (int)getpid(), program->fd);
+	return ask_version(path_of(path), program->path, program->version, sizeof program->version);
+}
+
+bool program_changed(const struct program *program)
+{
+	const struct stat *then = &program->opened;
+	struct stat now;
+
+	return fstat(program->fd, &now) < 0 || now.st_size != then->st_size ||
+	       now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+}
+
+void program_close(struct program *program)
+{
+	if (program->fd >= 0)
+		close(program->fd);
+	program->fd = -1;
 }
 
 int program_digest(const char *path, char digest[PROGRAM_DIGEST_SIZE])

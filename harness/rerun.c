@@ -154,23 +154,33 @@ int rerun_judge(struct versus *v, const struct rows *rows, const struct judging 
 	return rc ? rc : confirm_all(v, &stage);
 }
 
+static int refuse_changed(const char *directory, const char *arm)
+{
+	fprintf(stderr,
+		"poolbench: %s: program %s was written to while it was measured: no verdict\n",
+		directory, arm);
+	return EXIT_INCONCLUSIVE;
+}
+
 int rerun_judged(struct judging *judging, const char *directory, const json_t *info)
 {
 	const json_t *was = json_object_get(info, "judging"),
 		     *floor = json_object_get(was, "floor");
 	bool all_rounds = json_is_true(json_object_get(was, "all_rounds"));
-	bool takes_floor = floor && judging->floor < 0;
+	const char *changed = json_string_value(json_object_get(info, "changed"));
 
+	if (changed != NULL)
+		return refuse_changed(directory, changed);
 	if (floor && !(json_is_number(floor) && json_number_value(floor) >= 0)) {
 		fprintf(stderr, "poolbench: %s/run.json: \"floor\": want a number, not negative\n",
 			directory);
 		return EXIT_USAGE;
 	}
-	if (takes_floor)
+	if (floor && judging->floor < 0) {
 		judging->floor = json_number_value(floor);
-	if (takes_floor)
 		fprintf(stderr, "poolbench: the floor is the one it was measured with, %g %%\n",
 			100 * judging->floor);
+	}
 	if (all_rounds && !judging->all_rounds)
 		fprintf(stderr, "poolbench: no round is left out, as when it was measured\n");
 	judging->all_rounds |= all_rounds;
@@ -240,19 +250,17 @@ static void settle(struct rerun *r, size_t arm_count)
 
 static json_t *describe_judging(const struct judging *judging)
 {
-	json_t *object = json_pack("{sb}", "all_rounds", judging->all_rounds);
-
-	if (judging->floor >= 0)
-		json_object_set_new(object, "floor", json_real(judging->floor));
-	return object;
+	if (judging->floor < 0)
+		return json_pack("{sb}", "all_rounds", judging->all_rounds);
+	return json_pack("{sb sf}", "all_rounds", judging->all_rounds, "floor", judging->floor);
 }
 
-static json_t *describe_program(const char *name, const char *program, const char *version)
+static json_t *describe_program(const char *arm, const struct program *program)
 {
 	char digest[PROGRAM_DIGEST_SIZE] = "";
 
-	program_digest(program, digest);
-	return json_pack("{ss ss ss}", "arm", name, "version", version, "sha256", digest);
+	program_digest(program->path, digest);
+	return json_pack("{ss ss ss}", "arm", arm, "version", program->version, "sha256", digest);
 }
 
 static void announce(const struct rerun *r, size_t arm_count, const char *directory)
@@ -267,21 +275,17 @@ static void announce(const struct rerun *r, size_t arm_count, const char *direct
 		plan->count, arm_count, plan->scale.rounds, plan->seed, time, directory);
 }
 
-static int open_directory(struct rerun *r, struct run_dir *dir)
+static int open_directory(struct rerun *r, const struct program *programs, struct run_dir *dir)
 {
-	char version[2][256], named[64];
-	json_t *arms;
+	char named[64];
+	json_t *arms = json_pack("[oo]", describe_program(ARM_BASELINE, &programs[0]),
+				 describe_program(ARM_CANDIDATE, &programs[1]));
 	time_t now = time(NULL);
 	struct tm local;
 	int rc;
 
-	if (program_check(r->baseline, version[0], sizeof version[0]) < 0 ||
-	    program_check(r->candidate, version[1], sizeof version[1]) < 0)
-		return -EINVAL;
 	localtime_r(&now, &local);
 	strftime(named, sizeof named, "results/compare-%Y%m%d-%H%M%S", &local);
-	arms = json_pack("[oo]", describe_program(ARM_BASELINE, r->baseline, version[0]),
-			 describe_program(ARM_CANDIDATE, r->candidate, version[1]));
 	rc = run_dir_create(dir, r->out ? r->out : named, &r->plan, arms);
 	return rc ? rc : run_dir_note(dir, "judging", describe_judging(&r->judging));
 }
@@ -369,7 +373,7 @@ static int measure_all(struct rerun *r, struct arms *arms)
 	return rc;
 }
 
-static int conclude(struct rerun *r, const struct arms *arms, int rc)
+static int conclude(struct rerun *r, const struct arms *arms, const char *changed, int rc)
 {
 	const char *directory = arms->dir->path;
 	struct versus v = { 0 };
@@ -380,6 +384,8 @@ static int conclude(struct rerun *r, const struct arms *arms, int rc)
 			arms->rows.count, directory);
 		return EXIT_INTERRUPTED;
 	}
+	if (changed != NULL)
+		return refuse_changed(directory, changed);
 	if (rc == 0)
 		rc = rerun_judge(&v, &arms->rows, &r->judging);
 	if (rc == 0)
@@ -396,25 +402,49 @@ static int conclude(struct rerun *r, const struct arms *arms, int rc)
 	return status;
 }
 
-int rerun_session(struct rerun *r)
+/* The arm whose file was written to meanwhile, NULL: none; run.json then says so. */
+static const char *note_changed(const struct program *programs, const struct run_dir *dir)
+{
+	const char *changed = program_changed(&programs[0])   ? ARM_BASELINE
+			      : program_changed(&programs[1]) ? ARM_CANDIDATE
+							      : NULL;
+
+	if (changed != NULL)
+		run_dir_note(dir, "changed", json_string(changed));
+	return changed;
+}
+
+static int run_session(struct rerun *r, const struct program *programs)
 {
 	struct run_dir dir = { .rows_fd = -1 };
-	struct arms arms = { .arm = { { ARM_BASELINE, r->baseline, NULL },
-				      { ARM_CANDIDATE, r->candidate, NULL },
-				      { ARM_FLOOR, r->baseline, NULL } },
+	struct arms arms = { .arm = { { ARM_BASELINE, programs[0].path, NULL },
+				      { ARM_CANDIDATE, programs[1].path, NULL },
+				      { ARM_FLOOR, programs[0].path, NULL } },
 			     .arm_count = r->judging.floor >= 0 ? 2 : 3,
 			     .dir = &dir };
-	int status;
+	int rc, status = EXIT_USAGE;
 
-	r->judging.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-	if (choose_cells(r) < 0)
-		return EXIT_USAGE;
 	settle(r, arms.arm_count);
-	if (open_directory(r, &dir) < 0)
-		return EXIT_USAGE;
-	announce(r, arms.arm_count, dir.path);
-	status = conclude(r, &arms, measure_all(r, &arms));
+	if (open_directory(r, programs, &dir) == 0) {
+		announce(r, arms.arm_count, dir.path);
+		rc = measure_all(r, &arms);
+		status = conclude(r, &arms, note_changed(programs, &dir), rc);
+	}
 	rows_free(&arms.rows);
 	run_dir_close(&dir);
+	return status;
+}
+
+int rerun_session(struct rerun *r)
+{
+	struct program programs[2] = { { .fd = -1 }, { .fd = -1 } };
+	int status = EXIT_USAGE;
+
+	r->judging.cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	if (choose_cells(r) == 0 && program_open(&programs[0], r->baseline) == 0 &&
+	    program_open(&programs[1], r->candidate) == 0)
+		status = run_session(r, programs);
+	program_close(&programs[0]);
+	program_close(&programs[1]);
 	return status;
 }

@@ -4,7 +4,8 @@
  * DESIGN. Three arms: A the baseline, B the candidate, and A2, the baseline once more, whose difference from A is the floor that
  * a regression must exceed; with a floor given there are two. A cell whose difference is shown is measured again in as
  * many fresh rounds, and only what these show too is reported, with their numbers: the first ones were chosen
- * for being large. Rounds that the machine disturbed are replaced, up to half as many as were asked for. All rows are in the session's directory, and how they were judged in its run.json, so `poolbench compare DIR` gives the same answers again.
+ * for being large. Rounds that the machine disturbed are replaced, up to half as many as were asked for. Each program is opened once, so one that is built anew meanwhile does not count; one that is written to has no
+ * verdict. All rows are in the session's directory, and how they were judged in its run.json, so `poolbench compare DIR` gives the same answers again.
  */
 #ifndef HARNESS_RERUN_H
 #define HARNESS_RERUN_H

@@ -124,6 +124,48 @@ static void difference_that_does_not_come_again_is_not_reported(void **state)
 	assert_said("not confirmed by 6 more");
 }
 
+/* A program that takes 100 ns a task; after the first cell it also does `once`. */
+static void write_restless(const char *once)
+{
+	FILE *file = fopen("./restless", "w");
+
+	assert_non_null(file);
+	fprintf(file,
+		"#!/bin/sh\n"
+		"[ \"$1\" = cell ] || exec '%s' \"$@\"\n"
+		"'%s' \"$@\" | sed '%s'\n"
+		"[ -e done ] || { >done; %s; }\n",
+		program, program, TAKES("100.0"), once);
+	fclose(file);
+	assert_int_equal(chmod("./restless", 0755), 0);
+	assert_true(unlink("done") == 0 || access("done", F_OK) < 0);
+}
+
+static void program_replaced_meanwhile_is_still_the_one_measured(void **state)
+{
+	(void)state;
+	write_restless("cp slow next; mv -f next restless");
+	compare("./quick", "./restless", ONE_CELL " --floor 3 --out replaced");
+	assert_status(EXIT_FINE);
+	assert_said("0 REGRESSION, 0 NOT COMPARABLE, 0 INCONCLUSIVE");
+	assert_int_equal(system("cmp -s slow restless"), 0);
+}
+
+static void program_written_to_meanwhile_has_no_verdict(void **state)
+{
+	(void)state;
+	write_restless("echo >>restless");
+	compare("./quick", "./restless", ONE_CELL " --floor 3 --out written");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_said("program B was written to");
+	assert_string_equal(said.out, "");
+	assert_int_equal(count_rows("written", "B"), 6);
+	capture(&said, compare_main, "compare written");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_said("program B was written to");
+	assert_string_equal(said.out, "");
+}
+
 static void assert_verdict(const char *verdict)
 {
 	char line[32];
@@ -226,6 +268,8 @@ int main(void)
 		cmocka_unit_test(program_against_itself_is_no_regression),
 		cmocka_unit_test(slower_program_is_a_regression),
 		cmocka_unit_test(difference_that_does_not_come_again_is_not_reported),
+		cmocka_unit_test(program_replaced_meanwhile_is_still_the_one_measured),
+		cmocka_unit_test(program_written_to_meanwhile_has_no_verdict),
 		cmocka_unit_test(session_is_judged_again_as_it_was),
 		cmocka_unit_test(session_is_not_reported_as_a_run),
 		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
