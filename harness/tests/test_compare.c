@@ -234,39 +234,36 @@ static void floor_of_other_runs_is_what_they_differ_from_the_baseline(void **sta
 	assert_non_null(strstr(said.error, "want another run"));
 }
 
-static void runs_of_other_inputs_are_not_comparable(void **state)
+static void runs_that_are_not_alike_are_not_comparable(void **state)
 {
-	(void)state;
-	write_run((struct run){ .name = "a", .input_seed = 1 });
-	write_run((struct run){ .name = "b", .input_seed = 1, .factor = 1.5 });
-	write_run((struct run){ .name = "other", .input_seed = 5, .factor = 1.5 });
-	compare("a b --floor 4");
-	assert_verdict("10", "REGRESSION");
-	compare("a other --floor 4");
-	assert_status(EXIT_INCONCLUSIVE);
-	assert_verdict("10", "NOT COMPARABLE");
-	assert_non_null(strstr(line_of("10"), "inputs of seed 1 in A and of seed 5 in B"));
-}
+	static const struct {
+		struct run a, other;
+		const char *why;
+	} cases[] = {
+		{ { .cpus = 2 }, { .cpus = 4 }, "cpus_online" },
+		{ { .no_host = true }, { .no_host = true }, "unknown machine" },
+		{ { .batch_ns = 50000000 },
+		  { .batch_ns = 10000000 },
+		  "batches of 50 ms in A and of 10 ms in B" },
+		{ { .precision = false }, { .precision = true }, "exploratory" },
+		{ { .input_seed = 1 },
+		  { .input_seed = 5 },
+		  "inputs of seed 1 in A and of seed 5 in B" },
+	};
 
-static void runs_of_different_machines_are_not_comparable(void **state)
-{
 	(void)state;
-	write_run((struct run){ .name = "a" });
-	write_run((struct run){ .name = "other", .cpus = 4 });
-	compare("a other --floor 2");
-	assert_status(EXIT_INCONCLUSIVE);
-	assert_verdict("10", "NOT COMPARABLE");
-	assert_verdict("100", "NOT COMPARABLE");
-	assert_non_null(strstr(line_of("10"), "cpus_online"));
-}
-
-static void runs_of_unknown_machines_are_not_comparable(void **state)
-{
-	(void)state;
-	write_run((struct run){ .name = "a", .no_host = true });
-	compare("a a --floor 2");
-	assert_status(EXIT_INCONCLUSIVE);
-	assert_non_null(strstr(line_of("10"), "unknown machine"));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct run a = cases[i].a, other = cases[i].other;
+		a.name = "a";
+		other.name = "other";
+		write_run(a);
+		write_run(other);
+		compare("a other --floor 2");
+		assert_status(EXIT_INCONCLUSIVE);
+		assert_verdict("10", "NOT COMPARABLE");
+		assert_verdict("100", "NOT COMPARABLE");
+		assert_non_null(strstr(line_of("10"), cases[i].why));
+	}
 }
 
 static void run_with_wrong_results_is_not_comparable(void **state)
@@ -282,26 +279,6 @@ static void run_with_wrong_results_is_not_comparable(void **state)
 	compare("wrong a");
 	assert_status(EXIT_FINE);
 	assert_verdict("10", "NOT COMPARABLE");
-}
-
-static void runs_of_other_batches_are_not_comparable(void **state)
-{
-	(void)state;
-	write_run((struct run){ .name = "a" });
-	write_run((struct run){ .name = "quick", .batch_ns = 10000000 });
-	compare("a quick");
-	assert_status(EXIT_INCONCLUSIVE);
-	assert_non_null(strstr(line_of("10"), "batches of 50 ms in A and of 10 ms in B"));
-}
-
-static void run_that_stopped_when_precise_is_not_comparable(void **state)
-{
-	(void)state;
-	write_run((struct run){ .name = "a" });
-	write_run((struct run){ .name = "precise", .precision = true });
-	compare("a precise");
-	assert_status(EXIT_INCONCLUSIVE);
-	assert_non_null(strstr(line_of("100"), "exploratory"));
 }
 
 static void disturbed_rounds_are_left_out_and_counted(void **state)
@@ -447,13 +424,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_that_differ_without_a_floor_have_no_verdict_of_it),
 		cmocka_unit_test(runs_with_a_floor_show_what_is_beyond_it),
-		cmocka_unit_test(runs_of_other_inputs_are_not_comparable),
 		cmocka_unit_test(floor_of_other_runs_is_what_they_differ_from_the_baseline),
-		cmocka_unit_test(runs_of_different_machines_are_not_comparable),
-		cmocka_unit_test(runs_of_unknown_machines_are_not_comparable),
+		cmocka_unit_test(runs_that_are_not_alike_are_not_comparable),
 		cmocka_unit_test(run_with_wrong_results_is_not_comparable),
-		cmocka_unit_test(runs_of_other_batches_are_not_comparable),
-		cmocka_unit_test(run_that_stopped_when_precise_is_not_comparable),
 		cmocka_unit_test(disturbed_rounds_are_left_out_and_counted),
 		cmocka_unit_test(runs_without_a_common_cell_are_inconclusive),
 		cmocka_unit_test(table_names_what_it_shows),
