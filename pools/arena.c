@@ -201,9 +201,25 @@ static void push(struct arena *arena, struct block *block)
 					      __ATOMIC_RELAXED));
 }
 
+/* Getting pages may take long: who does it says so meanwhile, for arena_take_back. */
+static int back_noted(struct arena *arena, uint64_t at, unsigned class, uint64_t bytes,
+		      uint64_t *taking)
+{
+	if (taking)
+		__atomic_store_n(taking, at | class, __ATOMIC_SEQ_CST);
+	return back(arena, at, bytes);
+}
+
+static struct block *taken(struct block *block, uint64_t *taking)
+{
+	if (taking)
+		__atomic_store_n(taking, 0, __ATOMIC_SEQ_CST);
+	return block;
+}
+
 /* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not
  * in memory. */
-static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
+static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking)
 {
 	const uint64_t size = UINT64_C(1) << class, unit = size < HUGE ? 1 : HUGE;
 	uint64_t bump = __atomic_load_n(&arena->head->bump, __ATOMIC_RELAXED), at;
@@ -215,8 +231,9 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 		}
 	} while (!__atomic_compare_exchange_n(&arena->head->bump, &bump, at + size, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	int rc = back(arena, at, bytes);
+	int rc = back_noted(arena, at, class, bytes, taking);
 	if (rc < 0) {
+		taken(NULL, taking);
 		uint64_t end = at + size; /* given back unless somebody was handed what follows */
 		__atomic_compare_exchange_n(&arena->head->bump, &end, at, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);
@@ -225,14 +242,14 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes)
 	}
 	struct block *block = block_at(arena, at);
 	*block = (struct block){ .backed = bytes, .class = class };
-	return block;
+	return taken(block, taking);
 }
 
 /* Small blocks: a whole one is cut up, the first piece is ours. */
 static struct block *carve(struct arena *arena, unsigned class)
 {
 	const uint64_t size = UINT64_C(1) << class, whole = UINT64_C(1) << CARVE_CLASS;
-	struct block *first = fresh(arena, CARVE_CLASS, whole);
+	struct block *first = fresh(arena, CARVE_CLASS, whole, NULL);
 	if (!first)
 		return NULL;
 	for (uint64_t at = size; at < whole; at += size) {
@@ -244,22 +261,23 @@ static struct block *carve(struct arena *arena, unsigned class)
 	return first;
 }
 
-static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes)
+static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking)
 {
 	struct block *block = pop(arena, class);
 	if (!block || block->backed >= bytes)
 		return block;
-	int rc = back(arena, arena_offset(arena, block), bytes);
-	if (rc < 0) {
-		push(arena, block);
-		errno = -rc;
-		return NULL;
-	}
-	block->backed = bytes;
-	return block;
+	int rc = back_noted(arena, arena_offset(arena, block), class, bytes, taking);
+	if (rc == 0)
+		block->backed = bytes;
+	taken(block, taking);
+	if (rc == 0)
+		return block;
+	push(arena, block);
+	errno = -rc;
+	return NULL;
 }
 
-void *arena_alloc(struct arena *arena, uint64_t bytes)
+void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 {
 	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
 	unsigned class = class_of(need);
@@ -268,10 +286,38 @@ void *arena_alloc(struct arena *arena, uint64_t bytes)
 		return NULL;
 	}
 	errno = 0;
-	struct block *block = reuse(arena, class, need);
+	struct block *block = reuse(arena, class, need, taking);
 	if (!block && errno == 0)
-		block = class < CARVED ? carve(arena, class) : fresh(arena, class, need);
+		block = class < CARVED ? carve(arena, class) : fresh(arena, class, need, taking);
 	return block ? (unsigned char *)block + ARENA_BLOCK_HEAD : NULL;
+}
+
+void *arena_alloc(struct arena *arena, uint64_t bytes)
+{
+	return arena_take(arena, bytes, NULL);
+}
+
+static void give_pages(const struct arena *arena, const struct block *block, uint64_t class)
+{
+	fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		  (off_t)arena_offset(arena, block) + HUGE, (off_t)((UINT64_C(1) << class) - HUGE));
+}
+
+/* Its head is there if it was used before; of a new one it is all zero, or not there yet. */
+void arena_take_back(struct arena *arena, uint64_t *taking)
+{
+	const uint64_t note = __atomic_exchange_n(taking, 0, __ATOMIC_SEQ_CST),
+		       class = note % ARENA_BLOCK_HEAD, at = note - class;
+	if (class < CARVED || class >= ARENA_CLASSES || at > arena->size ||
+	    UINT64_C(1) << class > arena->size - at || back(arena, at, ARENA_BLOCK_HEAD) < 0)
+		return;
+	struct block *block = block_at(arena, at);
+	if (block->class != 0 && block->class != class)
+		return; /* no block begins there: somebody wrote on the note */
+	block->class = class;
+	if (class >= RETURNED && block->backed <= HUGE)
+		give_pages(arena, block, class); /* as many as it had got */
+	arena_free(arena, (unsigned char *)block + ARENA_BLOCK_HEAD);
 }
 
 void arena_free(struct arena *arena, void *memory)
@@ -282,9 +328,7 @@ void arena_free(struct arena *arena, void *memory)
 	if (block->class >= ARENA_CLASSES)
 		return; /* somebody wrote there; it is lost */
 	if (block->class >= RETURNED && block->backed > HUGE) {
-		fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			  (off_t)arena_offset(arena, block) + HUGE,
-			  (off_t)((UINT64_C(1) << block->class) - HUGE));
+		give_pages(arena, block, block->class);
 		block->backed = HUGE;
 	}
 	push(arena, block);

@@ -6,7 +6,8 @@
  * the block is handed out, so running out is an error then and not SIGBUS later. Blocks come in
  * powers of two; free ones wait on a stack a size (Treiber, "Systems programming: coping with
  * parallelism", 1986), whose head carries a tag against the ABA problem. A process killed in the
- * middle of it leaks at most the block it was taking; nothing is left locked or torn.
+ * middle of it leaks at most the block it was taking; nothing is left locked or torn. Of the time
+ * that takes nearly all goes into pages, for which see arena_take.
  *
  * Large blocks get huge pages, asked for with MADV_COLLAPSE, which needs no setting of the machine's administrator
  * (Linux 6.1). Each process has page tables of its own and pays a fault for each page that it touches first, as much as
@@ -43,6 +44,10 @@ void arena_close(struct arena *arena);
 
 /* 64-byte aligned, content unspecified; NULL with errno ENOMEM or ENOSPC. Any process. */
 void *arena_alloc(struct arena *arena, uint64_t bytes);
+/* The same. While pages are got for it *taking, which is shared, names the block: of a process that dies meanwhile another
+ * one gives it back by arena_take_back. */
+void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking);
+void arena_take_back(struct arena *arena, uint64_t *taking);
 void arena_free(struct arena *arena, void *memory); /* NULL is fine. Any process */
 
 bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes);

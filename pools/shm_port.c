@@ -353,7 +353,7 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 {
 	struct arena *arena = &p->view->arena;
 	free_result(arena, ref);
-	void *room = arena_alloc(arena, bytes);
+	void *room = arena_take(arena, bytes, &p->desk->taking);
 	if (room)
 		*ref = (struct pool_ref){ arena_offset(arena, room), bytes };
 	return room;

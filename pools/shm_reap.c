@@ -1,9 +1,8 @@
 /*
  * shm_reap.c - what has been done, and what a dead worker left behind.
  *
- * DESIGN. Order in a batch: read the lanes' `done` (acquire), then take the failures pushed before
- * them, then resolve. A job may be gone after the call that resolves its last item, so everything
- * that is to be told of a job is gathered first.
+ * DESIGN. Order in a batch: read the lanes' `done` (acquire), then take the failures pushed before them, then resolve. A job
+ * may be gone after the call that resolves its last item, so everything that is to be told of a job is gathered first.
  */
 #include "pools/shm_parent.h"
 
@@ -443,6 +442,7 @@ void shm_lost(struct pool_transport *t, int worker)
 	if (job)
 		recover(t, job, worker);
 	take_back_reserve(t, worker);
+	arena_take_back(&t->view.arena, &desk->taking);
 	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->rest, DESK_AWAKE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);

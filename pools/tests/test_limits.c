@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -307,6 +308,45 @@ static void as_many_workers_as_there_may_be_all_work(const struct pool_backend_i
 	suite_finish(pool);
 }
 
+enum { LARGE_RESULT = 20 << 20 };
+
+static int give_large_result(struct pool_call *call)
+{
+	return pool_result_alloc(call, LARGE_RESULT) ? 0 : 1;
+}
+POOL_TASK(give_large_result)
+
+/* Of all files of memory that are open here: bytes for which there are pages. */
+static int64_t bytes_of_memory_files(void)
+{
+	int64_t bytes = 0;
+	for (int fd = 0; fd < 64; fd++) {
+		char path[64], name[64] = "";
+		struct stat stat;
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		if (readlink(path, name, sizeof name - 1) > 0 &&
+		    strstr(name, "/memfd:pool-arena") && fstat(fd, &stat) == 0)
+			bytes += stat.st_blocks * 512;
+	}
+	return bytes;
+}
+
+/* Getting pages for it takes longer than it may: what there was of them is used again. */
+static void stopped_tasks_leave_no_memory_behind(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	const int64_t x = 0;
+	for (int i = 0; i < 12; i++) {
+		struct pool_bytes y = { NULL, 0 };
+		const int rc = pool_map(pool, POOL(give_large_result), &x, 8, 1, &y, POOL_VARIABLE,
+					&(struct pool_policy){ .task_timeout_ns = 2 * MS });
+		CHECK(rc == 0 || rc == POOL_TASK_TIMEOUT);
+		pool_bytes_free(&y, 1);
+	}
+	CHECK(bytes_of_memory_files() < INT64_C(3) * LARGE_RESULT);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_descriptors, 0),
 	CASE(pool_without_any_worker_says_so, FAULTS | POOL_CAN_REUSE),
@@ -315,6 +355,7 @@ static const struct suite_case cases[] = {
 	CASE(pool_goes_on_with_fewer_workers, FAULTS | POOL_CAN_REUSE),
 	CASE(open_fails_cleanly_without_address_space, 0),
 	CASE(open_under_a_file_size_limit_survives, 0),
+	CASE(stopped_tasks_leave_no_memory_behind, POOL_CAN_KILL),
 	CASE(as_many_workers_as_there_may_be_all_work, POOL_CAN_EXEC),
 	CASE(large_memory_takes_few_faults, POOL_CAN_REUSE),
 };
