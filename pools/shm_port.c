@@ -121,6 +121,7 @@ static bool enter(struct pool_port *p, int slot)
 	__atomic_store_n(&p->desk->active, (uint32_t)slot + 1, __ATOMIC_SEQ_CST);
 	if (!is_live(p, slot)) {
 		__atomic_store_n(&p->desk->active, 0, __ATOMIC_RELEASE);
+		notify(p); /* a job may wait for the slot, which seemed to be in use */
 		return false;
 	}
 	p->slot = slot;
