@@ -362,7 +362,7 @@ static void strerror_names_every_status(const struct pool_backend_info *row)
 /* Their products and sums do not fit 64 bits: no ring of them, and no division by what is left of such a sum. */
 static void imap_of_sizes_beyond_memory_is_refused(const struct pool_backend_info *row)
 {
-	static const uint64_t sizes[] = { UINT64_C(1) << 61, UINT64_MAX - 63, UINT64_MAX - 1 };
+	static const uint64_t sizes[] = { UINT64_C(1) << 62, UINT64_MAX - 63, UINT64_MAX - 1 };
 	struct suite_counting feed = { .end = 1 };
 	struct pool *pool = suite_open(row, 1);
 	struct pool_iter *iter = NULL;
