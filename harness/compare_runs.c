@@ -268,16 +268,22 @@ static const char *digest(const struct side *side)
 	return text ? text : "";
 }
 
-/* |ln ratio| of each cell that both have, appended to `at`. */
-static int add_differences(const struct side *a, const struct side *other, double *at,
-			   size_t *count)
+/* How far other runs lie from A: the most of their cells, and how many were looked at. */
+struct distance {
+	double most; /* |ln ratio| */
+	size_t count;
+};
+
+static int add_differences(const struct side *a, const struct side *other, struct distance *d)
 {
 	struct versus v = { 0 };
 	int rc = pair(&v, a, other);
 
 	for (size_t i = 0; rc == 0 && i < v.count; i++)
-		if (!v.comparisons[i].refused)
-			at[(*count)++] = fabs(log(v.comparisons[i].ratio.mid));
+		if (!v.comparisons[i].refused) {
+			d->most = fmax(d->most, fabs(log(v.comparisons[i].ratio.mid)));
+			d->count++;
+		}
 	versus_free(&v);
 	return rc;
 }
@@ -291,10 +297,9 @@ static bool is_same_run(const char *a, const char *b)
 }
 
 static int add_floor_run(const struct compare *compare, const struct side *a, const char *run,
-			 double **at, size_t *count)
+			 struct distance *d)
 {
 	struct side *other = malloc(sizeof *other);
-	double *more;
 	int rc = other ? load_run(other, "the floor's run", run, compare->all_rounds) : -ENOMEM;
 
 	if (rc == 0 && (is_same_run(run, a->run) || is_same_run(run, compare->candidate))) {
@@ -310,40 +315,34 @@ static int add_floor_run(const struct compare *compare, const struct side *a, co
 			run, a->run);
 		rc = -EINVAL;
 	}
-	more = rc == 0 ? reallocarray(*at, *count + a->rows.count + other->rows.count, sizeof **at)
-		       : NULL;
-	if (more != NULL) {
-		*at = more;
-		rc = add_differences(a, other, more, count);
-	}
+	if (rc == 0)
+		rc = add_differences(a, other, d);
 	unload(other);
 	free(other);
-	return more || rc ? rc : -ENOMEM;
+	return rc;
 }
 
 /* From the runs named, if any. */
 static int find_floor(const struct compare *compare, const struct side *a, double *floor)
 {
-	double *at = NULL;
-	size_t count = 0;
+	struct distance d = { 0 };
 	int rc = 0;
 
 	*floor = compare->floor;
 	for (size_t i = 0; rc == 0 && i < compare->floor_run_count; i++)
-		rc = add_floor_run(compare, a, compare->floor_runs[i], &at, &count);
-	if (rc == 0 && compare->floor_run_count > 0 && count == 0) {
+		rc = add_floor_run(compare, a, compare->floor_runs[i], &d);
+	if (rc == 0 && compare->floor_run_count > 0 && d.count == 0) {
 		fprintf(stderr, "poolbench: --floor-from: no cell can be compared with %s\n",
 			a->run);
 		rc = -EINVAL;
 	}
-	if (rc == 0 && count > 0) {
-		*floor = expm1(stats_quantile(at, count, 1));
+	if (rc == 0 && d.count > 0) {
+		*floor = expm1(d.most);
 		fprintf(stderr,
 			"poolbench: floor: runs of one program differ by up to %.3g %% (%zu "
 			"differences, %zu runs beside A)\n",
-			100 * *floor, count, compare->floor_run_count);
+			100 * *floor, d.count, compare->floor_run_count);
 	}
-	free(at);
 	return rc;
 }
 
@@ -396,10 +395,7 @@ static int print_session(const struct compare *compare, const struct side *side)
 {
 	struct judging judging = { compare->floor, cpus_of(side), compare->all_rounds };
 	struct versus v = { 0 };
-	int rc, status = rerun_judged(&judging, side->run, side->info);
-
-	if (status != 0)
-		return status;
+	int rc, status;
 
 	if (json_object_get(side->info, "arms") == NULL) {
 		fprintf(stderr,
@@ -407,6 +403,9 @@ static int print_session(const struct compare *compare, const struct side *side)
 			side->run);
 		return EXIT_USAGE;
 	}
+	status = rerun_judged(&judging, side->run, side->info);
+	if (status != 0)
+		return status;
 	rc = rerun_judge(&v, &side->rows, &judging);
 	if (rc == 0)
 		rc = versus_print(&v, compare->csv);

@@ -25,6 +25,8 @@ struct plan {
 
 /* level 0, 1, 2: quick, default, full. rounds 0: the scale's own, and the budget counts. */
 void plan_init(struct plan *plan, int level, int rounds, uint64_t seed);
+int64_t plan_deadline_ns(
+	const char *scale); /* of one cell, by the scale's name; 0: no such scale */
 void plan_free(struct plan *plan);
 
 int plan_add_experiment(struct plan *plan, const struct experiment *experiment); /* 0 or -errno */

@@ -76,10 +76,9 @@ static int new_run(struct session *s, const struct run_wish *wish)
 
 static int make_room(struct session *s)
 {
-	static const int64_t deadline_s[] = { 10, 30, 120 };
 	size_t total = s->plan.count * (size_t)s->plan.scale.rounds;
 
-	s->deadline_ns = deadline_s[s->plan.scale.level] * NS_PER_S;
+	s->deadline_ns = plan_deadline_ns(s->plan.scale.name);
 	s->done = calloc(total, sizeof *s->done);
 	s->failed = calloc(s->plan.count, sizeof *s->failed);
 	s->order = calloc(s->plan.count, sizeof *s->order);

@@ -205,16 +205,10 @@ static void push(struct arena *arena, struct block *block)
 static int back_noted(struct arena *arena, uint64_t at, unsigned class, uint64_t bytes,
 		      uint64_t *taking)
 {
-	if (taking)
-		__atomic_store_n(taking, at | class, __ATOMIC_SEQ_CST);
-	return back(arena, at, bytes);
-}
-
-static struct block *taken(struct block *block, uint64_t *taking)
-{
-	if (taking)
-		__atomic_store_n(taking, 0, __ATOMIC_SEQ_CST);
-	return block;
+	__atomic_store_n(taking, at | class, __ATOMIC_SEQ_CST);
+	const int rc = back(arena, at, bytes);
+	__atomic_store_n(taking, 0, __ATOMIC_SEQ_CST);
+	return rc;
 }
 
 /* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not
@@ -233,7 +227,6 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes, 
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	int rc = back_noted(arena, at, class, bytes, taking);
 	if (rc < 0) {
-		taken(NULL, taking);
 		uint64_t end = at + size; /* given back unless somebody was handed what follows */
 		__atomic_compare_exchange_n(&arena->head->bump, &end, at, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);
@@ -242,14 +235,14 @@ static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes, 
 	}
 	struct block *block = block_at(arena, at);
 	*block = (struct block){ .backed = bytes, .class = class };
-	return taken(block, taking);
+	return block;
 }
 
 /* Small blocks: a whole one is cut up, the first piece is ours. */
-static struct block *carve(struct arena *arena, unsigned class)
+static struct block *carve(struct arena *arena, unsigned class, uint64_t *taking)
 {
 	const uint64_t size = UINT64_C(1) << class, whole = UINT64_C(1) << CARVE_CLASS;
-	struct block *first = fresh(arena, CARVE_CLASS, whole, NULL);
+	struct block *first = fresh(arena, CARVE_CLASS, whole, taking);
 	if (!first)
 		return NULL;
 	for (uint64_t at = size; at < whole; at += size) {
@@ -267,14 +260,13 @@ static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes, 
 	if (!block || block->backed >= bytes)
 		return block;
 	int rc = back_noted(arena, arena_offset(arena, block), class, bytes, taking);
-	if (rc == 0)
-		block->backed = bytes;
-	taken(block, taking);
-	if (rc == 0)
-		return block;
-	push(arena, block);
-	errno = -rc;
-	return NULL;
+	if (rc < 0) {
+		push(arena, block);
+		errno = -rc;
+		return NULL;
+	}
+	block->backed = bytes;
+	return block;
 }
 
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
@@ -288,13 +280,15 @@ void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 	errno = 0;
 	struct block *block = reuse(arena, class, need, taking);
 	if (!block && errno == 0)
-		block = class < CARVED ? carve(arena, class) : fresh(arena, class, need, taking);
+		block = class < CARVED ? carve(arena, class, taking)
+				       : fresh(arena, class, need, taking);
 	return block ? (unsigned char *)block + ARENA_BLOCK_HEAD : NULL;
 }
 
 void *arena_alloc(struct arena *arena, uint64_t bytes)
 {
-	return arena_take(arena, bytes, NULL);
+	uint64_t nobody_looks;
+	return arena_take(arena, bytes, &nobody_looks);
 }
 
 static void give_pages(const struct arena *arena, const struct block *block, uint64_t class)

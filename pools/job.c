@@ -361,26 +361,38 @@ static void job_halt(struct pool_job *job, int reason)
 		drop_unpublished(job);
 }
 
-/* Fail-fast, not from within the transport's own call. A hook may unlist a job meanwhile: start
- * over. */
+static bool is_halting(const struct pool_job *job)
+{
+	return job->halting;
+}
+
+static bool goes_on(const struct pool_job *job)
+{
+	return !job->cancelled;
+}
+
+/* Published or not. What is done with it may take jobs off the lists: who wants the next one starts over. */
+static struct pool_job *find_job(const struct pool *pool, bool (*is)(const struct pool_job *job))
+{
+	struct pool_job *job;
+	TAILQ_FOREACH (job, &pool->jobs, entry)
+		if (is(job))
+			return job;
+	TAILQ_FOREACH (job, &pool->queue, entry)
+		if (is(job))
+			return job;
+	return NULL;
+}
+
+/* Fail-fast, not from within the transport's own call. */
 void job_halt_failed(struct pool *pool)
 {
-	while (pool->halting) {
-		struct pool_job *job;
-		TAILQ_FOREACH (job, &pool->jobs, entry)
-			if (job->halting)
-				break;
-		if (!job)
-			TAILQ_FOREACH (job, &pool->queue, entry)
-				if (job->halting)
-					break;
-		if (!job) {
-			pool->halting = false;
-			return;
-		}
+	struct pool_job *job;
+	while (pool->halting && (job = find_job(pool, is_halting))) {
 		job->halting = false;
 		job_halt(job, -ECANCELED);
 	}
+	pool->halting = false;
 }
 
 void job_stop(struct pool_job *job, int reason)
@@ -389,22 +401,11 @@ void job_stop(struct pool_job *job, int reason)
 	job_halt(job, reason);
 }
 
-/* A hook may take a resolved job off the list while we walk it: start over until nothing is left to
- * stop. */
 void job_stop_all(struct pool *pool, int reason)
 {
 	struct pool_job *job;
-	do {
-		TAILQ_FOREACH (job, &pool->jobs, entry)
-			if (!job->cancelled)
-				break;
-		if (!job)
-			TAILQ_FOREACH (job, &pool->queue, entry)
-				if (!job->cancelled)
-					break;
-		if (job)
-			job_stop(job, reason);
-	} while (job);
+	while ((job = find_job(pool, goes_on)))
+		job_stop(job, reason);
 }
 
 /* With no worker left, what is not accounted for never will be: some task has written over the records. Which items of a

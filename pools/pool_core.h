@@ -9,7 +9,7 @@
  * waits: the first thread that waits for something *leads* (pump.c), the others sleep on `changed`
  * until their thing is done or the lead is free. So a blocking call costs no hand-over between
  * threads. When work is outstanding that needs the parent and nobody waits, the *keeper* leads, and
- * hands out what was read for iterations; but only when nobody was here for a millisecond, as
+ * hands out what was read for iterations; but only when nobody was here for two milliseconds, as
  * whoever waits for one handle or result after the other comes back. The keeper (crew.c) is also
  * the only thread that starts workers: PR_SET_PDEATHSIG fires when the starting thread ends, not
  * the process, and user threads come and go.
@@ -185,7 +185,6 @@ struct map_call { /* as the public functions take them */
 	const struct pool_policy *policy;
 };
 int map_check(struct pool *pool, const struct map_call *call); /* 0 or what the call answers */
-int map_check_sizes(const struct pool_column *args, unsigned columns, uint64_t result_size);
 struct pool_job *map_job(struct pool *pool, const struct map_call *call); /* NULL: no memory */
 void failure_copy(struct pool_failure *to, const struct pool_failure *from);
 

@@ -290,8 +290,9 @@ int pool_worker_step(struct pool_worker_state *w)
 	running_for = outer;
 	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span->count, __ATOMIC_RELAXED);
 	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
-	span->overdue = worn_out(w) && span->goes_on;
-	if (worn_out(w) && !span->goes_on)
+	const bool worn = worn_out(w);
+	span->overdue = worn && span->goes_on;
+	if (worn && !span->goes_on)
 		__atomic_store_n(&w->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
 	return w->ops->commit(w->port, span);
 }

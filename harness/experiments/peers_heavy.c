@@ -3,6 +3,7 @@
  */
 #include "harness/experiments/peers.h"
 #include "harness/grid.h"
+#include "harness/plan.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -22,21 +23,31 @@ static uint64_t largest_parent(const struct groups *groups)
 	return most;
 }
 
+static void add_missing(struct judge *j, const char *which, const char *why)
+{
+	struct value value = { .which = "" };
+
+	snprintf(value.which, sizeof value.which, "%s", which);
+	snprintf(value.why, sizeof value.why, "%s", why);
+	bars_add(j->bars, &value);
+}
+
 static void judge_flat(struct judge *j, uint64_t parent_bytes)
 {
 	const struct pool_backend_info *row;
 	char what[96];
 
-	if (parent_bytes > MIB)
-		snprintf(what, sizeof what,
-			 "vfork rows, open + close, parent of %llu MiB over 1 MiB",
-			 (unsigned long long)(parent_bytes / MIB));
-	else
-		snprintf(what, sizeof what, "vfork rows, open + close, large parent over 1 MiB");
+	if (parent_bytes <= MIB) {
+		judge_begin(j, "P8", "vfork rows, open + close, large parent over 1 MiB", "x",
+			    AT_MOST, 1.2);
+		add_missing(j, "", "no parent is larger than 1 MiB");
+		judge_end(j);
+		return;
+	}
+	snprintf(what, sizeof what, "vfork rows, open + close, parent of %llu MiB over 1 MiB",
+		 (unsigned long long)(parent_bytes / MIB));
 	judge_begin(j, "P8", what, "x", AT_MOST, 1.2);
-	if (parent_bytes <= MIB)
-		bars_add(j->bars, &(struct value){ .why = "no parent is larger than 1 MiB" });
-	for (unsigned i = 0; parent_bytes > MIB && (row = pool_backend_info(i)) != NULL; i++)
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
 		if (backend_reuses(row->name) && row->can & POOL_CAN_EXEC)
 			judge_ratio(j, row->name,
 				    &(struct arm){ row->name, "open", "noop",
@@ -103,15 +114,6 @@ static int64_t best_chunk(const struct judge *j, const char *backend)
 		least = ratio;
 	}
 	return best;
-}
-
-static void add_missing(struct judge *j, const char *which, const char *why)
-{
-	struct value value = { .which = "" };
-
-	snprintf(value.which, sizeof value.which, "%s", which);
-	snprintf(value.why, sizeof value.why, "%s", why);
-	bars_add(j->bars, &value);
 }
 
 static void judge_p9(struct judge *j, bool best)
@@ -258,7 +260,7 @@ static double longest_step_s(const struct rows *rows)
 }
 
 /* How long the run took so far, from the rows' own clocks; the last cell counts as the mean one. A step that no cell can
- * last is a pause before the run was resumed. */
+ * last, nor a cell and one that failed, is a pause before the run was resumed. */
 static void add_run_time(struct judge *j, const struct rows *rows, double step_most_s)
 {
 	double step_s = longest_step_s(rows);
@@ -301,8 +303,7 @@ static void judge_run_time(struct judge *j, const struct derivation *d)
 	static const struct {
 		const char *scale;
 		double limit_s;
-		double step_most_s; /* a cell and one that failed: both last their deadline (run.c) at most */
-	} plans[] = { { "quick", 60, 20 }, { "default", 300, 60 }, { "full", 3600, 240 } };
+	} plans[] = { { "quick", 60 }, { "default", 300 }, { "full", 3600 } };
 	char scale[16], what[64];
 	bool timed;
 
@@ -313,9 +314,9 @@ static void judge_run_time(struct judge *j, const struct derivation *d)
 		snprintf(what, sizeof what, "time of this run, plan %s", scale);
 		judge_begin(j, "P13", what, "s", AT_MOST, plans[i].limit_s);
 		if (timed)
-			add_run_time(j, d->rows, plans[i].step_most_s);
+			add_run_time(j, d->rows, 2e-9 * (double)plan_deadline_ns(scale));
 		else
-			bars_add(j->bars, &(struct value){ .why = "its rounds were fixed" });
+			add_missing(j, "", "its rounds were fixed");
 		judge_end(j);
 	}
 }
