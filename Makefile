@@ -156,6 +156,7 @@ test: test-programs
 
 # libFuzzer and sanitizers on the targets of pools/tests/fuzz.h, each for SECONDS or for RUNS executions. What it finds
 # new is kept under .build/fuzz; a finding is .build/fuzz/<target>-crash-..., and belongs into pools/tests/corpus/<target>.
+# A quarantine larger than what one execution frees would only make it slower, by half.
 FUZZ_TARGETS := reply outbox inbox
 FUZZ_CC ?= clang
 SECONDS ?= 60
@@ -163,7 +164,7 @@ RUNS    ?=
 fuzz: deps-quiet $(FUZZ_TARGETS:%=fuzz-%)
 fuzz-%: .build/fuzz/%
 	$(Q)mkdir -p .build/fuzz/found/$*
-	$(Q).build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=96 -close_fd_mask=2 \
+	$(Q)ASAN_OPTIONS=quarantine_size_mb=1 .build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=96 -close_fd_mask=2 \
 		-artifact_prefix=.build/fuzz/$*- .build/fuzz/found/$* pools/tests/corpus/$* >.build/fuzz/$*.log 2>&1 || \
 		{ tail -n 30 .build/fuzz/$*.log; exit 1; }
 	$(Q)printf '%s: ' $* && tail -n 1 .build/fuzz/$*.log
