@@ -148,10 +148,13 @@ static void start(struct pool_async *a)
 		pump_wait(pool, handle_resolved, a, INT64_MAX);
 		return;
 	}
-	if (a->resolved || !job_to_background(a->job, has_callback(a)))
+	if (a->resolved)
 		return;
-	if (!pool->leading && !pool->waiters && !pool->keeper_minds)
-		crew_want_keeper(pool);
+	const bool at_once = job_to_background(a->job, has_callback(a));
+	if (!a->job->background || pool->leading || pool->waiters || pool->keeper_minds)
+		return;
+	pool->visits += !at_once;
+	crew_want_keeper(pool);
 }
 
 static int submit(struct pool_async *a)

@@ -88,6 +88,7 @@ void crew_stop_holders(struct pool *pool, struct pool_job *job, int reason)
 	job->kill_reason = reason;
 	pool->hunting = true;
 	stop_holders(pool, job, reason);
+	pump_tell(pool); /* it hunts, and we may have taken in what others wait for */
 }
 
 /* A hook may take a job off the list: one job a call. */
@@ -140,6 +141,34 @@ static int64_t item_timer(struct pool *pool, int worker, int64_t now_ns)
 	if (deadline <= now_ns)
 		stop_if_over(pool, worker);
 	return deadline;
+}
+
+/* There is none below `least_ns`. */
+static int64_t shortest_limit_ns(const struct pool *pool, int64_t least_ns)
+{
+	const struct pool_job *first[] = { TAILQ_FIRST(&pool->jobs), TAILQ_FIRST(&pool->queue) };
+	int64_t shortest = INT64_MAX;
+	for (int i = 0; i < 2; i++)
+		for (const struct pool_job *job = first[i]; job && shortest > least_ns;
+		     job = TAILQ_NEXT(job, entry))
+			if (job->limited && job->limit_ns < shortest)
+				shortest = job->limit_ns;
+	return shortest;
+}
+
+void crew_limit(struct pool_job *job, bool applies)
+{
+	struct pool *pool = job->pool;
+	if (!job->limit_ns || job->limited == applies)
+		return;
+	job->limited = applies;
+	pool->limited += applies ? 1 : UINT64_MAX;
+	if (applies && (pool->limited == 1 || job->limit_ns < pool->shortest_limit_ns)) {
+		pool->shortest_limit_ns = job->limit_ns;
+		pump_kick(pool);
+	} else if (!applies && job->limit_ns <= pool->shortest_limit_ns) {
+		pool->shortest_limit_ns = shortest_limit_ns(pool, job->limit_ns);
+	}
 }
 
 int64_t crew_timers(struct pool *pool, int64_t now_ns)

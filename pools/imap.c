@@ -118,8 +118,9 @@ static int iter_start(struct pool_iter *it)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&pool->lock);
+	const bool place = pump_wait(pool, has_place, pool, 0) == 0;
 	rc = pool_accepts(pool);
-	if (rc == 0 && pump_wait(pool, has_place, pool, 0) < 0)
+	if (rc == 0 && !place)
 		rc = -EMFILE;
 	if (rc == 0) {
 		job_submit(it->job);
@@ -329,9 +330,7 @@ int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 	if (it->granted &&
 	    __atomic_load_n(&it->pool->state, __ATOMIC_RELAXED) != POOL_IS_TERMINATED)
 		return take_granted(it, result);
-	int64_t deadline = timeout_ns > 0   ? pump_deadline(timeout_ns)
-			   : timeout_ns < 0 ? INT64_MAX
-					    : 0;
+	int64_t deadline = pump_deadline(timeout_ns);
 	pthread_mutex_lock(&it->pool->lock);
 	rc = pool_is_running_for(it->pool->board) ? -EDEADLK : next_locked(it, result, deadline);
 	pthread_mutex_unlock(&it->pool->lock);

@@ -65,6 +65,8 @@ bool job_count(struct pool_job *job)
 	if (counts == job->counted)
 		return false;
 	job->counted = counts;
+	if (job->stream)
+		crew_limit(job, counts);
 	job->pool->background += counts ? 1 : UINT64_MAX;
 	return counts;
 }
@@ -287,11 +289,7 @@ void job_submit(struct pool_job *job)
 {
 	struct pool *pool = job->pool;
 	pool->stats.submitted += job->stream ? 0 : job->count;
-	if (job->limit_ns) {
-		if (!pool->limited++ || job->limit_ns < pool->shortest_limit_ns)
-			pool->shortest_limit_ns = job->limit_ns;
-		pump_kick(pool);
-	}
+	crew_limit(job, !job->stream);
 	if (!TAILQ_EMPTY(&pool->queue) || !publish(job))
 		TAILQ_INSERT_TAIL(&pool->queue, job, entry);
 }
@@ -310,11 +308,12 @@ void job_publish_queued(struct pool *pool)
 
 bool job_to_background(struct pool_job *job, bool insists)
 {
-	struct pool *pool = job->pool;
-	job->background = insists || !pool->backend->transport->autonomous || job->limit_ns ||
-			  job->retries || pool->board->tasks_per_worker || !job->published;
+	const struct pool *pool = job->pool;
+	const bool at_once = insists || !pool->backend->transport->autonomous || job->limit_ns ||
+			     job->retries || pool->board->tasks_per_worker || !job->published;
+	job->background = at_once || pool->backend->info.can & POOL_CAN_SURVIVE;
 	job_count(job);
-	return job->background;
+	return at_once;
 }
 
 void job_unlist(struct pool_job *job)
@@ -322,8 +321,7 @@ void job_unlist(struct pool_job *job)
 	struct pool *pool = job->pool;
 	job->background = false;
 	job_count(job);
-	if (job->limit_ns)
-		pool->limited--;
+	crew_limit(job, false);
 	if (!job->published) {
 		TAILQ_REMOVE(&pool->queue, job, entry);
 		return;
@@ -331,6 +329,8 @@ void job_unlist(struct pool_job *job)
 	TAILQ_REMOVE(&pool->jobs, job, entry);
 	pool->backend->transport->retire(pool->transport, job);
 	job->published = false;
+	if (!TAILQ_EMPTY(&pool->queue)) /* there may be room for it now */
+		pump_kick(pool);
 }
 
 /* ---- stopping ---- */

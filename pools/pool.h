@@ -114,8 +114,9 @@ extern "C" {
 
 /* What became of a task or a call, beside 0 (fine) and -errno (the system said no). -ETIMEDOUT: the
  * waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
- * POOL_INIT_FAILED: three starts in a row failed, or workers were killed from outside a hundred
- * times in a row before they were ready, and no worker is fit. The pool stays like that.
+ * POOL_INIT_FAILED: three starts in a row failed, or an initializer exceeded its limit, or workers
+ * were killed from outside a hundred times in a row before they were ready, and no worker is fit.
+ * The pool stays like that.
  */
 enum pool_status {
 	POOL_END = 1,		   /* iterators: no more results (not an error) */
@@ -166,9 +167,9 @@ void pool_register(struct pool_task *task);
  * out the pointer. */
 #define POOL(fn) (&pool_task_##fn)
 #define POOL_TASK(fn)                                                                              \
-	static void pool_span_##fn(struct pool_call *call, uint64_t count)                         \
+	static void pool_span_##fn(struct pool_call *pool_call_, uint64_t pool_count_)             \
 	{                                                                                          \
-		pool_run_span(call, count, fn);                                                    \
+		pool_run_span(pool_call_, pool_count_, fn);                                        \
 	}                                                                                          \
 	static struct pool_task pool_task_##fn = { #fn, __FILE__, fn, pool_span_##fn, 0, NULL };   \
 	__attribute__((constructor)) static void pool_register_##fn(void)                          \
@@ -508,9 +509,7 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
  * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are open already.
  * The work goes on also while the caller is elsewhere (busy between two results, or its generator
  * takes long; not on `serial`): after a few ms what was read in whole chunks is with the workers,
- * time limits are kept, dead workers replaced. One exception: of an array, without limit, retries
- * or tasks_per_worker, a shared-memory row's dead workers wait until somebody is in the pool again.
- */
+ * time limits are kept, dead workers replaced. */
 int pool_imap(struct pool *pool, const struct pool_task *task, struct pool_source source,
 	      uint64_t result_size, const struct pool_policy *policy, struct pool_iter **iter);
 int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct pool_source source,

@@ -66,7 +66,7 @@ struct pool {
 	TAILQ_HEAD(, pool_job) jobs, queue; /* published; waiting for the transport */
 	int streams;			    /* iterators that are open */
 	uint64_t background;		    /* jobs that need the parent also when nobody waits */
-	uint64_t limited;		    /* jobs with a time limit */
+	uint64_t limited;		    /* jobs with a time limit and something under way */
 	int64_t shortest_limit_ns;	    /* of these */
 
 	bool leading, news;
@@ -115,6 +115,7 @@ void crew_look(struct pool *pool, int worker);	/* has this one ended? */
 void crew_sweep(struct pool *pool); /* looks for ended workers without a pidfd (threads) */
 int64_t crew_timers(struct pool *pool,
 		    int64_t now_ns); /* kills what is over its limit; next time to look */
+void crew_limit(struct pool_job *job, bool applies); /* from now on to its items, or not */
 void crew_stop_holders(struct pool *pool, struct pool_job *job,
 		       int reason);	 /* kills who runs items of the job */
 bool crew_gone(const struct pool *pool); /* no worker is left and none wanted */
@@ -144,7 +145,7 @@ int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_n
 bool pump_progress(struct pool *pool); /* under the lock, never blocks; true: something changed */
 void pump_kick(struct pool *pool);     /* wakes the leader */
 void pump_tell(struct pool *pool);     /* wakes all who wait: something resolved outside the lead */
-int64_t pump_deadline(int64_t timeout_ns); /* on the clock; INT64_MAX: never */
+int64_t pump_deadline(int64_t timeout_ns); /* on the clock; 0: only look, INT64_MAX: never */
 int pump_watch_body(struct pool *pool, int fd, int worker);
 int pump_watch_wake(struct pool *pool);
 
@@ -163,8 +164,9 @@ void job_abandon_all(
 void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
 		   const struct pool_failure *why);
 int job_status_at(const struct pool_job *job, uint64_t index);
-/* Under the lock, submitted: it needs the parent also when nobody waits, until it is unlisted.
- * False: workers get along by themselves, and nobody insists. */
+/* Under the lock, submitted: from now on, until it is unlisted, it is minded also when nobody waits,
+ * where workers may die. True: it needs the parent at once; false: workers get along by themselves
+ * as long as they live, and nobody insists. */
 bool job_to_background(struct pool_job *job, bool insists);
 bool job_count(struct pool_job *job); /* has something come under way? true: for the first time */
 

@@ -155,6 +155,7 @@ struct pool_job {
 	bool published;	  /* the transport has it */
 	bool background;  /* while it has something under way, somebody is to lead */
 	bool counted;	  /* in the pool's background: it is so now */
+	bool limited;	  /* the same: limit_ns is one of the pool's */
 	int retries;
 	int64_t limit_ns;
 	int kill_reason; /* stopped by force: its running items are to be killed; 0: left to end */

@@ -74,6 +74,8 @@ int64_t pump_deadline(int64_t timeout_ns)
 {
 	if (timeout_ns < 0)
 		return INT64_MAX;
+	if (timeout_ns == 0)
+		return 0;
 	int64_t now = pool_now_ns();
 	return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }

@@ -326,7 +326,35 @@ static void a_lost_item_is_run_again_as_often_as_said_and_its_neighbours_are_not
 	suite_finish(pool);
 }
 
+/* Names that a macro might use itself. */
+static int count(struct pool_call *item)
+{
+	*(int64_t *)pool_result(item) = 1 + *(const int64_t *)pool_arg(item, 0);
+	return 0;
+}
+POOL_TASK(count)
+
+static int call(struct pool_call *item)
+{
+	*(int64_t *)pool_result(item) = 2 + *(const int64_t *)pool_arg(item, 0);
+	return 0;
+}
+POOL_TASK(call)
+
+static void tasks_of_any_name_run(const struct pool_backend_info *row)
+{
+	const int64_t x = 40;
+	int64_t y = 0;
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, POOL(count), &x, 8, 1, &y, 8, NULL), 0);
+	CHECK_EQ(y, 41);
+	CHECK_EQ(pool_map(pool, POOL(call), &x, 8, 1, &y, 8, NULL), 0);
+	CHECK_EQ(y, 42);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
+	CASE(tasks_of_any_name_run, 0),
 	CASE(starmap_of_bytes_retries_a_worker_that_dies_at_the_last_item, POOL_CAN_SURVIVE),
 	CASE(fail_fast_gives_every_item_its_status, 0),
 	CASE(lost_item_of_a_map_says_who_how_and_which, POOL_CAN_SURVIVE),

@@ -1,10 +1,12 @@
 /*
- * test_imap_away.c - iterations whose caller is not in the pool: its generator takes long, or it is
- * busy between two results. The work goes on all the same, limits are kept, the dead replaced.
+ * test_away.c - calls whose caller is not in the pool: it released the handle, its generator takes
+ * long, it is busy between two results. The work goes on all the same, limits are kept, the dead
+ * replaced.
  */
 #include "pools/tests/suite.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #define LIMIT (200 * MS) /* far above what an errand takes on a slow machine */
@@ -258,6 +260,97 @@ static void all_of_the_window_is_worked_on(const struct pool_backend_info *row)
 	suite_finish(pool);
 }
 
+/* Items 1 and up count themselves in word 0. */
+static void send_and_forget(struct pool *pool, enum errand_deed first)
+{
+	struct errand errands[8] = { { .deed = (int32_t)first } };
+	struct pool_async *async;
+	CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, COUNT(errands), 8,
+				&(struct pool_policy){ .chunk = 1 }, &async),
+		 0);
+	pool_async_release(async);
+}
+
+static void released_work_goes_on_after_a_death(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	send_and_forget(pool, DEED_KILL);
+	CHECK(shared_reaches(0, 8));
+	suite_finish(pool);
+}
+
+static void kill_all(struct pool *pool, int workers)
+{
+	for (int i = 0; i < workers; i++) {
+		const pid_t pid = pool_worker_pid(pool, i);
+		CHECK_EQ(kill(pid, SIGKILL), 0);
+		CHECK(suite_is_gone(pid));
+	}
+}
+
+static void work_for_dead_workers_is_done_though_nobody_waits(const struct pool_backend_info *row)
+{
+	const int64_t x = 3;
+	int64_t y;
+	struct errand errands[8] = { 0 };
+	struct pool *pool = suite_open(row, 2);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_map(pool, suite_square, &x, 8, 1, &y, 8, NULL), 0);
+	kill_all(pool, 2);
+	send_and_forget(pool, DEED_NONE);
+	CHECK(shared_reaches(0, 8));
+	suite_sleep_ns(10 * MS);
+	kill_all(pool, 2);
+	CHECK_EQ(pool_imap(pool, suite_errand, pool_array(errands, sizeof *errands, 8), 8, NULL,
+			   &iter),
+		 0);
+	CHECK(shared_reaches(0, 9)); /* a slow machine may have read but one */
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static void cancelled_call_makes_way_though_nobody_waits(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	struct pool_async *stuck =
+		suite_start(pool, (struct errand){ .deed = DEED_SPIN, .word = 1 }, NULL);
+	CHECK(shared_reaches(1, 1));
+	send_and_forget(pool, DEED_NONE);
+	CHECK_EQ(pool_async_cancel(stuck), 0);
+	pool_async_release(stuck);
+	CHECK(shared_reaches(0, 8));
+	suite_finish(pool);
+}
+
+/* A short limit has someone look often; only as long as something is under way that it is for. */
+static void limit_that_is_over_costs_nothing(const struct pool_backend_info *row)
+{
+	const struct pool_policy brief = { .task_timeout_ns = MS },
+				 ample = { .task_timeout_ns = HOUR };
+	const struct errand nothing = { 0 };
+	struct pool *pool = suite_open(row, 2);
+	struct pool_async *runs =
+		suite_start(pool, (struct errand){ .word = 1, .gate = 2 }, &ample);
+	struct pool_async *ended = suite_start(pool, nothing, &brief);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_async_wait(ended, WAIT), 0);
+	pool_async_release(ended);
+	CHECK_EQ(pool_imap(pool, suite_errand, pool_array(&nothing, sizeof nothing, 1), 8, &brief,
+			   &iter),
+		 0);
+	pool_iter_next(iter, NULL, WAIT); /* a slow machine may take longer */
+	CHECK(shared_reaches(1, 1));
+	suite_sleep_ns(20 * MS);
+	const int64_t before = switches();
+	suite_sleep_ns(300 * MS);
+	CHECK(switches() - before < 100);
+	shared_set(2, 1);
+	CHECK_EQ(pool_async_wait(runs, WAIT), 0);
+	pool_async_release(runs);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(all_of_a_burst_is_worked_on, POOL_CAN_OVERLAP),
 	CASE(burst_is_worked_on_beside_other_calls, POOL_CAN_OVERLAP),
@@ -268,6 +361,10 @@ static const struct suite_case cases[] = {
 	CASE(time_limit_is_kept_while_the_caller_is_busy, POOL_CAN_KILL),
 	CASE(time_limit_is_kept_while_the_caller_takes_results, POOL_CAN_KILL),
 	CASE(all_of_the_window_is_worked_on, POOL_CAN_OVERLAP),
+	CASE(released_work_goes_on_after_a_death, POOL_CAN_KILL),
+	CASE(work_for_dead_workers_is_done_though_nobody_waits, POOL_CAN_KILL | POOL_CAN_REUSE),
+	CASE(cancelled_call_makes_way_though_nobody_waits, POOL_CAN_KILL),
+	CASE(limit_that_is_over_costs_nothing, POOL_CAN_KILL),
 };
 
 int main(int argc, char **argv)
