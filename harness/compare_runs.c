@@ -25,26 +25,36 @@ static void say_exclusions(const struct side *side)
 			side->exclusions.why);
 }
 
-static int print_runs(const struct compare *compare, const struct side *a, const struct side *b,
-		      double floor)
+static int print_decided(const struct compare *compare, struct versus *v, double floor)
 {
-	struct versus v = { 0 };
-	int rc = sides_pair(&v, a, b), status;
+	int rc;
 
-	versus_set_floor(&v, floor);
+	versus_set_floor(v, floor);
+	rc = versus_decide(v);
 	if (rc == 0)
-		rc = versus_decide(&v);
-	say_exclusions(a);
-	say_exclusions(b);
-	if (rc == 0)
-		rc = versus_print(&v, compare->csv);
-	status = rc < 0 ? EXIT_UNFIT : versus_status(&v);
-	versus_free(&v);
+		rc = versus_print(v, compare->csv);
 	fprintf(stderr,
 		"poolbench: the two runs are different sessions: what changed between them "
 		"is not in the intervals%s\n",
 		floor < 0 ? ", so no verdict of a difference is given (see --floor-from, --rerun)"
 			  : "");
+	return rc < 0 ? EXIT_UNFIT : versus_status(v);
+}
+
+static int compare_loaded(const struct compare *compare, const struct side *a, const struct side *b)
+{
+	struct versus v = { 0 };
+	int status = EXIT_USAGE;
+	double floor;
+
+	if (sides_pair(&v, a, b) < 0) {
+		status = EXIT_UNFIT;
+	} else if (compare_floor(compare, a, &v, &floor) == 0) {
+		say_exclusions(a);
+		say_exclusions(b);
+		status = print_decided(compare, &v, floor);
+	}
+	versus_free(&v);
 	return status;
 }
 
@@ -52,14 +62,12 @@ int compare_runs(const struct compare *compare)
 {
 	struct side *sides = calloc(2, sizeof *sides);
 	int status = EXIT_USAGE;
-	double floor;
 
 	if (sides == NULL)
 		return EXIT_UNFIT;
 	if (side_load_run(&sides[0], "A", compare->baseline, compare->all_rounds) == 0 &&
-	    side_load_run(&sides[1], "B", compare->candidate, compare->all_rounds) == 0 &&
-	    compare_floor(compare, &sides[0], &floor) == 0)
-		status = print_runs(compare, &sides[0], &sides[1], floor);
+	    side_load_run(&sides[1], "B", compare->candidate, compare->all_rounds) == 0)
+		status = compare_loaded(compare, &sides[0], &sides[1]);
 	side_free(&sides[0]);
 	side_free(&sides[1]);
 	free(sides);

@@ -88,22 +88,12 @@ static bool is_difference(const struct comparison *c)
 	return c->verdict == REGRESSION || c->verdict == IMPROVEMENT;
 }
 
-/* Index of the cell, or v->count. */
-static size_t find_cell(const struct versus *v, const struct cell *cell)
-{
-	size_t at = 0;
-
-	while (at < v->count && !cell_equal(&v->cells[at].cell, cell))
-		at++;
-	return at;
-}
-
 /* What was shown once becomes what is shown the second time. */
 static void confirm(struct versus *v, size_t at, const struct versus *again)
 {
 	struct comparison *c = &v->comparisons[at];
 	enum comparison_verdict first = c->verdict;
-	size_t n = c->n, same = find_cell(again, &v->cells[at].cell);
+	size_t n = c->n, same = versus_index(again, &v->cells[at].cell);
 
 	if (same == again->count) {
 		c->verdict = INCONCLUSIVE;
@@ -124,7 +114,7 @@ static void confirm(struct versus *v, size_t at, const struct versus *again)
 static void raise_floors(struct versus *again, const struct versus *v)
 {
 	for (size_t i = 0; i < again->count; i++) {
-		size_t same = find_cell(v, &again->cells[i].cell);
+		size_t same = versus_index(v, &again->cells[i].cell);
 		if (same < v->count)
 			again->cells[i].floor = fmax(again->cells[i].floor, v->cells[same].floor);
 	}

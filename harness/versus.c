@@ -88,6 +88,15 @@ void versus_free(struct versus *v)
 	*v = (struct versus){ .count = 0 };
 }
 
+size_t versus_index(const struct versus *v, const struct cell *cell)
+{
+	size_t at = 0;
+
+	while (at < v->count && !cell_equal(&v->cells[at].cell, cell))
+		at++;
+	return at;
+}
+
 /*
  * == Experiments ==
  */

@@ -37,6 +37,9 @@ bool versus_wants(const struct cell *cell);
 int versus_find(struct versus *versus, const struct rows *a, const struct rows *b);
 void versus_free(struct versus *versus);
 
+/* Where it is, or versus->count. */
+size_t versus_index(const struct versus *versus, const struct cell *cell);
+
 /* Some rounds of a session with arms A and B: fills in all comparisons, and the floors from A2 if there is such an arm: in
  * each experiment the largest difference that A shows against itself by the rules for a regression. exclusions may
  * be NULL. */

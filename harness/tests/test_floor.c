@@ -32,10 +32,49 @@ static void floor_of_other_runs_is_what_they_differ_from_the_baseline(void **sta
 	assert_non_null(strstr(said.error, "want another run"));
 }
 
+static void floor_run_has_to_have_the_cells_that_are_compared(void **state)
+{
+	static const struct {
+		struct run floor;
+		const char *said;
+	} cases[] = {
+		{ { .light_only = true }, " n=1000 c=auto w=2 work=100 (not in it)" },
+		{ { .failed = 1 }, " work=10 (the floor's run failed: wrong result, item 3)" },
+		{ { .rounds = 5 }, "lacks 2 of the 2 cells that are compared, e.g. overhead: shm" },
+		{ { .rounds = 5 }, "(too few rounds: 5, want 6)" },
+	};
+
+	(void)state;
+	write_run((struct run){ .name = "a" });
+	write_run((struct run){ .name = "b", .factor = 1.5 });
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct run floor = cases[i].floor;
+		floor.name = "floor";
+		write_run(floor);
+		assert_refuses(compare_main, "compare a b --floor-from floor", cases[i].said);
+	}
+	write_run((struct run){ .name = "whole" });
+	assert_refuses(compare_main, "compare a b --floor-from whole --floor-from floor", "lacks");
+}
+
+static void floor_run_may_lack_what_has_no_verdict_anyway(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "a" });
+	write_run((struct run){ .name = "wrong", .failed = 1 });
+	write_run((struct run){ .name = "floor", .failed = 1, .factor = 1.01 });
+	compare("a wrong --floor-from floor");
+	assert_status(EXIT_BAD);
+	assert_verdict("10", "NOT COMPARABLE");
+	assert_verdict("100", "EQUIVALENT");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(floor_of_other_runs_is_what_they_differ_from_the_baseline),
+		cmocka_unit_test(floor_run_has_to_have_the_cells_that_are_compared),
+		cmocka_unit_test(floor_run_may_lack_what_has_no_verdict_anyway),
 	};
 
 	alarm(120);

@@ -24,7 +24,7 @@ struct run {
 	int64_t batch_ns;
 	int input_seed;
 	const char *digest, *experiment, *workload;
-	bool precision, session, no_host;
+	bool precision, session, no_host, light_only;
 	double factor_later; /* a session: of light's times in B in as many further rounds; 0: there are none */
 };
 
@@ -84,7 +84,7 @@ static inline void write_rows(const struct run *run)
 	FILE *file = open_file(run->name, "rows.jsonl");
 
 	for (int round = 0; round < run->rounds; round++)
-		for (int light = 0; light < 2; light++) {
+		for (int light = run->light_only; light < 2; light++) {
 			write_row(file, run, run->session ? "A" : "", round, light,
 				  run->session ? 1 : run->factor);
 			if (!run->session)
