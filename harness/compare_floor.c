@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char *digest(const struct side *side)
 {
@@ -16,11 +15,79 @@ static const char *digest(const struct side *side)
 	return text ? text : "";
 }
 
-/* How far other runs lie from A: the most of their cells, and how many were looked at. */
-struct distance {
+struct search {
+	const struct compare *compare;
+	const struct side *a, *b;
+	const struct versus *wanted;
+	struct side *others; /* one for each run named */
+	/* How far they lie from A: the most of their cells, and how many were looked at. */
 	double most; /* |ln ratio| */
 	size_t count;
 };
+
+/*
+ * == Which runs ==
+ */
+
+static bool is_same_row(const struct record *a, const struct record *b)
+{
+	return a->start_ms == b->start_ms && a->round == b->round && a->order == b->order &&
+	       a->samples == b->samples && cell_equal(&a->cell, &b->cell) &&
+	       memcmp(a->ns_per_task, b->ns_per_task,
+		      (size_t)a->samples * sizeof *a->ns_per_task) == 0;
+}
+
+static bool has_first_row(const struct rows *rows, const struct rows *of)
+{
+	for (size_t i = 0; of->count > 0 && i < rows->count; i++)
+		if (is_same_row(&rows->at[i], &of->at[0]))
+			return true;
+	return false;
+}
+
+/* By what was measured, not by the file: a run that was kept as a baseline too, or a part of one, is no other run. */
+static bool is_same_run(const struct side *a, const struct side *b)
+{
+	return has_first_row(&a->rows, &b->rows) || has_first_row(&b->rows, &a->rows);
+}
+
+/* The run that this one is again, NULL: it is another. */
+static const struct side *find_same(const struct search *s, const struct side *other)
+{
+	if (is_same_run(s->a, other))
+		return s->a;
+	if (is_same_run(s->b, other))
+		return s->b;
+	for (const struct side *earlier = s->others; earlier < other; earlier++)
+		if (is_same_run(earlier, other))
+			return earlier;
+	return NULL;
+}
+
+static int check_run(const struct search *s, const struct side *other)
+{
+	const struct side *same = find_same(s, other);
+
+	if (same != NULL) {
+		fprintf(stderr,
+			"poolbench: --floor-from: %s: has the rows of %s, want another run of %s's "
+			"program\n",
+			other->run, same->run, s->a->run);
+		return -EINVAL;
+	}
+	if (strcmp(digest(s->a), digest(other)) != 0) {
+		fprintf(stderr,
+			"poolbench: --floor-from: %s: measured by another program than %s, "
+			"want a run of the same\n",
+			other->run, s->a->run);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/*
+ * == Which cells ==
+ */
 
 /* Has it what an interval takes? */
 static bool is_usable(const struct comparison *c)
@@ -67,79 +134,70 @@ static int check_cells(const struct versus *wanted, const struct versus *found, 
 	return -EINVAL;
 }
 
-static int add_differences(const struct side *a, const struct side *other,
-			   const struct versus *wanted, struct distance *d)
+/*
+ * == The floor ==
+ */
+
+static int add_differences(struct search *s, const struct side *other)
 {
 	struct versus v = { 0 };
-	int rc = sides_pair(&v, a, other);
+	int rc = sides_pair(&v, s->a, other);
 
 	if (rc == 0)
-		rc = check_cells(wanted, &v, other->run);
+		rc = check_cells(s->wanted, &v, other->run);
 	for (size_t i = 0; rc == 0 && i < v.count; i++)
 		if (!v.comparisons[i].refused) {
-			d->most = fmax(d->most, fabs(log(v.comparisons[i].ratio.mid)));
-			d->count++;
+			s->most = fmax(s->most, fabs(log(v.comparisons[i].ratio.mid)));
+			s->count++;
 		}
 	versus_free(&v);
 	return rc;
 }
 
-static bool is_same_run(const char *a, const char *b)
+static int search(struct search *s)
 {
-	struct stat of_a, of_b;
-
-	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-	       of_a.st_ino == of_b.st_ino;
-}
-
-static int add_floor_run(const struct compare *compare, const struct side *a,
-			 const struct versus *wanted, const char *run, struct distance *d)
-{
-	struct side *other = malloc(sizeof *other);
-	int rc =
-		other ? side_load_run(other, "the floor's run", run, compare->all_rounds) : -ENOMEM;
-
-	if (rc == 0 && (is_same_run(run, a->run) || is_same_run(run, compare->candidate))) {
-		fprintf(stderr,
-			"poolbench: --floor-from: %s: is one of the two runs, want another run of "
-			"%s's program\n",
-			run, a->run);
-		rc = -EINVAL;
-	} else if (rc == 0 && strcmp(digest(a), digest(other)) != 0) {
-		fprintf(stderr,
-			"poolbench: --floor-from: %s: measured by another program than %s, "
-			"want a run of the same\n",
-			run, a->run);
-		rc = -EINVAL;
-	}
-	if (rc == 0)
-		rc = add_differences(a, other, wanted, d);
-	side_free(other);
-	free(other);
-	return rc;
-}
-
-/* From the runs named, if any. */
-int compare_floor(const struct compare *compare, const struct side *a, const struct versus *wanted,
-		  double *floor)
-{
-	struct distance d = { 0 };
+	const struct compare *compare = s->compare;
 	int rc = 0;
 
+	for (size_t i = 0; rc == 0 && i < compare->floor_run_count; i++) {
+		rc = side_load_run(&s->others[i], "the floor's run", compare->floor_runs[i],
+				   compare->all_rounds);
+		if (rc == 0)
+			rc = check_run(s, &s->others[i]);
+		if (rc == 0)
+			rc = add_differences(s, &s->others[i]);
+	}
+	if (rc < 0 || s->count > 0)
+		return rc;
+	fprintf(stderr, "poolbench: --floor-from: no cell can be compared with %s\n", s->a->run);
+	return -EINVAL;
+}
+
+static int find_floor(struct search *s, double *floor)
+{
+	size_t runs = s->compare->floor_run_count;
+	int rc;
+
+	s->others = calloc(runs, sizeof *s->others);
+	rc = s->others ? search(s) : -ENOMEM;
+	for (size_t i = 0; s->others != NULL && i < runs; i++)
+		side_free(&s->others[i]);
+	free(s->others);
+	if (rc < 0)
+		return rc;
+	*floor = expm1(s->most);
+	fprintf(stderr,
+		"poolbench: floor: runs of one program differ by up to %.3g %% (%zu "
+		"differences, %zu runs beside A)\n",
+		100 * *floor, s->count, runs);
+	return 0;
+}
+
+int compare_floor(const struct compare *compare, const struct side *a, const struct side *b,
+		  const struct versus *wanted, double *floor)
+{
+	struct search s = { .compare = compare, .a = a, .b = b, .wanted = wanted };
+
 	*floor = compare->floor;
-	for (size_t i = 0; rc == 0 && i < compare->floor_run_count; i++)
-		rc = add_floor_run(compare, a, wanted, compare->floor_runs[i], &d);
-	if (rc == 0 && compare->floor_run_count > 0 && d.count == 0) {
-		fprintf(stderr, "poolbench: --floor-from: no cell can be compared with %s\n",
-			a->run);
-		rc = -EINVAL;
-	}
-	if (rc == 0 && d.count > 0) {
-		*floor = expm1(d.most);
-		fprintf(stderr,
-			"poolbench: floor: runs of one program differ by up to %.3g %% (%zu "
-			"differences, %zu runs beside A)\n",
-			100 * *floor, d.count, compare->floor_run_count);
-	}
-	return rc;
+	return compare->floor_run_count > 0 ? find_floor(&s, floor) : 0;
 }

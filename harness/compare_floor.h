@@ -11,7 +11,7 @@
  * change by from session to session, and the floor of a few easy ones is none for the others.
  * *floor becomes the one given, or that of the runs named beside A, if any; else FLOOR_UNKNOWN. 0 or -errno after one line on
  * stderr. */
-int compare_floor(const struct compare *compare, const struct side *a, const struct versus *wanted,
-		  double *floor);
+int compare_floor(const struct compare *compare, const struct side *a, const struct side *b,
+		  const struct versus *wanted, double *floor);
 
 #endif

@@ -49,7 +49,7 @@ static int compare_loaded(const struct compare *compare, const struct side *a, c
 
 	if (sides_pair(&v, a, b) < 0) {
 		status = EXIT_UNFIT;
-	} else if (compare_floor(compare, a, &v, &floor) == 0) {
+	} else if (compare_floor(compare, a, b, &v, &floor) == 0) {
 		say_exclusions(a);
 		say_exclusions(b);
 		status = print_decided(compare, &v, floor);

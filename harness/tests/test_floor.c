@@ -69,12 +69,37 @@ static void floor_run_may_lack_what_has_no_verdict_anyway(void **state)
 	assert_verdict("100", "EQUIVALENT");
 }
 
+/* A run that is kept as a baseline is such a copy. */
+static void floor_run_that_is_a_copy_is_refused(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "a" });
+	write_run((struct run){ .name = "b", .factor = 1.5 });
+	write_run((struct run){ .name = "near", .factor = 1.04 });
+	write_run((struct run){ .name = "part" });
+	assert_int_equal(system("rm -rf a2 b2 near2; cp -r a a2; cp -r b b2; cp -r near near2;"
+				"head -n 18 a/rows.jsonl >part/rows.jsonl"),
+			 0);
+	assert_refuses(compare_main, "compare a b --floor-from b", "b: has the rows of b");
+	assert_refuses(compare_main, "compare a b --floor-from a2", "a2: has the rows of a, want");
+	assert_refuses(compare_main, "compare a b --floor-from part", "part: has the rows of a,");
+	assert_refuses(compare_main, "compare part b --floor-from a", "a: has the rows of part,");
+	assert_refuses(compare_main, "compare a b --floor-from b2", "has the rows of b, want");
+	compare("a b --floor-from near --floor-from near2");
+	assert_status(EXIT_USAGE);
+	assert_non_null(strstr(said.error, "near2: has the rows of near, want another run of a's"));
+	write_run((struct run){ .name = "like", .factor = 1.04 });
+	compare("a b --floor-from near --floor-from like");
+	assert_status(EXIT_BAD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(floor_of_other_runs_is_what_they_differ_from_the_baseline),
 		cmocka_unit_test(floor_run_has_to_have_the_cells_that_are_compared),
 		cmocka_unit_test(floor_run_may_lack_what_has_no_verdict_anyway),
+		cmocka_unit_test(floor_run_that_is_a_copy_is_refused),
 	};
 
 	alarm(120);

@@ -25,6 +25,7 @@ struct run {
 	int input_seed;
 	const char *digest, *experiment, *workload;
 	bool precision, session, no_host, light_only;
+	int64_t start_ms; /* of all its rows; write_run gives each another */
 	double factor_later; /* a session: of light's times in B in as many further rounds; 0: there are none */
 };
 
@@ -56,6 +57,7 @@ static inline void write_row(FILE *file, const struct run *run, const char *arm,
 			  .batch_ns = run->batch_ns,
 			  .batches = 3 },
 		.round = round,
+		.start_ms = run->start_ms,
 		.verified = !(light && round < run->failed),
 		.samples = 3,
 		.calls = 10,
@@ -104,8 +106,10 @@ static inline void write_rows(const struct run *run)
 static inline void write_run(struct run run)
 {
 	FILE *file = open_file(run.name, "run.json");
+	static int64_t written;
 	json_t *info;
 
+	run.start_ms = ++written;
 	run.factor = run.factor > 0 ? run.factor : 1;
 	run.rounds = run.rounds ? run.rounds : 12;
 	run.cpus = run.cpus ? run.cpus : 2;
