@@ -138,11 +138,26 @@ static int check_cells(const struct versus *wanted, const struct versus *found, 
  * == The floor ==
  */
 
+/* Where nothing can be compared the reason is mostly the same for all cells. */
+static int check_any(const struct search *s, const struct versus *found, const struct side *other)
+{
+	const char *why = found->count > 0 ? found->comparisons[0].why : "none is in both";
+
+	for (size_t i = 0; i < found->count; i++)
+		if (!found->comparisons[i].refused)
+			return 0;
+	fprintf(stderr, "poolbench: --floor-from: %s: no cell can be compared with %s: %s\n",
+		other->run, s->a->run, why);
+	return -EINVAL;
+}
+
 static int add_differences(struct search *s, const struct side *other)
 {
 	struct versus v = { 0 };
 	int rc = sides_pair(&v, s->a, other);
 
+	if (rc == 0)
+		rc = check_any(s, &v, other);
 	if (rc == 0)
 		rc = check_cells(s->wanted, &v, other->run);
 	for (size_t i = 0; rc == 0 && i < v.count; i++)
@@ -167,10 +182,7 @@ static int search(struct search *s)
 		if (rc == 0)
 			rc = add_differences(s, &s->others[i]);
 	}
-	if (rc < 0 || s->count > 0)
-		return rc;
-	fprintf(stderr, "poolbench: --floor-from: no cell can be compared with %s\n", s->a->run);
-	return -EINVAL;
+	return rc;
 }
 
 static int find_floor(struct search *s, double *floor)

@@ -93,6 +93,31 @@ static void floor_run_that_is_a_copy_is_refused(void **state)
 	assert_status(EXIT_BAD);
 }
 
+static void floor_run_that_cannot_be_compared_is_refused_with_the_reason(void **state)
+{
+	static const struct {
+		struct run a, floor;
+		const char *said;
+	} cases[] = {
+		{ { .cpus = 2 }, { .cpus = 4 }, "with a: different machines: cpus_online" },
+		{ { .cpus = 2 }, { .precision = true }, "with a: the floor's run is exploratory" },
+		{ { .precision = true }, { .cpus = 2 }, "with a: A is exploratory" },
+		{ { .cpus = 2 }, { .experiment = "scaling" }, "with a: none is in both" },
+		{ { .cpus = 2 }, { .disturbed = 5 }, "rounds of the floor's run are left out" },
+	};
+
+	(void)state;
+	write_run((struct run){ .name = "b", .factor = 1.5 });
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct run a = cases[i].a, floor = cases[i].floor;
+		a.name = "a";
+		floor.name = "floor";
+		write_run(a);
+		write_run(floor);
+		assert_refuses(compare_main, "compare a b --floor-from floor", cases[i].said);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +125,7 @@ int main(void)
 		cmocka_unit_test(floor_run_has_to_have_the_cells_that_are_compared),
 		cmocka_unit_test(floor_run_may_lack_what_has_no_verdict_anyway),
 		cmocka_unit_test(floor_run_that_is_a_copy_is_refused),
+		cmocka_unit_test(floor_run_that_cannot_be_compared_is_refused_with_the_reason),
 	};
 
 	alarm(120);
