@@ -147,6 +147,27 @@ static void find_floors(struct versus *v, const struct rows *rows, struct arms_p
 	}
 }
 
+/* By either of its arms. */
+static const struct record *baseline_failed(const struct rows *rows, const struct cell *cell)
+{
+	const struct record *row = arms_failed(rows, ARM_BASELINE, cell);
+
+	return row ? row : arms_failed(rows, ARM_FLOOR, cell);
+}
+
+/* The second arm is the same program: what it fails once is not right, though the first did not happen to fail it. */
+static void refuse_failed_again(struct comparison *c, const struct rows *rows,
+				const struct cell *cell)
+{
+	const struct record *row = arms_failed(rows, ARM_FLOOR, cell);
+	char why[160];
+
+	if (row == NULL || c->refused)
+		return;
+	snprintf(why, sizeof why, "A failed (second arm): %.120s", row->error);
+	comparison_refuse(c, why);
+}
+
 void versus_pair(struct versus *v, const struct rows *rows, int first_round, int rounds,
 		 const struct exclusions *exclusions)
 {
@@ -154,9 +175,10 @@ void versus_pair(struct versus *v, const struct rows *rows, int first_round, int
 
 	for (size_t i = 0; i < v->count; i++) {
 		const struct cell *cell = &v->cells[i].cell;
-		v->cells[i].only_candidate_failed = arms_failed(rows, ARM_CANDIDATE, cell) &&
-						    !arms_failed(rows, ARM_BASELINE, cell);
+		v->cells[i].only_candidate_failed =
+			arms_failed(rows, ARM_CANDIDATE, cell) && !baseline_failed(rows, cell);
 		arms_compare(rows, &pair, cell, exclusions, &v->comparisons[i]);
+		refuse_failed_again(&v->comparisons[i], rows, cell);
 	}
 	if (has_arm(rows, ARM_FLOOR))
 		find_floors(v, rows, pair, exclusions);

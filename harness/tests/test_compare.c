@@ -189,6 +189,36 @@ static void session_floor_given_replaces_the_measured_one(void **state)
 	assert_verdict("10", "INCONCLUSIVE");
 }
 
+/* Both arms of A are one program: if either gives a wrong result, that program does. */
+static void session_whose_second_arm_of_a_fails_is_not_comparable(void **state)
+{
+	struct run run = { .name = "s",
+			   .session = true,
+			   .factor = 1.2,
+			   .factor_later = 1.2,
+			   .failed = 1,
+			   .a_right = true,
+			   .b_right = true };
+
+	(void)state;
+	write_run(run);
+	compare("s");
+	assert_status(EXIT_FINE);
+	assert_verdict("10", "NOT COMPARABLE");
+	assert_verdict("100", "EQUIVALENT");
+	assert_non_null(strstr(line_of("10"), "A failed (second arm): wrong result, item 3"));
+	run.b_right = false; /* then it is not B alone that fails */
+	write_run(run);
+	compare("s");
+	assert_status(EXIT_FINE);
+	assert_non_null(strstr(line_of("10"), "B failed: wrong result, item 3"));
+	run.b_right = true;
+	run.a_right = false;
+	write_run(run);
+	compare("s");
+	assert_non_null(strstr(line_of("10"), "A failed: wrong result, item 3"));
+}
+
 static void arguments_that_do_not_go_together_are_refused(void **state)
 {
 	(void)state;
@@ -231,6 +261,7 @@ int main(void)
 		cmocka_unit_test(session_confirmed_is_a_regression),
 		cmocka_unit_test(session_not_confirmed_is_inconclusive),
 		cmocka_unit_test(session_floor_given_replaces_the_measured_one),
+		cmocka_unit_test(session_whose_second_arm_of_a_fails_is_not_comparable),
 		cmocka_unit_test(arguments_that_do_not_go_together_are_refused),
 	};
 
