@@ -71,7 +71,8 @@ static int new_run(struct session *s, const struct run_wish *wish)
 	if (wish->budget_ns > 0 && rounds == 0)
 		plan_fill(plan);
 	plan->budget_ns = wish->budget_ns > 0 ? wish->budget_ns : plan->budget_ns;
-	return run_dir_create(&s->dir, wish->out, plan, NULL);
+	rc = wish->save ? saved_prepare() : 0;
+	return rc ? rc : run_dir_create(&s->dir, wish->out, plan, NULL);
 }
 
 static int make_room(struct session *s)

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,13 +99,31 @@ static int put_in_place(const char *name)
 	return 0;
 }
 
+static int make_root(void)
+{
+	int rc = make_directory("results");
+
+	return rc ? rc : make_directory(SAVED_ROOT);
+}
+
+int saved_prepare(void)
+{
+	char trial[] = SAVED_ROOT "/.try-XXXXXX";
+	int rc = make_root();
+
+	if (rc < 0)
+		return rc;
+	if (mkdtemp(trial) == NULL)
+		return failed(SAVED_ROOT, "make a directory here");
+	rmdir(trial);
+	return 0;
+}
+
 int saved_store(const char *name, const char *run)
 {
 	char fresh[PATH_SIZE];
-	int rc = make_directory("results");
+	int rc = make_root();
 
-	if (rc == 0)
-		rc = make_directory(SAVED_ROOT);
 	if (rc < 0)
 		return rc;
 	discard(".new-", name); /* of an earlier attempt */

@@ -16,6 +16,9 @@
 /* Letters, digits, '.', '_', '-'; not with a '.' first; 64 at most. 0, or -EINVAL after one line on stderr. */
 int saved_check_name(const char *option, const char *name);
 
+/* Can baselines be kept here? To be asked before measuring. 0, or -errno after one line on stderr. */
+int saved_prepare(void);
+
 /* Keeps the run in that directory and this program; one of the same name is replaced, when everything else is done. 0, or
  * -errno after one line on stderr. */
 int saved_store(const char *name, const char *run);

@@ -63,6 +63,26 @@ static void gate_against_a_faster_program_is_a_regression(void **state)
 	assert_outside("run --gate --baseline good", 2, "want a poolbench program");
 }
 
+static void baseline_that_cannot_be_kept_is_refused_before_measuring(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run("mkdir blocked blocked/results file &&"
+				     ">blocked/results/baselines && >file/results"),
+			 0);
+	assert_int_equal(outside_run("cd blocked && $P " ONE_CELL
+				     "--out first --save-baseline good 2>&1"),
+			 2);
+	assert_string_equal(
+		outside_said,
+		"poolbench: results/baselines: cannot make a directory here: Not a directory\n");
+	assert_int_equal(outside_run("cd file && $P " ONE_CELL
+				     "--out first --save-baseline good 2>&1"),
+			 2);
+	assert_string_equal(outside_said, "poolbench: results/baselines: cannot make this "
+					  "directory: Not a directory\n");
+	assert_int_equal(outside_run("ls -d blocked/first file/first 2>/dev/null"), 2);
+}
+
 static void options_that_do_not_go_together_are_refused(void **state)
 {
 	(void)state;
@@ -161,6 +181,7 @@ int main(void)
 		cmocka_unit_test(baseline_is_kept_with_its_program),
 		cmocka_unit_test(gate_against_the_same_program_is_passed),
 		cmocka_unit_test(gate_against_a_faster_program_is_a_regression),
+		cmocka_unit_test(baseline_that_cannot_be_kept_is_refused_before_measuring),
 		cmocka_unit_test(options_that_do_not_go_together_are_refused),
 		cmocka_unit_test(stopping_of_equal_times_needs_six),
 		cmocka_unit_test(stopping_without_precision_never_stops),
