@@ -144,39 +144,6 @@ int rerun_judge(struct versus *v, const struct rows *rows, const struct judging 
 	return rc ? rc : confirm_all(v, &stage);
 }
 
-static int refuse_changed(const char *directory, const char *arm)
-{
-	fprintf(stderr,
-		"poolbench: %s: program %s was written to while it was measured: no verdict\n",
-		directory, arm);
-	return EXIT_INCONCLUSIVE;
-}
-
-int rerun_judged(struct judging *judging, const char *directory, const json_t *info)
-{
-	const json_t *was = json_object_get(info, "judging"),
-		     *floor = json_object_get(was, "floor");
-	bool all_rounds = json_is_true(json_object_get(was, "all_rounds"));
-	const char *changed = json_string_value(json_object_get(info, "changed"));
-
-	if (changed != NULL)
-		return refuse_changed(directory, changed);
-	if (floor && !(json_is_number(floor) && json_number_value(floor) >= 0)) {
-		fprintf(stderr, "poolbench: %s/run.json: \"floor\": want a number, not negative\n",
-			directory);
-		return EXIT_USAGE;
-	}
-	if (floor && judging->floor < 0) {
-		judging->floor = json_number_value(floor);
-		fprintf(stderr, "poolbench: the floor is the one it was measured with, %g %%\n",
-			100 * judging->floor);
-	}
-	if (all_rounds && !judging->all_rounds)
-		fprintf(stderr, "poolbench: no round is left out, as when it was measured\n");
-	judging->all_rounds |= all_rounds;
-	return 0;
-}
-
 /*
  * == Before ==
  */
@@ -238,13 +205,6 @@ static void settle(struct rerun *r, size_t arm_count)
 			plan->scale.rounds, largest_family(plan), least);
 }
 
-static json_t *describe_judging(const struct judging *judging)
-{
-	if (judging->floor < 0)
-		return json_pack("{sb}", "all_rounds", judging->all_rounds);
-	return json_pack("{sb sf}", "all_rounds", judging->all_rounds, "floor", judging->floor);
-}
-
 static json_t *describe_program(const char *arm, const struct program *program)
 {
 	char digest[PROGRAM_DIGEST_SIZE] = "";
@@ -277,7 +237,7 @@ static int open_directory(struct rerun *r, const struct program *programs, struc
 	localtime_r(&now, &local);
 	strftime(named, sizeof named, "results/compare-%Y%m%d-%H%M%S", &local);
 	rc = run_dir_create(dir, r->out ? r->out : named, &r->plan, arms);
-	return rc ? rc : run_dir_note(dir, "judging", describe_judging(&r->judging));
+	return rc ? rc : rerun_note_begin(dir, &r->judging);
 }
 
 /*
@@ -363,45 +323,40 @@ static int measure_all(struct rerun *r, struct arms *arms)
 	return rc;
 }
 
-static int conclude(struct rerun *r, const struct arms *arms, const char *changed, int rc)
+/* rc: of measuring. */
+static int conclude(struct rerun *r, const struct arms *arms, const struct program *programs,
+		    int rc)
 {
 	const char *directory = arms->dir->path;
+	bool changed;
+	int noted = rerun_note_end(arms->dir, programs, &changed), status = EXIT_UNFIT;
 	struct versus v = { 0 };
-	int status = EXIT_UNFIT;
 
 	if (rc == -EINTR) {
 		fprintf(stderr, "poolbench: interrupted; %zu rows are kept in %s\n",
 			arms->rows.count, directory);
 		return EXIT_INTERRUPTED;
 	}
-	if (changed != NULL)
-		return refuse_changed(directory, changed);
+	if (changed)
+		return noted < 0 ? EXIT_UNFIT : EXIT_INCONCLUSIVE;
 	if (rc == 0)
 		rc = rerun_judge(&v, &arms->rows, &r->judging);
 	if (rc == 0)
 		rc = versus_print(&v, r->csv);
-	if (rc == 0) {
+	if (rc == 0 && noted == 0) {
 		fprintf(stderr, "poolbench: again from its rows: poolbench compare %s\n",
 			directory);
 		status = versus_status(&v);
+	} else if (rc == 0) {
+		fprintf(stderr,
+			"poolbench: %s: its end could not be noted: it will not be judged again\n",
+			directory);
 	} else {
 		fprintf(stderr, "poolbench: %s; %zu rows are kept in %s\n", strerror(-rc),
 			arms->rows.count, directory);
 	}
 	versus_free(&v);
 	return status;
-}
-
-/* The arm whose file was written to meanwhile, NULL: none; run.json then says so. */
-static const char *note_changed(const struct program *programs, const struct run_dir *dir)
-{
-	const char *changed = program_changed(&programs[0])   ? ARM_BASELINE
-			      : program_changed(&programs[1]) ? ARM_CANDIDATE
-							      : NULL;
-
-	if (changed != NULL)
-		run_dir_note(dir, "changed", json_string(changed));
-	return changed;
 }
 
 static int run_session(struct rerun *r, const struct program *programs)
@@ -418,7 +373,7 @@ static int run_session(struct rerun *r, const struct program *programs)
 	if (open_directory(r, programs, &dir) == 0) {
 		announce(r, arms.arm_count, dir.path);
 		rc = measure_all(r, &arms);
-		status = conclude(r, &arms, note_changed(programs, &dir), rc);
+		status = conclude(r, &arms, programs, rc);
 	}
 	rows_free(&arms.rows);
 	run_dir_close(&dir);

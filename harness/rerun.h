@@ -5,13 +5,16 @@
  * a regression must exceed; with a floor given there are two. A cell whose difference is shown is measured again in as
  * many fresh rounds, and only what these show too is reported, with their numbers: the first ones were chosen
  * for being large. Rounds that the machine disturbed are replaced, up to half as many as were asked for. Each program is opened once, so one that is built anew meanwhile does not count; one that is written to has no
- * verdict. All rows are in the session's directory, and how they were judged in its run.json, so `poolbench compare DIR` gives the same answers again.
+ * verdict, nor has a session of which that is not known as it did not come to its end. All rows are in the session's directory, and how they were judged in its run.json, so `poolbench compare DIR` gives the same answers again.
  */
 #ifndef HARNESS_RERUN_H
 #define HARNESS_RERUN_H
 
 #include "harness/plan.h"
 #include "harness/versus.h"
+
+struct program;
+struct run_dir;
 
 #define CONFIRM_ROUND                                                                              \
 	(ROUNDS_END / 2) /* the first of the rounds that confirm; those before are fewer */
@@ -36,6 +39,11 @@ struct rerun {
 /* Blocks for as long as it takes, prints the verdicts. An exit status: see versus_status(), and EXIT_USAGE, EXIT_UNFIT,
  * EXIT_INTERRUPTED. */
 int rerun_session(struct rerun *rerun);
+
+/* Into run.json, before and after measuring; programs: A's and B's. *changed: one of them was written to meanwhile, which is told
+ * on stderr. 0, or -errno after one line on stderr: then the session is not judged again. */
+int rerun_note_begin(const struct run_dir *dir, const struct judging *judging);
+int rerun_note_end(const struct run_dir *dir, const struct program *programs, bool *changed);
 
 /* How the session that `info` tells of (run.json in that directory) was judged: its floor unless one is given, and all
  * rounds if it kept all; says so on stderr. 0, or an exit status after one line on stderr. */

@@ -166,6 +166,37 @@ static void program_written_to_meanwhile_has_no_verdict(void **state)
 	assert_string_equal(said.out, "");
 }
 
+/* What cannot be written for want of room is stood for by a directory that is in the way. */
+#define FULL(run) "mkdir " run "/run.json.new"
+
+static void program_written_to_on_a_full_disk_has_no_verdict_later(void **state)
+{
+	(void)state;
+	write_restless("echo >>restless; " FULL("full"));
+	compare("./quick", "./restless", ONE_CELL " --floor 3 --out full");
+	assert_status(EXIT_UNFIT);
+	assert_said("full/run.json: cannot write this file");
+	assert_said("program B was written to");
+	assert_string_equal(said.out, "");
+	capture(&said, compare_main, "compare full");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_said("did not come to its end");
+	assert_string_equal(said.out, "");
+}
+
+static void session_whose_end_cannot_be_noted_is_judged_once(void **state)
+{
+	(void)state;
+	write_restless(FULL("unnoted"));
+	compare("./quick", "./restless", ONE_CELL " --floor 3 --out unnoted");
+	assert_status(EXIT_UNFIT);
+	assert_said("0 REGRESSION, 0 NOT COMPARABLE, 0 INCONCLUSIVE");
+	assert_said("will not be judged again");
+	capture(&said, compare_main, "compare unnoted");
+	assert_status(EXIT_INCONCLUSIVE);
+	assert_said("did not come to its end");
+}
+
 static void assert_verdict(const char *verdict)
 {
 	char line[32];
@@ -270,6 +301,8 @@ int main(void)
 		cmocka_unit_test(difference_that_does_not_come_again_is_not_reported),
 		cmocka_unit_test(program_replaced_meanwhile_is_still_the_one_measured),
 		cmocka_unit_test(program_written_to_meanwhile_has_no_verdict),
+		cmocka_unit_test(program_written_to_on_a_full_disk_has_no_verdict_later),
+		cmocka_unit_test(session_whose_end_cannot_be_noted_is_judged_once),
 		cmocka_unit_test(session_is_judged_again_as_it_was),
 		cmocka_unit_test(session_is_not_reported_as_a_run),
 		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
