@@ -125,6 +125,17 @@ int args_percent(const char *option, const char *text, double *fraction)
 	return -EINVAL;
 }
 
+int args_text(const char *option, const char *text, const char **value)
+{
+	if (text[0] != '\0') {
+		*value = text;
+		return 0;
+	}
+	fprintf(stderr, "poolbench: %s: '' is not acceptable, want a text that is not empty\n",
+		option);
+	return -EINVAL;
+}
+
 int args_directory(const char *option, const char *path)
 {
 	DIR *directory = opendir(path);

@@ -1,5 +1,5 @@
 /*
- * args.h - reading numbers from a command line, strictly.
+ * args.h - reading numbers and texts from a command line, strictly.
  *
  * Each takes all of `text` or nothing: 0, or -EINVAL after one line on stderr that names the option,
  * what was given and what is accepted. *value is set on success only.
@@ -18,6 +18,8 @@ int args_bytes(const char *option, const char *text, uint64_t min, uint64_t *val
 int args_time(const char *option, const char *text, int64_t *ns);
 /* 0 to 1000 per cent as a fraction: "2.5" and "2.5%" are 0.025. */
 int args_percent(const char *option, const char *text, double *fraction);
+/* Any text but an empty one: that is mostly a variable of a script that is not set. *value is `text` itself. */
+int args_text(const char *option, const char *text, const char **value);
 /* A directory that can be listed. */
 int args_directory(const char *option, const char *path);
 /* A name that fits; a longer one is cut, and then unknown to whoever looks it up. */

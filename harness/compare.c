@@ -88,8 +88,7 @@ static int read_rerun_option(struct request *r, int id, const char *text)
 		r->experiments[r->experiment_count++] = text;
 		return 0;
 	case 'C':
-		r->cells = text;
-		return 0;
+		return args_text("--cells", text, &r->cells);
 	case 'r':
 		return args_int("--rounds", text, 1, PAIRS_MAX, &r->rounds);
 	case 'q':
@@ -101,8 +100,7 @@ static int read_rerun_option(struct request *r, int id, const char *text)
 	case 's':
 		return args_whole("--seed", text, 0, INT64_MAX, &r->seed);
 	case 'o':
-		r->rerun.out = text;
-		return 0;
+		return args_text("--out", text, &r->rerun.out);
 	default:
 		return -EINVAL;
 	}
@@ -128,8 +126,8 @@ static int read_option(struct request *r, int id, const char *text)
 	case 'g':
 		if (r->compare.floor_run_count == FLOOR_RUNS_MAX)
 			return too_many("--floor-from", FLOOR_RUNS_MAX);
-		r->compare.floor_runs[r->compare.floor_run_count++] = text;
-		return 0;
+		return args_text("--floor-from", text,
+				 &r->compare.floor_runs[r->compare.floor_run_count++]);
 	default:
 		return read_rerun_option(r, id, text);
 	}

@@ -2,6 +2,7 @@
  * export.c - `poolbench export RUN`: a run for other tools.
  */
 #include "harness/export.h"
+#include "harness/args.h"
 #include "harness/commands.h"
 
 #include <errno.h>
@@ -82,8 +83,8 @@ static int read_wish(struct wish *wish, int argc, char **argv)
 		if (id == '?' || (id == 'f' && read_format(optarg, &wish->format) < 0))
 			return -EINVAL;
 		wish->help |= id == 'h';
-		if (id == 'o')
-			wish->out = optarg;
+		if (id == 'o' && args_text("--out", optarg, &wish->out) < 0)
+			return -EINVAL;
 	}
 	if (wish->help)
 		return 0;

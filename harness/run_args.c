@@ -90,14 +90,11 @@ static int read_text(struct run_wish *wish, int id, const char *text)
 {
 	switch (id) {
 	case 'o':
-		wish->out = text;
-		return 0;
+		return args_text("--out", text, &wish->out);
 	case 'c':
-		wish->cells = text;
-		return 0;
+		return args_text("--cells", text, &wish->cells);
 	case 'R':
-		wish->resume = text;
-		return 0;
+		return args_text("--resume", text, &wish->resume);
 	case 'S':
 		wish->save = text;
 		return saved_check_name("--save-baseline", text);

@@ -79,13 +79,11 @@ static int read_option(struct wish *wish, int id, const char *text)
 		wish->is_short = true;
 		return 0;
 	case 'o':
-		wish->out = text;
-		return 0;
+		return args_text("--out", text, &wish->out);
 	case 's':
 		return args_whole("--seed", text, 0, INT64_MAX, &wish->seed);
 	case 'f':
-		wish->fault = text;
-		return 0;
+		return args_text("--fault-binary", text, &wish->fault);
 	case 'h':
 		wish->help = true;
 		return 0;

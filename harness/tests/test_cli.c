@@ -122,6 +122,31 @@ static void commands_unknown_or_wrong_are_refused(void **state)
 	assert_bad("list surplus", "surplus");
 }
 
+/* Each would be refused anyhow, with another reason; an empty text for --cells would be in the name of every cell. */
+static void empty_texts_are_refused(void **state)
+{
+	static const struct {
+		const char *arguments, *option;
+	} cases[] = {
+		{ "run nosuch --cells ''", "--cells: '' is not acceptable" },
+		{ "run nosuch --out ''", "--out: '' is not acceptable" },
+		{ "run --resume ''", "--resume: '' is not acceptable" },
+		{ "run nosuch --save-baseline ''", "--save-baseline: '' is not acceptable" },
+		{ "run nosuch --baseline ''", "--baseline: '' is not acceptable" },
+		{ "compare --rerun a b --cells ''", "--cells: '' is not acceptable" },
+		{ "compare --rerun a b --out ''", "--out: '' is not acceptable" },
+		{ "compare --rerun a b --experiment ''", "unknown experiment ''" },
+		{ "compare a b --floor-from ''", "--floor-from: '' is not acceptable" },
+		{ "selftest surplus --out ''", "--out: '' is not acceptable" },
+		{ "selftest surplus --fault-binary ''", "--fault-binary: '' is not acceptable" },
+		{ "export nowhere --format csv --out ''", "--out: '' is not acceptable" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_bad(cases[i].arguments, cases[i].option);
+}
+
 static void help_of_each_command_is_on_stdout(void **state)
 {
 	static const char *const commands[] = { "",	   "run",    "cell",   "compare",
@@ -368,6 +393,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(cell_with_bad_numbers_is_refused),
 		cmocka_unit_test(cell_with_unknown_names_lists_the_known),
 		cmocka_unit_test(commands_unknown_or_wrong_are_refused),
+		cmocka_unit_test(empty_texts_are_refused),
 		cmocka_unit_test(help_of_each_command_is_on_stdout),
 		cmocka_unit_test(list_names_every_row_of_the_tables),
 		cmocka_unit_test(every_variant_of_every_row_is_verified),
