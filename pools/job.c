@@ -337,9 +337,11 @@ void job_unlist(struct pool_job *job)
 
 static void drop_unpublished(struct pool_job *job)
 {
-	if (!job->stream)
-		pool_job_drop(job, 0, job->count);
-	for (uint64_t k = 0; job->stream && k < job->tiles; k++) {
+	if (!job->stream) {
+		pool_job_drop(job, 0, job->count); /* it may be gone now */
+		return;
+	}
+	for (uint64_t k = 0; k < job->tiles; k++) {
 		const uint64_t first = k * job->chunk, count = job->tile[k].count;
 		if (count && !job->cell_done[first + count - 1]) /* else it has failed already */
 			pool_job_drop(job, first, count);

@@ -3,6 +3,7 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -237,6 +238,21 @@ static void terminate_with_a_long_queue_resolves_every_handle(const struct pool_
 	pool_destroy(pool);
 }
 
+/* What waits in the queue and has no handle any more is given back as it is dropped. */
+static void terminate_with_released_handles_in_the_queue_ends(const struct pool_backend_info *row)
+{
+	struct pool_stats stats;
+	struct pool *pool = suite_open(row, 2);
+	mallopt(M_PERTURB, 0x5a); /* what was given back is overwritten */
+	for (int i = 0; i < 100; i++)
+		pool_async_release(suite_start(pool, (struct errand){ .nap_ns = 100 * MS }, NULL));
+	CHECK_EQ(pool_terminate(pool), 0);
+	CHECK_EQ(pool_stats(pool, &stats), 0);
+	CHECK(stats.cancelled > 0);
+	CHECK_EQ(stats.done + stats.cancelled, 100);
+	pool_destroy(pool);
+}
+
 /* 62 */
 static void terminate_deaf_workers_are_killed_together(const struct pool_backend_info *row)
 {
@@ -320,6 +336,7 @@ static const struct suite_case cases[] = {
 	CASE(close_join_terminate_may_be_repeated, 0),
 	CASE(join_waits_for_all_that_was_submitted, 0),
 	CASE(terminate_with_a_long_queue_resolves_every_handle, POOL_CAN_OVERLAP | POOL_CAN_KILL),
+	CASE(terminate_with_released_handles_in_the_queue_ends, POOL_CAN_OVERLAP),
 	CASE(terminate_deaf_workers_are_killed_together, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(terminate_close_join_race_ends, 0),
 	CASE(pools_in_a_loop_leave_nothing, 0),
