@@ -189,9 +189,10 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	s->patient = job->patient;
 	s->tiles = work->tile_count;
 	s->tiles_at = work->tiles ? arena_offset(&t->view.arena, work->tiles) : 0;
-	s->faults = s->next = 0;
+	s->faults = 0;
 	s->ready = work->tail;
-	s->closed = 0;
+	s->next = job->cancelled ? work->tail : 0; /* what it had in the queue was dropped there */
+	s->closed = job->cancelled || job->halting;
 }
 
 /* Who is served first: those who rest, since they are free. Each flag is read once: it may change

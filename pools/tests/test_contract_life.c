@@ -253,6 +253,85 @@ static void terminate_with_released_handles_in_the_queue_ends(const struct pool_
 	pool_destroy(pool);
 }
 
+enum { COUNTED = 7 }; /* the word of the items of a map that waits in the queue */
+
+/* Workers that stay for as long as there is work. */
+static int be_deaf(struct pool_call *call)
+{
+	(void)call;
+	signal(SIGTERM, SIG_IGN);
+	return 0;
+}
+POOL_TASK(be_deaf)
+
+struct mapper {
+	struct pool *pool;
+	pthread_t thread;
+	int32_t statuses[100];
+};
+
+static void *map_in_the_queue(void *state)
+{
+	struct mapper *mapper = state;
+	struct errand errands[COUNT(mapper->statuses)];
+	const struct pool_policy policy = { .chunk = 1, .statuses = mapper->statuses };
+	for (size_t i = 0; i < COUNT(errands); i++)
+		errands[i] = (struct errand){ .word = COUNTED };
+	int rc = pool_map(mapper->pool, suite_errand, errands, sizeof *errands, COUNT(errands),
+			  errands, 8, &policy);
+	CHECK(rc == 0 || rc == POOL_TERMINATED);
+	return NULL;
+}
+
+static void wait_until_submitted(struct pool *pool, uint64_t items)
+{
+	struct pool_stats stats;
+	int64_t end = suite_now_ns() + WAIT;
+	do {
+		CHECK(suite_now_ns() < end);
+		CHECK_EQ(pool_stats(pool, &stats), 0);
+	} while (stats.submitted < items);
+}
+
+static void fill_the_slots(struct pool *pool, int jobs, uint64_t n)
+{
+	struct errand errands[300];
+	CHECK(n <= COUNT(errands));
+	for (uint64_t i = 0; i < n; i++)
+		errands[i] = (struct errand){ .nap_ns = MS / 20 };
+	for (int i = 0; i < jobs; i++) {
+		struct pool_async *async = NULL;
+		CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, n, 8,
+					&(struct pool_policy){ .chunk = 1 }, &async),
+			 0);
+		pool_async_release(async);
+	}
+}
+
+/* A map that has no place with the workers yet is told so. It gets one when the others end, with nothing left to run. */
+static void terminate_of_a_map_in_the_queue_runs_nothing_of_it(const struct pool_backend_info *row)
+{
+	struct pool_options options = { .workers = 2, .grace_ns = 5 * SECOND };
+	if (row->can & POOL_CAN_ISOLATE)
+		options.initializer = POOL(be_deaf);
+	for (int round = 0; round < 10; round++) {
+		struct mapper mapper = { .pool = suite_open_with(row, options) };
+		int64_t fine = 0;
+		fill_the_slots(mapper.pool, 64, 300);
+		CHECK(shared_reaches(0, 1));
+		CHECK_EQ(pthread_create(&mapper.thread, NULL, map_in_the_queue, &mapper), 0);
+		wait_until_submitted(mapper.pool, 64 * 300 + COUNT(mapper.statuses));
+		CHECK_EQ(pool_terminate(mapper.pool), 0);
+		pthread_join(mapper.thread, NULL);
+		for (size_t i = 0; i < COUNT(mapper.statuses); i++)
+			fine += mapper.statuses[i] == 0;
+		CHECK_EQ(shared_get(COUNTED), fine);
+		pool_destroy(mapper.pool);
+		shared_set(0, 0);
+		shared_set(COUNTED, 0);
+	}
+}
+
 /* 62 */
 static void terminate_deaf_workers_are_killed_together(const struct pool_backend_info *row)
 {
@@ -337,6 +416,7 @@ static const struct suite_case cases[] = {
 	CASE(join_waits_for_all_that_was_submitted, 0),
 	CASE(terminate_with_a_long_queue_resolves_every_handle, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(terminate_with_released_handles_in_the_queue_ends, POOL_CAN_OVERLAP),
+	CASE(terminate_of_a_map_in_the_queue_runs_nothing_of_it, POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 	CASE(terminate_deaf_workers_are_killed_together, POOL_CAN_OVERLAP | POOL_CAN_KILL),
 	CASE(terminate_close_join_race_ends, 0),
 	CASE(pools_in_a_loop_leave_nothing, 0),

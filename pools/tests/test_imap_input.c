@@ -5,6 +5,10 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static int feed_slowly(void *state, struct pool_bytes item[])
 {
@@ -269,6 +273,92 @@ static void item_without_data_is_not_acceptable(const struct pool_backend_info *
 	suite_finish(pool);
 }
 
+enum { LARGE = 5 << 20, LARGE_MOST = 4 << 20, RUNS = 1 };
+static bool no_large_memory;
+
+/* In place of the C library's. */
+int fallocate(int fd, int mode, off_t at, off_t bytes)
+{
+	if (no_large_memory && bytes > LARGE_MOST) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, at, bytes);
+}
+
+static int count_itself(struct pool_call *call)
+{
+	(void)call;
+	shared_add(RUNS, 1);
+	suite_sleep_ns(MS);
+	return 0;
+}
+POOL_TASK(count_itself)
+
+/* So many that there is no place for anything else. */
+static void start_jobs(struct pool *pool, struct pool_async *jobs[64])
+{
+	static int64_t numbers[4000];
+	for (int i = 0; i < 64; i++)
+		CHECK_EQ(pool_map_async(pool, suite_square, numbers, 8, COUNT(numbers), 8,
+					&(struct pool_policy){ .chunk = 1 }, &jobs[i]),
+			 0);
+}
+
+static void finish_jobs(struct pool_async *jobs[64])
+{
+	for (int i = 0; i < 64; i++) {
+		CHECK_EQ(pool_async_wait(jobs[i], WAIT), 0);
+		pool_async_release(jobs[i]);
+	}
+}
+
+/* The large one of these items may have no memory. */
+static void read_behind_jobs(struct pool *pool, int64_t chunk, struct pool_bytes *in, int n,
+			     int64_t pause)
+{
+	struct pool_async *jobs[64];
+	struct pool_iter *iter = NULL;
+	int64_t fine = 0, told = 0;
+	int rc;
+	start_jobs(pool, jobs);
+	CHECK_EQ(pool_imap(pool, POOL(count_itself), pool_array(in, POOL_VARIABLE, (uint64_t)n), 0,
+			   &(struct pool_policy){ .chunk = chunk, .fail_fast = true }, &iter),
+		 0);
+	for (; (rc = pool_iter_next(iter, NULL, WAIT)) != POOL_END; told++) {
+		CHECK(rc == 0 || rc == -ECANCELED || rc == POOL_ENCODE_ERROR);
+		fine += rc == 0;
+		if (told == pause)
+			finish_jobs(jobs);
+	}
+	if (told <= pause)
+		finish_jobs(jobs);
+	suite_sleep_ns(20 * MS); /* for what should not be run */
+	CHECK_EQ(shared_get(RUNS), fine);
+	pool_iter_release(iter);
+}
+
+/* Such an iteration has failed fast before it gets a place with the workers. Nothing of it is run or told again, also not
+ * of a chunk of which some results were taken by then. */
+static void failed_iteration_in_the_queue_is_not_run(const struct pool_backend_info *row)
+{
+	static char large[LARGE];
+	struct pool_stats stats;
+	for (int round = 0; round < 8; round++) {
+		struct pool_bytes in[40];
+		struct pool *pool = suite_open(row, 2);
+		for (int i = 0; i < 40; i++)
+			in[i] = (struct pool_bytes){ large, i == 20 ? LARGE : 8 };
+		no_large_memory = true;
+		read_behind_jobs(pool, round % 2 ? 4 : 1, in, 40, round % 2 ? 5 : 40);
+		no_large_memory = false;
+		CHECK_EQ(pool_stats(pool, &stats), 0);
+		CHECK_EQ(stats.submitted, stats.done + stats.failed + stats.cancelled);
+		suite_finish(pool);
+		shared_set(RUNS, 0);
+	}
+}
+
 static const struct suite_case cases[] = {
 	CASE(slow_input_is_worked_on_while_it_is_read, 0),
 	CASE(input_that_becomes_slow_is_left_at_once, 0),
@@ -278,6 +368,7 @@ static const struct suite_case cases[] = {
 	CASE(item_without_data_is_not_acceptable, 0),
 	CASE(pool_ended_while_input_is_read_is_told_of_once, 0),
 	CASE(failed_input_is_told_of_where_a_task_failed_fast, POOL_CAN_OVERLAP),
+	CASE(failed_iteration_in_the_queue_is_not_run, POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 	CASE(time_limit_of_next_holds_with_a_slow_input, POOL_CAN_OVERLAP),
 };
 
