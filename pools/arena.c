@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -254,10 +255,13 @@ static struct block *carve(struct arena *arena, unsigned class, uint64_t *taking
 	return first;
 }
 
-static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking)
+/* *used: so much of it, its head included, may have been written to. */
+static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking,
+			   uint64_t *used)
 {
 	struct block *block = pop(arena, class);
-	if (!block || block->backed >= bytes)
+	*used = block ? block->backed : 0;
+	if (*used >= bytes || !block)
 		return block;
 	int rc = back_noted(arena, arena_offset(arena, block), class, bytes, taking);
 	if (rc < 0) {
@@ -269,7 +273,7 @@ static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes, 
 	return block;
 }
 
-void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
+static void *take(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_t *used)
 {
 	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
 	unsigned class = class_of(need);
@@ -278,11 +282,17 @@ void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 		return NULL;
 	}
 	errno = 0;
-	struct block *block = reuse(arena, class, need, taking);
+	struct block *block = reuse(arena, class, need, taking, used);
 	if (!block && errno == 0)
 		block = class < CARVED ? carve(arena, class, taking)
 				       : fresh(arena, class, need, taking);
 	return block ? (unsigned char *)block + ARENA_BLOCK_HEAD : NULL;
+}
+
+void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
+{
+	uint64_t used;
+	return take(arena, bytes, taking, &used);
 }
 
 void *arena_alloc(struct arena *arena, uint64_t bytes)
@@ -291,10 +301,23 @@ void *arena_alloc(struct arena *arena, uint64_t bytes)
 	return arena_take(arena, bytes, &nobody_looks);
 }
 
-static void give_pages(const struct arena *arena, const struct block *block, uint64_t class)
+/* Pages that nobody had are zero, and are not touched: most of a large block may never be needed. */
+void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes)
 {
-	fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		  (off_t)arena_offset(arena, block) + HUGE, (off_t)((UINT64_C(1) << class) - HUGE));
+	uint64_t nobody_looks, used;
+	void *memory = take(arena, bytes, &nobody_looks, &used);
+	if (memory && used > ARENA_BLOCK_HEAD) {
+		const uint64_t dirty = used - ARENA_BLOCK_HEAD;
+		memset(memory, 0, dirty < bytes ? dirty : bytes);
+	}
+	return memory;
+}
+
+static bool give_pages(const struct arena *arena, const struct block *block, uint64_t class)
+{
+	return fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)arena_offset(arena, block) + HUGE,
+			 (off_t)((UINT64_C(1) << class) - HUGE)) == 0;
 }
 
 /* Its head is there if it was used before; of a new one it is all zero, or not there yet. */
@@ -321,9 +344,8 @@ void arena_free(struct arena *arena, void *memory)
 	struct block *block = (struct block *)(void *)((unsigned char *)memory - ARENA_BLOCK_HEAD);
 	if (block->class >= ARENA_CLASSES)
 		return; /* somebody wrote there; it is lost */
-	if (block->class >= RETURNED && block->backed > HUGE) {
-		give_pages(arena, block, block->class);
+	if (block->class >= RETURNED && block->backed > HUGE &&
+	    give_pages(arena, block, block->class))
 		block->backed = HUGE;
-	}
 	push(arena, block);
 }

@@ -44,7 +44,8 @@ void arena_close(struct arena *arena);
 
 /* 64-byte aligned, content unspecified; NULL with errno ENOMEM or ENOSPC. Any process. */
 void *arena_alloc(struct arena *arena, uint64_t bytes);
-/* The same. While pages are got for it *taking, which is shared, names the block: of a process that dies meanwhile another
+void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes); /* the same, all zero */
+/* As arena_alloc. While pages are got for it *taking, which is shared, names the block: of a process that dies meanwhile another
  * one gives it back by arena_take_back. */
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking);
 void arena_take_back(struct arena *arena, uint64_t *taking);

@@ -50,7 +50,7 @@ static void *ring_alloc(struct pool *pool, uint64_t count, uint64_t size)
 		return NULL;
 	if (bytes == 0)
 		bytes = 1;
-	return ops->alloc ? ops->alloc(pool->transport, bytes) : calloc(1, bytes);
+	return ops->alloc ? ops->alloc(pool->transport, bytes, false) : calloc(1, bytes);
 }
 
 static void ring_free(struct pool *pool, const void *memory)

@@ -296,8 +296,8 @@ int pool_cpus(void);
 
 /* Memory that workers reach in place: arguments and results of the shm rows that lie in it are not
  * copied, and 1.5 MiB and more take huge pages where Linux (6.1) has them. Other rows: plain
- * memory. 64-byte aligned; zero, except where pool_free gave memory back before. NULL with errno:
- * ENOMEM; EINVAL (no pool, or 0 bytes); EPERM. Freed by pool_free or with the pool. */
+ * memory. 64-byte aligned and zero. NULL with errno: ENOMEM; EINVAL (no pool, or 0 bytes); EPERM.
+ * Freed by pool_free or with the pool. */
 void *pool_alloc(struct pool *pool, uint64_t bytes);
 void pool_free(struct pool *pool, void *memory);
 

@@ -74,7 +74,7 @@ void *pool_alloc(struct pool *pool, uint64_t bytes)
 		return NULL;
 	}
 	const struct pool_transport_ops *ops = pool->backend->transport;
-	return ops->alloc ? ops->alloc(pool->transport, bytes) : plain_alloc(pool, bytes);
+	return ops->alloc ? ops->alloc(pool->transport, bytes, true) : plain_alloc(pool, bytes);
 }
 
 void pool_free(struct pool *pool, void *memory)

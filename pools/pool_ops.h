@@ -235,7 +235,7 @@ struct pool_transport_ops {
 	void (*stop)(struct pool_transport *t);
 
 	/* Memory that workers reach in place; NULL slots: there is none. */
-	void *(*alloc)(struct pool_transport *t, uint64_t bytes);
+	void *(*alloc)(struct pool_transport *t, uint64_t bytes, bool zeroed);
 	void (*release)(struct pool_transport *t, void *memory);
 	bool (*inside)(struct pool_transport *t, const void *memory,
 		       uint64_t bytes); /* reachable in place? */

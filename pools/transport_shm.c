@@ -139,9 +139,9 @@ static void shm_stop(struct pool_transport *t)
 
 /* ---- memory ---- */
 
-static void *shm_alloc(struct pool_transport *t, uint64_t bytes)
+static void *shm_alloc(struct pool_transport *t, uint64_t bytes, bool zeroed)
 {
-	return arena_alloc(&t->view.arena, bytes);
+	return (zeroed ? arena_alloc_zeroed : arena_alloc)(&t->view.arena, bytes);
 }
 
 static void shm_release(struct pool_transport *t, void *memory)

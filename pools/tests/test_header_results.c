@@ -51,6 +51,50 @@ static void shared_memory_outlives_calls_and_workers(const struct pool_backend_i
 	suite_finish(pool);
 }
 
+/* Results and arguments that are not zero, which the pool keeps somewhere meanwhile. */
+static void leave_traces(struct pool *pool, uint64_t bytes)
+{
+	const uint64_t n = bytes / 8;
+	int64_t *in = malloc(bytes), *out = malloc(bytes);
+	CHECK(in && out);
+	for (uint64_t i = 0; i < n; i++)
+		in[i] = -1;
+	CHECK_EQ(pool_map(pool, suite_square, in, 8, n, out, 8, NULL), 0);
+	CHECK_EQ(out[n - 1], 1);
+	free(in);
+	free(out);
+}
+
+static unsigned char *expect_zero(struct pool *pool, uint64_t bytes)
+{
+	unsigned char *memory = pool_alloc(pool, bytes);
+	CHECK(memory);
+	for (uint64_t i = 0; i < bytes; i++)
+		CHECK(memory[i] == 0);
+	return memory;
+}
+
+/* Whoever had it before: the pool itself, or the caller who gave it back. The last size is one of which the pages go back. */
+static void shared_memory_is_zero(const struct pool_backend_info *row)
+{
+	const uint64_t sizes[] = { 40, 800, 8000, 100000, 3 << 20, 65 << 20 };
+	struct pool *pool = suite_open(row, 2);
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		const uint64_t bytes = sizes[i];
+		unsigned char *memory[3];
+		leave_traces(pool, bytes < 4 << 20 ? bytes : 4 << 20);
+		for (size_t k = 0; k < COUNT(memory); k++)
+			memory[k] = expect_zero(pool, bytes);
+		for (size_t k = 0; k < COUNT(memory); k++) {
+			memset(memory[k], 0x5a, bytes);
+			pool_free(pool, memory[k]);
+		}
+		pool_free(pool, expect_zero(pool, bytes * 3 / 4));
+		pool_free(pool, expect_zero(pool, bytes));
+	}
+	suite_finish(pool);
+}
+
 /* Answers how far each argument and the result are from the alignment that their sizes allow. */
 static int misplaced(struct pool_call *call)
 {
@@ -340,6 +384,7 @@ static void a_reason_belongs_to_the_failing_item_alone(const struct pool_backend
 
 static const struct suite_case cases[] = {
 	CASE(shared_memory_outlives_calls_and_workers, 0),
+	CASE(shared_memory_is_zero, 0),
 	CASE(arguments_are_aligned_as_their_sizes_allow, 0),
 	CASE(task_takes_as_many_columns_as_the_header_says, 0),
 	CASE(bytes_delivered_are_never_null_and_failed_ones_are, 0),
