@@ -202,13 +202,18 @@ static void push(struct arena *arena, struct block *block)
 					      __ATOMIC_RELAXED));
 }
 
+static void note(uint64_t *taking, uint64_t what)
+{
+	__atomic_store_n(taking, what, __ATOMIC_SEQ_CST);
+}
+
 /* Getting pages may take long: who does it says so meanwhile, for arena_take_back. */
 static int back_noted(struct arena *arena, uint64_t at, unsigned class, uint64_t bytes,
 		      uint64_t *taking)
 {
-	__atomic_store_n(taking, at | class, __ATOMIC_SEQ_CST);
+	note(taking, at | class);
 	const int rc = back(arena, at, bytes);
-	__atomic_store_n(taking, 0, __ATOMIC_SEQ_CST);
+	note(taking, 0);
 	return rc;
 }
 
@@ -295,6 +300,19 @@ void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 	return take(arena, bytes, taking, &used);
 }
 
+void arena_hold(const struct arena *arena, const void *memory, uint64_t *taking)
+{
+	const unsigned char *block = (const unsigned char *)memory - ARENA_BLOCK_HEAD;
+	if (memory)
+		note(taking, arena_offset(arena, block) |
+				     ((const struct block *)(const void *)block)->class);
+}
+
+void arena_let_go(uint64_t *taking)
+{
+	note(taking, 0);
+}
+
 void *arena_alloc(struct arena *arena, uint64_t bytes)
 {
 	uint64_t nobody_looks;
@@ -323,8 +341,8 @@ static bool give_pages(const struct arena *arena, const struct block *block, uin
 /* Its head is there if it was used before; of a new one it is all zero, or not there yet. */
 void arena_take_back(struct arena *arena, uint64_t *taking)
 {
-	const uint64_t note = __atomic_exchange_n(taking, 0, __ATOMIC_SEQ_CST),
-		       class = note % ARENA_BLOCK_HEAD, at = note - class;
+	const uint64_t noted = __atomic_exchange_n(taking, 0, __ATOMIC_SEQ_CST),
+		       class = noted % ARENA_BLOCK_HEAD, at = noted - class;
 	if (class < CARVED || class >= ARENA_CLASSES || at > arena->size ||
 	    UINT64_C(1) << class > arena->size - at || back(arena, at, ARENA_BLOCK_HEAD) < 0)
 		return;

@@ -49,6 +49,9 @@ void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes); /* the same, all 
  * one gives it back by arena_take_back. */
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking);
 void arena_take_back(struct arena *arena, uint64_t *taking);
+/* Names a block that was taken once more, until arena_let_go: it is filled meanwhile, and nobody else knows of it yet. */
+void arena_hold(const struct arena *arena, const void *memory, uint64_t *taking);
+void arena_let_go(uint64_t *taking);
 void arena_free(struct arena *arena, void *memory); /* NULL is fine. Any process */
 
 bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes);

@@ -372,16 +372,17 @@ static struct shm_fault *reserved_fault(struct pool_port *p)
 }
 
 /* Pushed before the claim is committed, so the parent, which reads `done` first, finds it. Without
- * memory for the text the text is left out. */
+ * memory for the text the text is left out. Copying a long text takes long: who dies meanwhile holds the record. */
 static struct shm_fault *new_fault(struct pool_port *p, const struct pool_fault *fault)
 {
 	struct arena *arena = &p->view->arena;
-	uint64_t size = fault->message_size;
-	struct shm_fault *record = arena_alloc(arena, sizeof *record + size + 1);
+	uint64_t size = fault->message_size, *taking = &p->desk->taking;
+	struct shm_fault *record = arena_take(arena, sizeof *record + size + 1, taking);
 	if (!record) {
 		size = 0;
-		record = arena_alloc(arena, sizeof *record + 1);
+		record = arena_take(arena, sizeof *record + 1, taking);
 	}
+	arena_hold(arena, record, taking);
 	if (!record)
 		record = reserved_fault(p);
 	record->status = fault->status;
@@ -399,6 +400,7 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 	uint64_t at = arena_offset(arena, record),
 		 head = __atomic_load_n(&p->at->faults, __ATOMIC_RELAXED);
 	record->at = span->cookie[0] + (fault->index - span->call.index);
+	arena_let_go(&p->desk->taking); /* before it is the parent's: it would be freed twice */
 	do
 		record->next = head;
 	while (!__atomic_compare_exchange_n(&p->at->faults, &head, at, true, __ATOMIC_RELEASE,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -347,6 +348,60 @@ static void stopped_tasks_leave_no_memory_behind(const struct pool_backend_info 
 	suite_finish(pool);
 }
 
+/* Fails with a message that takes long to be copied; a block of that size has its pages anew each time. */
+enum { LARGE_MESSAGE = 48 << 20 };
+
+static int fail_at_length(struct pool_call *call)
+{
+	static char *text;
+	if (!text && (text = malloc(LARGE_MESSAGE + 1))) {
+		memset(text, 'x', LARGE_MESSAGE);
+		text[LARGE_MESSAGE] = '\0';
+	}
+	return pool_fail(call, 7, "%s", text ? text : "");
+}
+POOL_TASK(fail_at_length)
+
+struct assassin {
+	struct pool *pool;
+	int64_t bytes; /* there are as many once the pages are there */
+	int ended;
+};
+
+static void *kill_when_pages_are_there(void *state)
+{
+	struct assassin *assassin = state;
+	while (!__atomic_load_n(&assassin->ended, __ATOMIC_RELAXED)) {
+		pid_t pid;
+		if (bytes_of_memory_files() < assassin->bytes)
+			continue;
+		if ((pid = pool_worker_pid(assassin->pool, 0)) > 0)
+			kill(pid, SIGKILL);
+		break;
+	}
+	return NULL;
+}
+
+static void killed_tasks_leave_no_message_behind(const struct pool_backend_info *row)
+{
+	if (!strstr(row->name, "shm"))
+		return;
+	struct pool *pool = suite_open(row, 1);
+	const int64_t x = 0, most = bytes_of_memory_files() + (8 << 20);
+	for (int i = 0; i < 5; i++) {
+		pthread_t thread;
+		struct assassin assassin = { pool, bytes_of_memory_files() + LARGE_MESSAGE, 0 };
+		CHECK_EQ(pthread_create(&thread, NULL, kill_when_pages_are_there, &assassin), 0);
+		const int rc = pool_map(pool, POOL(fail_at_length), &x, 8, 1, NULL, 0, NULL);
+		CHECK(rc == POOL_TASK_ERROR || rc == POOL_WORKER_LOST);
+		__atomic_store_n(&assassin.ended, 1, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+	}
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0); /* the last one is known to be dead */
+	CHECK(bytes_of_memory_files() < most);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_descriptors, 0),
 	CASE(pool_without_any_worker_says_so, FAULTS | POOL_CAN_REUSE),
@@ -356,6 +411,7 @@ static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_address_space, 0),
 	CASE(open_under_a_file_size_limit_survives, 0),
 	CASE(stopped_tasks_leave_no_memory_behind, POOL_CAN_KILL),
+	CASE(killed_tasks_leave_no_message_behind, FAULTS | POOL_CAN_REUSE),
 	CASE(as_many_workers_as_there_may_be_all_work, POOL_CAN_EXEC),
 	CASE(large_memory_takes_few_faults, POOL_CAN_REUSE),
 };
