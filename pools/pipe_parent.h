@@ -25,6 +25,7 @@ struct incoming {
 	unsigned char *to;   /* where the payload goes; NULL: nowhere */
 	uint64_t left, pad;  /* of the payload, of its padding */
 	void *owned;	     /* to, when it is ours: a message or a variable result */
+	bool picky;	     /* items of the payload may have failed: it does not go there unseen */
 	uint64_t next_fault; /* items before this one have told their failures; 0 after results */
 	uint64_t received;   /* position in the reply stream */
 };
@@ -66,6 +67,9 @@ void pipe_drop_outgoing(struct outgoing *out);
 /* pipe_reply.c */
 struct iovec pipe_room(const struct incoming *in); /* where the next bytes go; never empty */
 void pipe_arrived(struct pool_transport *t, int worker, uint64_t bytes); /* so many stand there */
+
+/* Results from byte `to` on; the places of items that failed stay as they are. */
+void pipe_put(const struct pool_job *job, uint64_t to, const unsigned char *bytes, uint64_t size);
 
 /* pipe_receive.c */
 bool pipe_receive(struct pool_transport *t,

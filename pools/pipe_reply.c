@@ -70,6 +70,7 @@ static void direct_payload(struct pool_transport *t, int worker)
 		in->to = in->owned = malloc(in->left + 1);
 	else if (in->left)
 		in->to = (unsigned char *)job->results + in->reply.at * job->result_size;
+	in->picky = job->failed && !in->owned;
 }
 
 static void deliver_fault(struct pool_job *job, struct incoming *in)
@@ -122,11 +123,27 @@ static void frame_complete(struct pool_transport *t, int worker)
 	deal_done(t->deal, worker, in->reply.count, in->reply.run_ns);
 }
 
-static uint64_t take_payload(struct incoming *in, const unsigned char *bytes, uint64_t size)
+void pipe_put(const struct pool_job *job, uint64_t to, const unsigned char *bytes, uint64_t size)
+{
+	const uint64_t each = job->result_size;
+	for (uint64_t part = size; size; to += part, bytes += part, size -= part) {
+		const uint64_t rest = job->failed ? each - to % each : size;
+		part = rest < size ? rest : size;
+		if (!job->failed || job_status_at(job, to / each) == 0)
+			memcpy((unsigned char *)job->results + to, bytes, part);
+	}
+}
+
+static uint64_t take_payload(const struct pool_job *job, struct incoming *in,
+			     const unsigned char *bytes, uint64_t size)
 {
 	uint64_t part = size < in->left ? size : in->left;
 	if (in->to && part) {
-		memcpy(in->to, bytes, part);
+		if (in->owned)
+			memcpy(in->to, bytes, part);
+		else
+			pipe_put(job, (uint64_t)(in->to - (unsigned char *)job->results), bytes,
+				 part);
 		in->to += part;
 	}
 	in->left -= part;
@@ -144,7 +161,8 @@ static void consume(struct pool_transport *t, int worker)
 	uint64_t used = 0;
 	for (;;) {
 		if (in->in_payload) {
-			used += take_payload(in, in->buffer + used, in->have - used);
+			used += take_payload(deal_front(t->deal, worker)->job, in,
+					     in->buffer + used, in->have - used);
 			if (in->left || in->pad)
 				break;
 			frame_complete(t, worker);
@@ -166,7 +184,7 @@ static void consume(struct pool_transport *t, int worker)
 
 static bool is_direct(const struct incoming *in)
 {
-	return in->in_payload && in->to && in->left >= PIPE_INBOX_BYTES;
+	return in->in_payload && in->to && !in->picky && in->left >= PIPE_INBOX_BYTES;
 }
 
 struct iovec pipe_room(const struct incoming *in)

@@ -416,9 +416,11 @@ int pool_apply(struct pool *pool, const struct pool_task *task, const struct poo
 	       const struct pool_policy *policy);
 
 /* results[i] = task(in[i]) for i < n; waits for all items, also when some fail. Returns 0, or the
- * status of the lowest failing item; results of the others are written all the same. n = 0 does
- * nothing and succeeds. Variable size: in is an array of struct pool_bytes, likewise results (data
- * NULL where the item failed; free with pool_bytes_free(results, n)). */
+ * status of the lowest failing item; results of the others are written all the same. A failed one's
+ * place stays as it was, unless its task wrote there already (where results are written in place)
+ * or its worker died while the result was on its way. n = 0 does nothing and succeeds. Variable
+ * size: in is an array of struct pool_bytes, likewise results (data NULL where the item failed;
+ * free with pool_bytes_free(results, n)). */
 int pool_map(struct pool *pool, const struct pool_task *task, const void *in, uint64_t in_size,
 	     uint64_t n, void *results, uint64_t result_size, const struct pool_policy *policy);
 
@@ -456,8 +458,8 @@ int pool_async_successful(
 	struct pool_async *async); /* 1 all items fine, 0 not; -EINVAL while unresolved */
 
 /* Waits, then copies the results to `results` (n x result_size bytes as for map; NULL: not wanted).
- * Returns 0 or the status as pool_map does; -ETIMEDOUT leaves the handle as it was. May be
- * repeated: same answer. */
+ * Returns 0 or the status as pool_map does (the places of failed items are written to as well then);
+ * -ETIMEDOUT leaves the handle as it was. May be repeated: same answer. */
 int pool_async_get(struct pool_async *async, void *results, int64_t timeout_ns);
 
 /* Not started items never run and the handle resolves as -ECANCELED. Items already running are

@@ -341,6 +341,54 @@ static void asking_for_room_of_a_fixed_result_spoils_that_item_only(
 	suite_finish(pool);
 }
 
+/* int64_t x -> bytes of x + 1; fails where x is 1 without touching its result, dies where it is 2. */
+static int fill_unless_told(struct pool_call *call)
+{
+	const int64_t x = *(const int64_t *)pool_arg(call, 0);
+	if (x == 1)
+		return 3;
+	if (x == 2)
+		abort();
+	for (uint64_t i = 0; i < call->result_size; i++)
+		((unsigned char *)pool_result(call))[i] = (unsigned char)(x + 1);
+	return 0;
+}
+POOL_TASK(fill_unless_told)
+
+static void check_places(struct pool *pool, const int64_t *x, uint64_t n, uint64_t size)
+{
+	unsigned char *y = malloc(n * size);
+	memset(y, 0x77, n * size);
+	CHECK_EQ(pool_map(pool, POOL(fill_unless_told), x, 8, n, y, size,
+			  &(struct pool_policy){ .chunk = 3 }),
+		 POOL_TASK_ERROR);
+	for (uint64_t i = 0; i < n * size; i++) {
+		const int64_t of = x[i / size];
+		CHECK_EQ(y[i], of == 1 || of == 2 ? 0x77 : of + 1);
+	}
+	free(y);
+}
+
+/* Nothing that an earlier call left with the workers stands there. */
+static void places_of_failed_items_stay_as_they_were(const struct pool_backend_info *row)
+{
+	const uint64_t sizes[] = { 8, 1000,
+				   80000 }; /* the last is more than is sent in one piece */
+	struct pool *pool = suite_open(row, 2);
+	for (size_t k = 0; k < COUNT(sizes); k++) {
+		int64_t x[12] = { 0 };
+		void *y = malloc(COUNT(x) * sizes[k]);
+		CHECK_EQ(pool_map(pool, POOL(fill_unless_told), x, 8, 12, y, sizes[k], NULL), 0);
+		free(y);
+		x[1] = x[4] = x[11] = 1;
+		check_places(pool, x, COUNT(x), sizes[k]);
+		x[5] = x[9] = 2; /* the item before has failed, the worker ends in the same chunk */
+		if (row->can & POOL_CAN_SURVIVE)
+			check_places(pool, x, COUNT(x), sizes[k]);
+	}
+	suite_finish(pool);
+}
+
 /* int64_t: 0 gives a reason and succeeds, 1 fails without one, else fails with one. */
 static int changes_its_mind(struct pool_call *call)
 {
@@ -391,6 +439,7 @@ static const struct suite_case cases[] = {
 	CASE(bytes_for_a_fixed_size_are_an_encode_error, 0),
 	CASE(arguments_are_aligned_wherever_the_array_is, POOL_CAN_OVERLAP),
 	CASE(asking_for_room_of_a_fixed_result_spoils_that_item_only, 0),
+	CASE(places_of_failed_items_stay_as_they_were, 0),
 	CASE(a_reason_belongs_to_the_failing_item_alone, 0),
 };
 
