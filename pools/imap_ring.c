@@ -356,8 +356,11 @@ static bool may_take_long(const struct pool_iter *it)
 {
 	const struct pool_job *job = it->job;
 	uint64_t bytes = 0;
-	for (unsigned k = 0; k < job->columns && bytes < LOOK_BYTES; k++)
-		bytes += job->column[k].size; /* POOL_VARIABLE is more than any */
+	for (unsigned k = 0; k < job->columns && bytes < LOOK_BYTES; k++) {
+		if (job->column[k].size == POOL_VARIABLE)
+			return true;
+		bytes += job->column[k].size;
+	}
 	return it->source.next || bytes >= LOOK_BYTES / job->chunk;
 }
 

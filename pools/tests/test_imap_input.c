@@ -359,6 +359,30 @@ static void failed_iteration_in_the_queue_is_not_run(const struct pool_backend_i
 	}
 }
 
+/* Each of them takes long, in the second column; those before do not. They are not read all at once. */
+static void array_that_becomes_slow_is_left_in_time(const struct pool_backend_info *row)
+{
+	static char large[LARGE];
+	static const int64_t numbers[48];
+	struct pool_bytes bytes[48];
+	struct pool_column columns[2] = { { numbers, 8 }, { bytes, POOL_VARIABLE } };
+	struct pool_iter *iter;
+	struct pool_stats stats;
+	struct pool *pool = suite_open(row, 1);
+	for (int i = 0; i < 48; i++)
+		bytes[i] = (struct pool_bytes){ large, i < 17 ? 8 : LARGE };
+	CHECK_EQ(pool_imap(pool, POOL(count_itself), pool_columns(columns, 2, 48), 0,
+			   &(struct pool_policy){ .window = 48 }, &iter),
+		 0);
+	CHECK_EQ(pool_stats(pool, &stats), 0);
+	CHECK(stats.submitted < 24);
+	for (int i = 0; i < 48; i++)
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(slow_input_is_worked_on_while_it_is_read, 0),
 	CASE(input_that_becomes_slow_is_left_at_once, 0),
@@ -368,6 +392,7 @@ static const struct suite_case cases[] = {
 	CASE(item_without_data_is_not_acceptable, 0),
 	CASE(pool_ended_while_input_is_read_is_told_of_once, 0),
 	CASE(failed_input_is_told_of_where_a_task_failed_fast, POOL_CAN_OVERLAP),
+	CASE(array_that_becomes_slow_is_left_in_time, 0),
 	CASE(failed_iteration_in_the_queue_is_not_run, POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 	CASE(time_limit_of_next_holds_with_a_slow_input, POOL_CAN_OVERLAP),
 };
