@@ -5,6 +5,7 @@
  * lock, before a job is published and after it has resolved. A stream's elements of variable size
  * are staged a cell at a time.
  */
+#include "pools/pool_core.h"
 #include "pools/shm_parent.h"
 
 #include <errno.h>
@@ -133,6 +134,19 @@ void shm_unstage(struct pool_transport *t, struct pool_job *job)
 	job->transport_data = NULL;
 }
 
+/* A stream's results are taken under the lock, and so are those of a job with a hook. A blocking call's own thread is without
+ * it, but a failure is counted in the pool. */
+static void tell_undelivered(struct pool_job *job, uint64_t at)
+{
+	const bool locked = job->stream || job->resolved_hook;
+	if (!locked)
+		pthread_mutex_lock(&job->pool->lock);
+	pool_job_fault(job, &(struct pool_fault){
+				    .index = at, .status = POOL_DECODE_ERROR, .message = "" });
+	if (!locked)
+		pthread_mutex_unlock(&job->pool->lock);
+}
+
 /* A variable result leaves the arena: `to` gets memory of its own. Out of memory, or no such place: the item fails. */
 void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at)
 {
@@ -146,9 +160,7 @@ void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t 
 	if (to->data && size)
 		memcpy(to->data, from, size);
 	if (!to->data)
-		pool_job_fault(job, &(struct pool_fault){ .index = at,
-							  .status = POOL_DECODE_ERROR,
-							  .message = "" });
+		tell_undelivered(job, at);
 	free_ref(t, ref);
 }
 
