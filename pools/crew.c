@@ -132,8 +132,9 @@ static void start_one(struct pool *pool, int worker)
 		.transport = pool->transport,
 		.board = pool->board,
 	};
-	struct pool_body body;
+	struct pool_body body = { .pidfd = -1 };
 	pool->hand[worker].state = HAND_STARTING;
+	pool->hand[worker].wait_status = -1;
 	pool->hand[worker].stop_reason = pool->hand[worker].init_reason = 0;
 	pool->hand[worker].started_ns = pool_now_ns(); /* it may be up, and wait, before we know */
 	fill_ticket(pool, worker, &launch.ticket);
@@ -145,6 +146,7 @@ static void start_one(struct pool *pool, int worker)
 		pthread_mutex_unlock(&pool->lock);
 		rc = backend->start->start(&launch, &body);
 		pthread_mutex_lock(&pool->lock);
+		pool->hand[worker].pid = body.pid; /* of what is lost with it */
 		if (rc == 0)
 			rc = watch_body(pool, worker, &body);
 		if (rc < 0)

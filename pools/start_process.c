@@ -40,13 +40,13 @@ int pool_process_adopt(pid_t pid, int spare, struct pool_body *body)
 {
 	close(spare);
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* is close-on-exec */
+	*body = (struct pool_body){ .pid = pid, .pidfd = fd };
 	if (fd < 0) {
 		int error = errno;
 		kill(pid, SIGKILL);
 		wait_pid(pid);
 		return -error;
 	}
-	*body = (struct pool_body){ .pid = pid, .pidfd = fd };
 	return 0;
 }
 
