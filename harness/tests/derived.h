@@ -151,6 +151,59 @@ static inline void assert_contains(const char *text, const char *part)
 		fail_msg("'%s' is not in: %.900s", part, text);
 }
 
+static inline void write_file(struct fixture *f, const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", f->run, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static inline void write_rows(struct fixture *f)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/rows.jsonl", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	for (size_t i = 0; i < f->rows.count; i++) {
+		char *line = record_format(&f->rows.at[i]);
+		assert_non_null(line);
+		fputs(line, file);
+		free(line);
+	}
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Runs a command of poolbench with stderr in RUN/stderr; returns its exit status. */
+static inline int command(struct fixture *f, int (*entry)(int, char **), const char *run)
+{
+	char path[128];
+	char *argv[] = { "command", (char *)run, NULL };
+
+	snprintf(path, sizeof path, "%s/stderr", f->run);
+	fflush(NULL);
+	int out = dup(1), err = dup(2);
+	assert_non_null(freopen(path, "w", stderr));
+	assert_non_null(freopen("/dev/null", "w", stdout));
+	int status = entry(2, argv);
+	fflush(NULL);
+	dup2(out, 1);
+	dup2(err, 2);
+	close(out);
+	close(err);
+	return status;
+}
+
+static inline void assert_one_line(const char *text)
+{
+	assert_non_null(strchr(text, '\n'));
+	assert_string_equal(strchr(text, '\n'), "\n");
+}
+
 /* The plans of an experiment: each has cells, a finer one not fewer, all acceptable; quick and full at most so many. */
 static inline void check_plans(const char *name, size_t quick_most, size_t full_most)
 {

@@ -135,33 +135,6 @@ static void rows_that_failed_do_not_count(void **state)
 	rows_free(&own);
 }
 
-static void write_file(struct fixture *f, const char *name, const char *text)
-{
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/%s", f->run, name);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	assert_int_equal(fclose(file), 0);
-}
-
-static void write_rows(struct fixture *f)
-{
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/rows.jsonl", f->run);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	for (size_t i = 0; i < f->rows.count; i++) {
-		char *line = record_format(&f->rows.at[i]);
-		assert_non_null(line);
-		fputs(line, file);
-		free(line);
-	}
-	assert_int_equal(fclose(file), 0);
-}
-
 static void write_real_run(struct fixture *f)
 {
 	struct cell loop = cell_of("real", "loop", "map", "primes");
@@ -191,32 +164,6 @@ static void scaling_knows_the_machine_of_the_run(void **state)
 	derive(f, "scaling");
 	assert_contains(f->finding, "50.00 times");
 	assert_contains(f->finding, "within the 61 CPUs");
-}
-
-/* Runs a command of poolbench with stderr in RUN/stderr; returns its exit status. */
-static int command(struct fixture *f, int (*entry)(int, char **), const char *run)
-{
-	char path[128];
-	char *argv[] = { "command", (char *)run, NULL };
-
-	snprintf(path, sizeof path, "%s/stderr", f->run);
-	fflush(NULL);
-	int out = dup(1), err = dup(2);
-	assert_non_null(freopen(path, "w", stderr));
-	assert_non_null(freopen("/dev/null", "w", stdout));
-	int status = entry(2, argv);
-	fflush(NULL);
-	dup2(out, 1);
-	dup2(err, 2);
-	close(out);
-	close(err);
-	return status;
-}
-
-static void assert_one_line(const char *text)
-{
-	assert_non_null(strchr(text, '\n'));
-	assert_string_equal(strchr(text, '\n'), "\n");
 }
 
 static void report_is_one_page_with_figures_and_escaped_data(void **state)
