@@ -127,20 +127,21 @@ struct tally {
 	int loads, gains, losses;
 	double best_speedup;
 	char best[NAME_SIZE],
-		lost[160]; /* workload of the highest speedup; those where no pool is faster */
+		lost[160]; /* workload of the highest certain speedup; those where no pool is faster */
 };
 
 static void count_load(struct tally *tally, const char *workload, const struct interval *speedup)
 {
 	size_t used = strlen(tally->lost);
+	bool gains = speedup->level > 0 && speedup->low > 1;
 
 	tally->loads++;
-	tally->gains += speedup->level > 0 && speedup->low > 1;
+	tally->gains += gains;
 	if (speedup->level > 0 && speedup->high < 1) {
 		snprintf(tally->lost + used, sizeof tally->lost - used, "%s%s",
 			 tally->losses++ ? ", " : "", workload);
 	}
-	if (speedup->mid > tally->best_speedup) {
+	if (gains && speedup->mid > tally->best_speedup) {
 		tally->best_speedup = speedup->mid;
 		snprintf(tally->best, sizeof tally->best, "%s", workload);
 	}
