@@ -112,20 +112,24 @@ static int write_points(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
-/* What the finest task of the curve costs beside its useful part, in one round; 0: no row. */
-static double round_floor(const struct curve *curve, int round)
+/* What the finest task of the curve costs beside its useful part, in one round; false: no row. */
+static bool round_floor(const struct curve *curve, int round, double *floor)
 {
 	const struct record *record = group_round(curve->first, round);
 	double best = best_rate(curve->all, round);
 
 	if (!record || !(best > 0))
-		return 0;
-	return record_median(record) * curve->first->cell->workers *
-	       (1 - useful_rate(record) / best);
+		return false;
+	*floor = fmax(record_median(record) * curve->first->cell->workers *
+			      (1 - useful_rate(record) / best),
+		      0);
+	return true;
 }
 
 /* The floor o, and METG(50 %) over 2 o: about 1 where overhead is paid inline, much more where workers idle or wait for a
- * serial dispatcher (E. Slaughter et al., Task Bench, SC20, give METG; the quotient is ours). Within rounds. */
+ * serial dispatcher (E. Slaughter et al., Task Bench, SC20, give METG; the quotient is ours). Within rounds. Where noise
+ * leaves nothing for the floor it is 0 and the quotient has no end: such rounds count, or the medians would be those of the
+ * rounds that were slow. */
 static void write_floor(FILE *file, struct curve *curve)
 {
 	struct metg_rounds over = { .count = 0 };
@@ -133,8 +137,8 @@ static void write_floor(FILE *file, struct curve *curve)
 
 	curve->level = 0.5;
 	for (int round = 0; round <= group_last_round(curve->first); round++) {
-		double floor = round_floor(curve, round);
-		if (!(floor > 0))
+		double floor;
+		if (!round_floor(curve, round, &floor))
 			continue;
 		values_add(&floors, floor);
 		metg_add(&over, curve, round, 2 * floor);

@@ -33,7 +33,7 @@ struct curve {
 	double level; /* efficiency, or 0: speedup 1 over the serial loop by task time */
 };
 
-/* Adds a round, its bounds divided by `unit`; false: it has too few points. */
+/* Adds a round, its bounds divided by `unit` (0: they have no end); false: it has too few points. */
 bool metg_add(struct metg_rounds *rounds, const struct curve *curve, int round, double unit);
 struct metg metg_over(const struct metg_rounds *rounds);
 struct metg metg_of(const struct curve *curve);

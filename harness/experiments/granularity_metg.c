@@ -70,7 +70,7 @@ bool metg_add(struct metg_rounds *rounds, const struct curve *curve, int round, 
 		low = x[n - 1];
 		high = INFINITY;
 	}
-	rounds->low[rounds->count] = low / unit;
+	rounds->low[rounds->count] = low > 0 ? low / unit : 0;
 	rounds->high[rounds->count++] = high / unit;
 	return true;
 }

@@ -217,6 +217,37 @@ static void inline_overhead_is_the_floor_and_half_of_metg(void **state)
 	assert_int_equal((int)number_at(table, process_pool(), 8), ROUNDS);
 }
 
+/* Half of the rounds cost 10 ns beside the useful time, the others are 2 ns faster than what plain processes need: what a task costs is
+ * about nothing, and how many times METG is that has no upper end. */
+static void rounds_without_a_floor_count_for_it(void **state)
+{
+	struct fixture *f = *state;
+	struct cell forked = cell_of("granularity", "forked", "map", "spin");
+	struct cell pool = cell_of("granularity", process_pool(), "map", "spin");
+
+	forked.work = 1000;
+	add(f, &forked, 1000, 2000);
+	for (int i = 0; i < 5; i++) {
+		double serial = 4 << (2 * i);
+		pool.work = i + 1;
+		add(f, &pool, (serial + 10) / 2, serial);
+		for (size_t k = f->rows.count - ROUNDS; i == 0 && k < f->rows.count; k++)
+			if (f->rows.at[k].round % 2)
+				for (int batch = 0; batch < 3; batch++)
+					f->rows.at[k].ns_per_task[batch] *= 2.0 / 14;
+	}
+	derive(f, "granularity");
+	const char *table = read_file(f, "tables/granularity-floor.tsv");
+	char wanted[128];
+	snprintf(wanted, sizeof wanted, "%s\t0\t", process_pool());
+	assert_int_equal((int)number_at(table, wanted, 8), ROUNDS);
+	near(number_at(table, wanted, 3), 0);
+	assert_true(number_at(table, wanted, 4) > 9);
+	assert_contains(table, "\t?\t8\n"); /* the ratio has no upper end */
+	assert_null(strstr(table, "inf"));
+	assert_null(strstr(table, "nan"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +259,7 @@ int main(void)
 		TEST(tables_and_sentence_tell_what_is_known),
 		TEST(granularity_crossing_is_where_it_was_put),
 		TEST(inline_overhead_is_the_floor_and_half_of_metg),
+		TEST(rounds_without_a_floor_count_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
