@@ -50,12 +50,26 @@ void plan_init(struct plan *plan, int level, int rounds, uint64_t seed)
 	};
 }
 
-int64_t plan_deadline_ns(const char *scale)
+static const struct level *level_named(const char *scale)
 {
 	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
 		if (strcmp(scale, levels[i].name) == 0)
-			return levels[i].deadline_ns;
-	return 0;
+			return &levels[i];
+	return NULL;
+}
+
+int64_t plan_deadline_ns(const char *scale)
+{
+	const struct level *level = level_named(scale);
+
+	return level ? level->deadline_ns : 0;
+}
+
+int64_t plan_budget_ns(const char *scale)
+{
+	const struct level *level = level_named(scale);
+
+	return level ? level->budget_ns : 0;
 }
 
 void plan_free(struct plan *plan)
@@ -150,6 +164,7 @@ int plan_keep(struct plan *plan, const char *text)
 			plan->cells[count++] = plan->cells[i];
 	}
 	plan->count = count;
+	plan->part |= text != NULL;
 	if (count > 0)
 		return 0;
 	fprintf(stderr, "poolbench: --cells: no cell has '%s' in its name\n", text ? text : "");
@@ -261,6 +276,8 @@ json_t *plan_to_json(const struct plan *plan)
 			   "budget_ns", (json_int_t)plan->budget_ns, "batch_ns",
 			   (json_int_t)plan->scale.batch_ns, "batches", plan->scale.batches,
 			   "cells", cells);
+	if (plan->part)
+		json_object_set_new(object, "part", json_true());
 	if (plan->precision > 0)
 		json_object_set_new(object, "precision", json_real(plan->precision));
 	return object;
@@ -312,5 +329,6 @@ int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t wh
 	plan->scale.batch_ns = batch_ns;
 	plan->precision = json_number_value(json_object_get(object, "precision"));
 	plan->input_seed = plan_input_seed(object);
+	plan->part = json_is_true(json_object_get(object, "part"));
 	return cells_from_json(plan, cells, why, why_size);
 }

@@ -17,6 +17,7 @@ struct plan {
 	uint64_t seed;	     /* of the order */
 	uint64_t input_seed; /* of the inputs: runs are compared where it is the same */
 	int64_t budget_ns;   /* 0: none, the user said how many rounds */
+	bool part;	     /* --cells chose among the cells of the grids */
 	double precision;    /* 0.02: a cell is left alone when it is known within 2 %; 0: never */
 	const char *experiment; /* whose grid is being added */
 	struct cell *cells;
@@ -26,7 +27,8 @@ struct plan {
 /* level 0, 1, 2: quick, default, full. rounds 0: the scale's own, and the budget counts. */
 void plan_init(struct plan *plan, int level, int rounds, uint64_t seed);
 int64_t plan_deadline_ns(
-	const char *scale); /* of one cell, by the scale's name; 0: no such scale */
+	const char *scale);		   /* of one cell, by the scale's name; 0: no such scale */
+int64_t plan_budget_ns(const char *scale); /* its own, for all cells; 0: no such scale */
 void plan_free(struct plan *plan);
 
 int plan_add_experiment(struct plan *plan, const struct experiment *experiment); /* 0 or -errno */

@@ -44,9 +44,11 @@ void judge_ratio(struct judge *j, const char *which, const struct arm *arm, cons
 /* Time of `arm`, a task of which does what `squares` tasks of `base` do. */
 void judge_share(struct judge *j, const struct arm *arm, const struct arm *base, int squares);
 void judge_ns(struct judge *j, const struct arm *arm); /* its time per task */
+void judge_missing(struct judge *j, const char *which, const char *why);
 void judge_end(struct judge *j);
 
-void judge_heavy(struct judge *j, const struct derivation *d); /* P8 to P13 */
+void judge_heavy(struct judge *j, const struct derivation *d);	  /* P8 to P13 */
+void judge_run_time(struct judge *j, const struct derivation *d); /* of P13 */
 
 /* Writes tables/bars.tsv and tables/bars-all.tsv, and fills in `bars` for the finding. 0 or -errno. */
 int peers_bars(const struct derivation *d, const struct groups *groups, struct bars *bars);

@@ -3,10 +3,7 @@
  */
 #include "harness/experiments/peers.h"
 #include "harness/grid.h"
-#include "harness/plan.h"
 
-#include <jansson.h>
-#include <limits.h>
 #include <string.h>
 
 /*
@@ -23,15 +20,6 @@ static uint64_t largest_parent(const struct groups *groups)
 	return most;
 }
 
-static void add_missing(struct judge *j, const char *which, const char *why)
-{
-	struct value value = { .which = "" };
-
-	snprintf(value.which, sizeof value.which, "%s", which);
-	snprintf(value.why, sizeof value.why, "%s", why);
-	bars_add(j->bars, &value);
-}
-
 static void judge_flat(struct judge *j, uint64_t parent_bytes)
 {
 	const struct pool_backend_info *row;
@@ -40,7 +28,7 @@ static void judge_flat(struct judge *j, uint64_t parent_bytes)
 	if (parent_bytes <= MIB) {
 		judge_begin(j, "P8", "vfork rows, open + close, large parent over 1 MiB", "x",
 			    AT_MOST, 1.2);
-		add_missing(j, "", "no parent is larger than 1 MiB");
+		judge_missing(j, "", "no parent is larger than 1 MiB");
 		judge_end(j);
 		return;
 	}
@@ -132,7 +120,7 @@ static void judge_p9(struct judge *j, bool best)
 		if (arm_group(j->groups, &arm) == NULL)
 			continue;
 		if (best && arm.chunk == 0) {
-			add_missing(j, row->name, "no fixed chunk beside list scheduling");
+			judge_missing(j, row->name, "no fixed chunk beside list scheduling");
 			continue;
 		}
 		snprintf(which, sizeof which, best ? "%.20s, chunk %d" : "%.20s", row->name,
@@ -245,80 +233,6 @@ static void add_timing_cost(struct judge *j, const struct group *g)
 	snprintf(value.which, sizeof value.which, "%.16s %.14s %.12s", g->cell->backend,
 		 g->cell->variant, g->cell->workload);
 	bars_add(j->bars, &value);
-}
-
-/* From one row to the next, at most. */
-static double longest_step_s(const struct rows *rows)
-{
-	int64_t longest = 0;
-
-	for (size_t i = 1; i < rows->count; i++) {
-		int64_t step = rows->at[i].start_ms - rows->at[i - 1].start_ms;
-		longest = step > longest ? step : longest;
-	}
-	return (double)longest / 1e3;
-}
-
-/* How long the run took so far, from the rows' own clocks; the last cell counts as the mean one. A step that no cell can
- * last, nor a cell and one that failed, is a pause before the run was resumed. */
-static void add_run_time(struct judge *j, const struct rows *rows, double step_most_s)
-{
-	double step_s = longest_step_s(rows);
-	int64_t first = INT64_MAX, last = 0;
-	struct value value = { .why = "first to last row of this experiment" };
-
-	for (size_t i = 0; i < rows->count; i++) {
-		first = rows->at[i].start_ms < first ? rows->at[i].start_ms : first;
-		last = rows->at[i].start_ms > last ? rows->at[i].start_ms : last;
-	}
-	if (step_s > step_most_s) {
-		snprintf(value.why, sizeof value.why, "it was resumed, after a pause of %.0f s",
-			 step_s);
-	} else if (rows->count > 1 && last > first) {
-		double s = (double)(last - first) / 1e3 * (double)rows->count /
-			   (double)(rows->count - 1);
-		value.interval = (struct interval){ s, s, s, 1 };
-	}
-	bars_add(j->bars, &value);
-}
-
-/* "quick", "default" or "full" from run.json; "" when it does not tell. *timed: false when it was told how many rounds to do,
- * however long they take. */
-static void scale_name(const char *run, char name[16], bool *timed)
-{
-	char path[PATH_MAX];
-	json_t *info, *scale, *budget;
-
-	snprintf(path, sizeof path, "%s/run.json", run);
-	info = json_load_file(path, 0, NULL);
-	scale = json_object_get(json_object_get(info, "plan"), "scale");
-	budget = json_object_get(json_object_get(info, "plan"), "budget_ns");
-	snprintf(name, 16, "%s", json_is_string(scale) ? json_string_value(scale) : "");
-	*timed = !json_is_integer(budget) || json_integer_value(budget) > 0;
-	json_decref(info);
-}
-
-static void judge_run_time(struct judge *j, const struct derivation *d)
-{
-	static const struct {
-		const char *scale;
-		double limit_s;
-	} plans[] = { { "quick", 60 }, { "default", 300 }, { "full", 3600 } };
-	char scale[16], what[64];
-	bool timed;
-
-	scale_name(d->run, scale, &timed);
-	for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
-		if (strcmp(scale, plans[i].scale) != 0)
-			continue;
-		snprintf(what, sizeof what, "time of this run, plan %s", scale);
-		judge_begin(j, "P13", what, "s", AT_MOST, plans[i].limit_s);
-		if (timed)
-			add_run_time(j, d->rows, 2e-9 * (double)plan_deadline_ns(scale));
-		else
-			add_missing(j, "", "its rounds were fixed");
-		judge_end(j);
-	}
 }
 
 static void judge_p13(struct judge *j, const struct derivation *d)

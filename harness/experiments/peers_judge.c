@@ -40,6 +40,15 @@ void judge_end(struct judge *j)
 	bars_end(j->bars);
 }
 
+void judge_missing(struct judge *j, const char *which, const char *why)
+{
+	struct value value = { .which = "" };
+
+	snprintf(value.which, sizeof value.which, "%s", which);
+	snprintf(value.why, sizeof value.why, "%s", why);
+	bars_add(j->bars, &value);
+}
+
 static void explain_missing(struct value *value, const struct arm *arm)
 {
 	const struct peer *peer = peer_find(arm->backend);

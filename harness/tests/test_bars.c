@@ -302,49 +302,6 @@ static void lazy_memory_is_judged_in_mib(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-static void write_plan(const struct fixture *f, const char *budget_ns)
-{
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/run.json", f->run);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	fprintf(file, "{\"plan\":{\"scale\":\"quick\",\"budget_ns\":%s}}", budget_ns);
-	fclose(file);
-}
-
-static void time_of_a_run_is_judged_where_it_had_a_budget(void **state)
-{
-	struct fixture *f = *state;
-
-	add(f, &(struct arm){ "fork-shm", "map", "square", .chunk = 1 }, 100, 0);
-	for (size_t i = 0; i < f->rows.count; i++) {
-		f->rows.at[i].start_ms = (int64_t)(1000 * i);
-		f->rows.at[i].clock_ns = 25;
-	}
-	write_plan(f, "38000000000");
-	derive(f);
-	assert_line(f, "bars", "P13\ttime of this run, plan quick\t", "s\tat most 60\tmet\t");
-	write_plan(f, "0");
-	derive(f);
-	assert_line(f, "bars", "P13\ttime of this run, plan quick\t",
-		    "not measured\tits rounds were fixed");
-	assert_line(f, "bars", "P13\twhat timing adds", "fork-shm map square");
-}
-
-static void pause_of_a_resumed_run_is_none_of_its_time(void **state)
-{
-	struct fixture *f = *state;
-
-	add(f, &(struct arm){ "fork-shm", "map", "square", .chunk = 1 }, 100, 0);
-	for (size_t i = 0; i < f->rows.count; i++)
-		f->rows.at[i].start_ms = (int64_t)(1000 * i) + (i >= 4 ? 28800000 : 0);
-	write_plan(f, "38000000000");
-	derive(f);
-	assert_line(f, "bars", "P13\ttime of this run, plan quick\t",
-		    "\t?\t?\t?\ts\tat most 60\tnot measured\tit was resumed");
-}
-
 /* Granularities smallest_ns * 8^i; a round each: 'a' above one half at all of them, 'c' crosses at 2.2 times the smallest,
  * 'n' never reaches it. */
 static void add_spin(struct fixture *f, double smallest_ns, const char *rounds)
@@ -417,9 +374,7 @@ int main(void)
 		TEST(parents_of_one_size_are_not_compared),
 		TEST(automatic_chunk_is_no_best_chunk),
 		TEST(lazy_memory_is_judged_in_mib),
-		TEST(time_of_a_run_is_judged_where_it_had_a_budget),
 		TEST(metg_outside_of_what_was_measured_is_a_bound),
-		TEST(pause_of_a_resumed_run_is_none_of_its_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
