@@ -35,6 +35,7 @@ struct session {
 	bool *failed; /* by cell */
 	size_t *order;
 	const char *save; /* the baseline's name; NULL: none */
+	bool resumed;	  /* and run.json does not say so yet */
 	struct stopping stopping;
 	int64_t deadline_ns, begin_ns;
 	sigset_t waiting; /* the signal mask while waiting */
@@ -154,10 +155,21 @@ static void add_precision(const struct session *s, size_t cell, char *label, siz
 		snprintf(label + used, size - used, "  +-%.1f %%", 100 * half);
 }
 
+/* From its first new row on, its rows do not tell how long it took. */
+static int note_resumed(struct session *s)
+{
+	int rc = s->resumed ? run_dir_note(&s->dir, "resumed", json_true()) : 0;
+
+	s->resumed &= rc < 0;
+	return rc;
+}
+
 static int measure(struct session *s, struct record *record, size_t cell)
 {
 	int rc = child_measure(record, s->plan.input_seed, s->deadline_ns, &s->waiting);
 
+	if (rc == 0)
+		rc = note_resumed(s);
 	if (rc == 0)
 		rc = run_dir_append(&s->dir, record);
 	if (rc == 0)
@@ -402,6 +414,7 @@ int run_main(int argc, char **argv)
 	if (wish.baseline != NULL)
 		return run_against(&wish);
 	s.save = wish.save;
+	s.resumed = wish.resume != NULL;
 	rc = wish.resume ? run_dir_resume(&s.dir, wish.resume, &s.plan, &s.rows)
 			 : new_run(&s, &wish);
 	rc = rc < 0 ? EXIT_USAGE : run_session(&s);

@@ -2,7 +2,8 @@
  * peers_time.c - bar P13: how long the run took, where that tells of its plan.
  *
  * DESIGN. The limits are promises of the plans, so only a run is judged that had a plan's own cells and its own time: one
- * with a budget of its own takes as long as it was told to, and a part of the cells takes less.
+ * with a budget of its own takes as long as it was told to, and a part of the cells takes less. A run that was resumed
+ * says so in run.json.
  */
 #include "harness/experiments/peers.h"
 #include "harness/plan.h"
@@ -15,7 +16,7 @@
 struct told {
 	char scale[16]; /* "quick", "default" or "full"; "": nothing */
 	int64_t budget_ns;
-	bool part;
+	bool part, resumed;
 };
 
 static struct told told_by(const char *run)
@@ -32,6 +33,7 @@ static struct told told_by(const char *run)
 	snprintf(told.scale, sizeof told.scale, "%s", scale ? scale : "");
 	told.budget_ns = json_integer_value(json_object_get(plan, "budget_ns"));
 	told.part = json_is_true(json_object_get(plan, "part"));
+	told.resumed = json_is_true(json_object_get(info, "resumed"));
 	json_decref(info);
 	return told;
 }
@@ -45,6 +47,8 @@ static const char *other_time(const struct told *told)
 		return "it had a budget of its own";
 	if (told->part)
 		return "it had a part of the cells only";
+	if (told->resumed)
+		return "it was resumed: its rows do not tell how long it paused";
 	return NULL;
 }
 
@@ -61,7 +65,7 @@ static double longest_step_s(const struct rows *rows)
 }
 
 /* How long the run took so far, from the rows' own clocks; the last cell counts as the mean one. A step that no cell can
- * last, nor a cell and one that failed, is a pause before the run was resumed. */
+ * last, nor a cell and one that failed, is a pause: the machine slept, or an older program resumed the run without a note. */
 static void add_run_time(struct judge *j, const struct rows *rows, double step_most_s)
 {
 	double step_s = longest_step_s(rows);
@@ -73,8 +77,7 @@ static void add_run_time(struct judge *j, const struct rows *rows, double step_m
 		last = rows->at[i].start_ms > last ? rows->at[i].start_ms : last;
 	}
 	if (step_s > step_most_s) {
-		snprintf(value.why, sizeof value.why, "it was resumed, after a pause of %.0f s",
-			 step_s);
+		snprintf(value.why, sizeof value.why, "it paused for %.0f s", step_s);
 	} else if (rows->count > 1 && last > first) {
 		double s = (double)(last - first) / 1e3 * (double)rows->count /
 			   (double)(rows->count - 1);

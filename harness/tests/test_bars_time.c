@@ -83,7 +83,17 @@ static void long_pause_is_none_of_its_time(void **state)
 
 	add_rows(f, 28800000);
 	write_plan(f, OWN_BUDGET, "");
-	assert_time(f, "\t?\t?\t?\ts\tat most 60\tnot measured\tit was resumed, after a pause");
+	assert_time(f, "\t?\t?\t?\ts\tat most 60\tnot measured\tit paused for 28801 s");
+}
+
+/* However short the pause. */
+static void time_of_a_resumed_run_is_not_judged(void **state)
+{
+	struct fixture *f = *state;
+
+	add_rows(f, 15000);
+	write_plan(f, OWN_BUDGET, ",\"resumed\":true");
+	assert_time(f, "\t?\t?\t?\ts\tat most 60\tnot measured\tit was resumed");
 }
 
 int main(void)
@@ -92,6 +102,7 @@ int main(void)
 		TEST(time_of_a_run_is_judged_where_it_had_the_plan_s_budget),
 		TEST(time_of_a_part_of_the_cells_is_not_judged),
 		TEST(long_pause_is_none_of_its_time),
+		TEST(time_of_a_resumed_run_is_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,7 @@ static void whole_run_resumed_measures_nothing(void **state)
 	assert_int_equal(outside_run("cp whole/rows.jsonl before"), 0);
 	assert_outside("run --resume whole", 0, "0 failed");
 	assert_int_equal(outside_run("cmp before whole/rows.jsonl"), 0);
+	assert_int_equal(outside_run("grep -q '\"resumed\"' whole/run.json"), 1);
 }
 
 /* So that two runs can be compared whose caller thought of nothing. */
@@ -160,6 +161,7 @@ static void row_cut_short_is_measured_again(void **state)
 	assert_outside("compare cut whole --all-rounds", 0, "cut short"); /* however disturbed */
 	assert_outside("run --resume cut", 0, "the last row is cut short: removed");
 	assert_each_place_once("cut");
+	assert_int_equal(outside_run("grep -q '\"resumed\": true' cut/run.json"), 0);
 	assert_int_equal(outside_run("head -n 9 whole/rows.jsonl >nine && "
 				     "cmp -n $(stat -c %%s nine) nine cut/rows.jsonl"),
 			 0);
