@@ -4,9 +4,12 @@
 #include "harness/experiment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define EXPERIMENT(name) extern const struct experiment experiment_##name;
 #include "harness/experiments/experiments.def"
@@ -32,19 +35,99 @@ const struct experiment *experiment_find(const char *name)
 	return NULL;
 }
 
+/*
+ * == Tables ==
+ */
+
+/* A table while it is written, as NAME.new: at its end it replaces the old one, or when anything did not arrive the old one
+ * stays. */
+struct draft {
+	int fd;
+	int error; /* the first; 0: none */
+	char path[PATH_MAX], fresh[PATH_MAX];
+};
+
+static ssize_t draft_write(void *cookie, const char *text, size_t size)
+{
+	struct draft *draft = cookie;
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t count = write(draft->fd, text + done, size - done);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0 && draft->error == 0)
+			draft->error = errno;
+		if (count < 0)
+			break;
+		done += (size_t)count;
+	}
+	return (ssize_t)done;
+}
+
+static int draft_close(void *cookie)
+{
+	struct draft *draft = cookie;
+	int error = draft->error;
+
+	if (close(draft->fd) < 0 && error == 0)
+		error = errno;
+	if (error == 0 && rename(draft->fresh, draft->path) < 0)
+		error = errno;
+	if (error != 0)
+		unlink(draft->fresh);
+	free(draft);
+	errno = error;
+	return error ? EOF : 0;
+}
+
+static int draft_place(struct draft *draft, const char *run, const char *name)
+{
+	int size = snprintf(draft->path, sizeof draft->path, "%s/tables", run);
+
+	if (size < 0 || (size_t)size + strlen(name) + sizeof "/.tsv.new" > sizeof draft->path)
+		return -ENAMETOOLONG;
+	if (mkdir(draft->path, 0777) < 0 && errno != EEXIST)
+		return -errno;
+	snprintf(draft->fresh, sizeof draft->fresh, "%s/tables/%s.tsv.new", run, name);
+	snprintf(draft->path + size, sizeof draft->path - (size_t)size, "/%s.tsv", name);
+	return 0;
+}
+
 FILE *derive_table(const struct derivation *d, const char *name)
 {
-	char path[PATH_MAX];
-	int size = snprintf(path, sizeof path, "%s/tables", d->run);
+	static const cookie_io_functions_t calls = { .write = draft_write, .close = draft_close };
+	struct draft *draft = calloc(1, sizeof *draft);
+	FILE *file;
+	int rc = draft ? draft_place(draft, d->run, name) : -ENOMEM;
 
-	if (size < 0 || (size_t)size + strlen(name) + sizeof "/.tsv" > sizeof path) {
-		errno = ENAMETOOLONG;
-		return NULL;
+	if (rc < 0)
+		goto err_free;
+	draft->fd = open(draft->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (draft->fd < 0) {
+		rc = -errno;
+		goto err_free;
 	}
-	if (mkdir(path, 0777) < 0 && errno != EEXIST)
-		return NULL;
-	snprintf(path + size, sizeof path - (size_t)size, "/%s.tsv", name);
-	return fopen(path, "we");
+	file = fopencookie(draft, "w", calls);
+	if (file != NULL)
+		return file;
+	rc = -errno;
+	close(draft->fd);
+	unlink(draft->fresh);
+err_free:
+	free(draft);
+	errno = -rc;
+	return NULL;
+}
+
+int table_close(FILE *file)
+{
+	int failed = ferror(file);
+
+	errno = 0;
+	if (fclose(file) == 0 && !failed)
+		return 0;
+	return errno ? -errno : -EIO;
 }
 
 int experiment_rows(const struct experiment *experiment, const struct rows *all, struct rows *own)
@@ -62,14 +145,4 @@ int experiment_rows(const struct experiment *experiment, const struct rows *all,
 		}
 	}
 	return 0;
-}
-
-int table_close(FILE *file)
-{
-	int failed = ferror(file);
-
-	errno = 0;
-	if (fclose(file) == 0 && !failed)
-		return 0;
-	return errno ? -errno : -EIO;
 }

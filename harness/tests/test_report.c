@@ -7,6 +7,10 @@
 #include "harness/series.h"
 #include "harness/tests/derived.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
 static void overhead_of_a_plus_b_over_c_is_fitted_exactly(void **state)
 {
 	struct fixture *f = *state;
@@ -275,6 +279,36 @@ static void plot_draws_both_kinds_of_figure(void **state)
 	assert_memory_equal(read_file(f, "plots/real.png"), "\x89PNG", 4);
 }
 
+/* A limit of the file's size stands for a disk that is full: no table is cut short, the old ones stay. */
+static void table_that_does_not_fit_is_left_as_it_was(void **state)
+{
+	const struct rlimit small = { 64, RLIM_INFINITY };
+	struct fixture *f = *state;
+	char *before, said[256], path[128];
+
+	write_real_run(f);
+	assert_int_equal(command(f, plot_main, f->run), 0);
+	before = strdup(read_file(f, "tables/real.tsv"));
+	assert_true(strlen(before) > small.rlim_cur);
+	signal(SIGXFSZ, SIG_IGN);
+	add(f,
+	    &(struct cell){
+		    .experiment = "real", .backend = "loop", .variant = "map", .workload = "skew" },
+	    1000, 1000);
+	write_rows(f);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	struct derivation d = { .run = f->run, .rows = &f->rows };
+	int rc = experiment_find("real")->derive(&d);
+	snprintf(said, sizeof said, "%s", strerror(-rc));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }),
+			 0);
+	assert_string_equal(said, strerror(EFBIG));
+	assert_string_equal(read_file(f, "tables/real.tsv"), before);
+	free(before);
+	snprintf(path, sizeof path, "%s/tables/real.tsv.new", f->run);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 /* Too few rounds for an interval, and only one of the panels has rows, or (peers) nobody who is in the figure. */
 static void figure_without_intervals_is_drawn(void **state)
 {
@@ -377,6 +411,7 @@ int main(void)
 		TEST(report_says_columns_in_words_and_where_figures_come_from),
 		TEST(report_without_machine_says_so),
 		TEST(plot_draws_both_kinds_of_figure),
+		TEST(table_that_does_not_fit_is_left_as_it_was),
 		TEST(figure_without_intervals_is_drawn),
 		TEST(missing_run_is_refused_in_one_line),
 		TEST(corrupt_row_is_refused_with_its_number),
