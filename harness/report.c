@@ -11,33 +11,15 @@
 #include "harness/html.h"
 #include "harness/machine.h"
 #include "harness/plot.h"
+#include "harness/report_parts.h"
 #include "harness/series.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define EXPERIMENTS_MAX 32
-#define CHOICE "real-choice" /* the table that says which backend for which workload */
-#define BARS "bars"	     /* the table of the experiment "peers" that says which bars are met */
-
-struct section {
-	const struct experiment *experiment;
-	char finding[600];
-	struct rows rows;
-};
-
-struct report {
-	const char *run;
-	struct rows rows;
-	json_t *info; /* run.json; NULL: there is none */
-	struct section section[EXPERIMENTS_MAX];
-	size_t sections;
-};
 
 static int complain(const char *what, const char *why)
 {
@@ -61,52 +43,12 @@ static int add_section(struct report *report, const struct experiment *experimen
 	return 0;
 }
 
-/* Was the table written by an experiment of this run, and not left by an earlier one? */
-static bool has_table(const struct report *report, const char *table, const char *experiment)
-{
-	char path[PATH_MAX];
-
-	for (size_t i = 0; i < report->sections; i++)
-		if (strcmp(experiment, report->section[i].experiment->name) == 0) {
-			snprintf(path, sizeof path, "%s/tables/%s.tsv", report->run, table);
-			return access(path, R_OK) == 0;
-		}
-	return false;
-}
-
-static bool has_choice(const struct report *report)
-{
-	return has_table(report, CHOICE, "real");
-}
-
-static bool has_bars(const struct report *report)
-{
-	return has_table(report, BARS, "peers");
-}
-
 /* The last part of the path: where it lies on this machine is nobody's business. */
 static const char *run_name(const char *run)
 {
 	const char *slash = strrchr(run, '/');
 
 	return slash && slash[1] ? slash + 1 : run;
-}
-
-static int last_round(const struct rows *rows)
-{
-	int last = 0;
-
-	for (size_t i = 0; i < rows->count; i++)
-		if (rows->at[i].round > last)
-			last = rows->at[i].round;
-	return last;
-}
-
-static void describe_run(const struct report *report, char *text, size_t size)
-{
-	int used = snprintf(text, size, "%d rounds on ", last_round(&report->rows) + 1);
-
-	machine_line(json_object_get(report->info, "host"), text + used, size - (size_t)used);
 }
 
 static void write_summary(FILE *file, const struct report *report)
@@ -116,10 +58,10 @@ static void write_summary(FILE *file, const struct report *report)
 	fputs("<h1>Which process pool?</h1>\n<p class=\"soft\">poolbench, run ", file);
 	html_text(file, run_name(report->run));
 	fputs(": ", file);
-	describe_run(report, origin, sizeof origin);
+	report_origin(report, origin, sizeof origin);
 	html_text(file, origin);
 	fputs("</p>\n", file);
-	if (has_choice(report)) {
+	if (report_has_choice(report)) {
 		fputs("<h3>What to take for which work</h3>\n", file);
 		html_table(file, report->run, CHOICE, 0);
 		fputs("<p class=\"soft\">Speedup over the plain serial loop with its 95 % "
@@ -127,7 +69,7 @@ static void write_summary(FILE *file, const struct report *report)
 		      "good&#8221;: pools whose interval overlaps.</p>\n",
 		      file);
 	}
-	if (has_bars(report)) {
+	if (report_has_bars(report)) {
 		fputs("<h3>Which bars are met</h3>\n", file);
 		html_table(file, report->run, BARS, 0);
 		fputs("<p class=\"soft\">Ratios are taken within rounds; a verdict needs the "
@@ -159,8 +101,8 @@ static void write_method(FILE *file, const struct section *section, const struct
 		"one that is discarded; points are medians over rounds with the order-statistic "
 		"interval; every result "
 		"was checked.</p>\n",
-		groups->count, last_round(&section->rows) + 1, section->rows.count, cell->batches,
-		(double)cell->batch_ns / 1e6);
+		groups->count, rows_last_round(&section->rows) + 1, section->rows.count,
+		cell->batches, (double)cell->batch_ns / 1e6);
 }
 
 /* `file` is the name of a file. */
@@ -200,7 +142,7 @@ static void write_tables(FILE *file, const struct report *report, const char *ex
 		free(entry[i]);
 	}
 	free(entry);
-	if (strcmp(experiment, "peers") == 0 && has_bars(report)) {
+	if (strcmp(experiment, "peers") == 0 && report_has_bars(report)) {
 		fputs("<h3>tables/bars-all.tsv</h3>\n", file);
 		html_table(file, report->run, "bars-all", 0);
 	}
@@ -316,40 +258,6 @@ static int write_page(FILE *file, const struct report *report)
 	return rc;
 }
 
-static int write_markdown(FILE *file, const struct report *report)
-{
-	char origin[256];
-
-	describe_run(report, origin, sizeof origin);
-	fputs("# Which process pool?\n\n", file);
-	markdown_text(file, origin);
-	fputs(".\n\n", file);
-	if (has_choice(report)) {
-		int rc = markdown_table(file, report->run, CHOICE, 0);
-		if (rc < 0)
-			return rc;
-		fputc('\n', file);
-	}
-	if (has_bars(report)) {
-		int rc;
-		fputs("## Which bars are met\n\n", file);
-		rc = markdown_table(file, report->run, BARS, 0);
-		if (rc < 0)
-			return rc;
-		fputc('\n', file);
-	}
-	for (size_t i = 0; i < report->sections; i++)
-		fprintf(file, "## %s\n\n%s\n\n", report->section[i].experiment->title,
-			report->section[i].finding);
-	return 0;
-}
-
-static int write_bars(FILE *file, const struct report *report)
-{
-	fputs("# Which bars are met\n\n", file);
-	return markdown_table(file, report->run, BARS, 0);
-}
-
 /* Writes RUN/<name> through RUN/<name>.new. 0, or an exit status after one line. */
 static int write_file(const struct report *report, const char *name,
 		      int (*writer)(FILE *file, const struct report *report))
@@ -398,9 +306,9 @@ static int make_report(struct report *report)
 	if (rc == 0 && report->sections == 0)
 		rc = complain(report->run, "no row counts: all failed, or are of no experiment");
 	if (rc == 0)
-		rc = write_file(report, "summary.md", write_markdown);
-	if (rc == 0 && has_bars(report))
-		rc = write_file(report, "bars.md", write_bars);
+		rc = write_file(report, "summary.md", report_markdown);
+	if (rc == 0 && report_has_bars(report))
+		rc = write_file(report, "bars.md", report_bars);
 	if (rc == 0)
 		rc = write_file(report, "report.html", write_page);
 	if (rc == 0)

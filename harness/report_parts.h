@@ -1,0 +1,39 @@
+/*
+ * report_parts.h - what the files of `poolbench report` share: the run, what was found in it, and its texts.
+ */
+#ifndef HARNESS_REPORT_PARTS_H
+#define HARNESS_REPORT_PARTS_H
+
+#include "harness/experiment.h"
+
+#include <jansson.h>
+
+#define EXPERIMENTS_MAX 32
+#define CHOICE "real-choice" /* the table that says which backend for which workload */
+#define BARS "bars"	     /* the table of the experiment "peers" that says which bars are met */
+
+struct section {
+	const struct experiment *experiment;
+	char finding[600];
+	struct rows rows;
+};
+
+struct report {
+	const char *run;
+	struct rows rows;
+	json_t *info; /* run.json; NULL: there is none */
+	struct section section[EXPERIMENTS_MAX];
+	size_t sections;
+};
+
+bool report_has_choice(const struct report *report);
+bool report_has_bars(const struct report *report);
+int rows_last_round(const struct rows *rows); /* 0 when there are none */
+/* "8 rounds on <machine>" */
+void report_origin(const struct report *report, char *text, size_t size);
+
+/* Writers of RUN/summary.md and RUN/bars.md: 0 or -errno. */
+int report_markdown(FILE *file, const struct report *report);
+int report_bars(FILE *file, const struct report *report);
+
+#endif
