@@ -131,20 +131,63 @@ static int complain(const char *command, const char *what, const char *why)
 	return EXIT_USAGE;
 }
 
+/* A script ends early, and nothing or an empty file is there, when its table has no point. */
+static bool is_empty(const char *output)
+{
+	struct stat stat_of;
+
+	return stat(output, &stat_of) < 0 || stat_of.st_size == 0;
+}
+
+bool plot_exists(const char *run, const char *name)
+{
+	char path[PATH_MAX];
+	int size = snprintf(path, sizeof path, "%s/plots/%s.svg", run, name);
+
+	return size > 0 && (size_t)size < sizeof path && !is_empty(path);
+}
+
+static int complain_of(const char *command, const char *output, int rc)
+{
+	if (rc == -ENOENT)
+		return complain(command, "gnuplot", "not installed; figures need it");
+	return complain(command, output, "gnuplot could not draw it");
+}
+
+/* 0, or -errno; nothing is there then, nor is it when there is no point. */
+static int draw_kind(const char *run, const char *scripts, const char *script, const char *output)
+{
+	int rc = run_gnuplot(run, scripts, script, output);
+
+	if (rc < 0 || is_empty(output))
+		unlink(output);
+	return rc;
+}
+
 static int draw(const char *command, const char *run, const char *scripts, const char *script)
 {
 	static const char *const kinds[] = { "svg", "png" };
-	char output[PATH_MAX], name[64];
+	char output[2][PATH_MAX], name[64];
 
 	figure_name(script, name);
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		int size = snprintf(output, sizeof output, "%s/plots/%s.%s", run, name, kinds[i]);
-		int rc = (size_t)size < sizeof output ? run_gnuplot(run, scripts, script, output)
-						      : -ENAMETOOLONG;
-		if (rc == -ENOENT)
-			return complain(command, "gnuplot", "not installed; figures need it");
+	for (size_t i = 0; i < 2; i++) {
+		int size = snprintf(output[i], sizeof output[i], "%s/plots/%s.%s", run, name,
+				    kinds[i]);
+		if (size < 0 || (size_t)size >= sizeof output[i])
+			return complain(command, name, strerror(ENAMETOOLONG));
+		/* An old one does not stay when there is no new one. */
+		if (unlink(output[i]) < 0 && errno != ENOENT)
+			return complain(command, output[i], strerror(errno));
+	}
+	for (size_t i = 0; i < 2; i++) {
+		int rc = draw_kind(run, scripts, script, output[i]);
 		if (rc < 0)
-			return complain(command, output, "gnuplot could not draw it");
+			return complain_of(command, output[i], rc);
+		if (!is_empty(output[i]))
+			continue;
+		fprintf(stderr, "poolbench %s: %s: left out: the rows have no point for it\n",
+			command, name);
+		break;
 	}
 	return 0;
 }
@@ -171,20 +214,22 @@ static int draw_all(const char *command, const char *run, const struct experimen
 }
 
 int plot_experiment(const char *command, const char *run, const struct rows *all,
-		    const struct experiment *experiment, char finding[600], bool *drawn)
+		    const struct experiment *experiment, char finding[600], enum drawing *drawing)
 {
 	struct rows own;
 	struct derivation d = { .rows = &own, .run = run };
 	int rc = experiment_rows(experiment, all, &own);
 
-	*drawn = rc == 0 && own.count > 0;
-	if (*drawn)
+	*drawing = rc == 0 && own.count > 0 ? DRAWN : NO_ROWS;
+	if (*drawing == DRAWN)
 		rc = experiment->derive(&d);
 	memcpy(finding, d.finding, sizeof d.finding);
 	rows_free(&own);
 	if (rc < 0)
 		return complain(command, experiment->name, strerror(-rc));
-	return *drawn ? draw_all(command, run, experiment) : 0;
+	if (*drawing == DRAWN && draw_all(command, run, experiment) != 0)
+		*drawing = BADLY;
+	return 0;
 }
 
 /* Rows of A, A2 and B are of the same cells: together they are no series. */
@@ -241,13 +286,17 @@ static int plot_one(const char *run, const struct rows *rows, const struct exper
 		    bool wanted)
 {
 	char finding[600], name[64];
-	bool drawn;
-	int rc = plot_experiment("plot", run, rows, experiment, finding, &drawn);
+	enum drawing drawing;
+	int rc = plot_experiment("plot", run, rows, experiment, finding, &drawing);
 
-	if (rc == 0 && !drawn && wanted)
+	if (rc == 0 && drawing == BADLY)
+		rc = EXIT_USAGE;
+	if (rc == 0 && drawing == NO_ROWS && wanted)
 		return complain("plot", experiment->name, "the run has no good rows of it");
-	for (size_t i = 0; rc == 0 && drawn && plot_figure(experiment, i, name) == 0; i++)
-		printf("%s/plots/%s.svg\n", run, name);
+	for (size_t i = 0; rc == 0 && drawing == DRAWN && plot_figure(experiment, i, name) == 0;
+	     i++)
+		if (plot_exists(run, name))
+			printf("%s/plots/%s.svg\n", run, name);
 	return rc;
 }
 

@@ -10,7 +10,6 @@
 #include "harness/commands.h"
 #include "harness/html.h"
 #include "harness/machine.h"
-#include "harness/plot.h"
 #include "harness/report_parts.h"
 #include "harness/series.h"
 
@@ -30,11 +29,10 @@ static int complain(const char *what, const char *why)
 static int add_section(struct report *report, const struct experiment *experiment)
 {
 	struct section *section = &report->section[report->sections];
-	bool drawn;
 	int rc = plot_experiment("report", report->run, &report->rows, experiment, section->finding,
-				 &drawn);
+				 &section->drawing);
 
-	if (rc != 0 || !drawn)
+	if (rc != 0 || section->drawing == NO_ROWS)
 		return rc;
 	if (experiment_rows(experiment, &report->rows, &section->rows) < 0)
 		return complain(report->run, "no memory");
@@ -149,11 +147,32 @@ static void write_tables(FILE *file, const struct report *report, const char *ex
 	fputs("</details>\n", file);
 }
 
+/* Inline, or a sentence in its place. */
+static int write_figures(FILE *file, const struct report *report, const struct section *section)
+{
+	const char *why = section->drawing == BADLY ? "is missing: it could not be drawn."
+						    : "is left out: the rows have no point for it.";
+	size_t i = 0;
+	char name[64];
+	int rc = 0;
+
+	for (; rc == 0 && plot_figure(section->experiment, i, name) == 0; i++)
+		if (plot_exists(report->run, name))
+			rc = html_figure(file, report->run, name, section->experiment->title);
+		else
+			fprintf(file, "<p class=\"soft\">The figure &#8220;%s&#8221; %s</p>\n",
+				name, why);
+	if (i == 0)
+		fputs("<p class=\"soft\">The figures are missing: what draws them was not "
+		      "found.</p>\n",
+		      file);
+	return rc;
+}
+
 static int write_section(FILE *file, const struct report *report, const struct section *section)
 {
 	const struct experiment *experiment = section->experiment;
 	struct groups groups;
-	char name[64];
 	int rc = groups_make(&groups, &section->rows);
 
 	if (rc < 0)
@@ -163,8 +182,7 @@ static int write_section(FILE *file, const struct report *report, const struct s
 	fputs("</h2>\n<p class=\"claim\">", file);
 	html_text(file, experiment->claim);
 	fputs("</p>\n", file);
-	for (size_t i = 0; rc == 0 && plot_figure(experiment, i, name) == 0; i++)
-		rc = html_figure(file, report->run, name, experiment->title);
+	rc = write_figures(file, report, section);
 	fputs("<p class=\"finding\">", file);
 	html_text(file, section->finding);
 	fputs("</p>\n<p class=\"soft\">How to read it: ", file);
@@ -313,6 +331,9 @@ static int make_report(struct report *report)
 		rc = write_file(report, "report.html", write_page);
 	if (rc == 0)
 		printf("%s/report.html\n%s/summary.md\n", report->run, report->run);
+	for (size_t i = 0; i < report->sections; i++)
+		if (rc == 0 && report->section[i].drawing == BADLY)
+			rc = EXIT_USAGE;
 	return rc;
 }
 
@@ -336,7 +357,9 @@ int report_main(int argc, char **argv)
 		      "programs is\n"
 		      "refused: see `poolbench compare DIR`.\n"
 		      "\n"
-		      "Exit status: 0 fine, 2 the run cannot be read or drawn.\n",
+		      "A figure that cannot be drawn is missing on the page, which says so.\n"
+		      "\n"
+		      "Exit status: 0 fine, 2 the run cannot be read, or a figure not be drawn.\n",
 		      stdout);
 		return EXIT_FINE;
 	}

@@ -4,7 +4,7 @@
 #ifndef HARNESS_REPORT_PARTS_H
 #define HARNESS_REPORT_PARTS_H
 
-#include "harness/experiment.h"
+#include "harness/plot.h"
 
 #include <jansson.h>
 
@@ -15,6 +15,7 @@
 struct section {
 	const struct experiment *experiment;
 	char finding[600];
+	enum drawing drawing;
 	struct rows rows;
 };
 

@@ -297,13 +297,13 @@ static int run_blocks(struct selftest *s)
 static int draw(const struct selftest *s)
 {
 	char finding[600];
-	bool drawn;
+	enum drawing drawing;
 	int rc = plot_experiment("selftest", s->dir.path, &s->power, &selftest_figure, finding,
-				 &drawn);
+				 &drawing);
 
-	if (rc == 0 && drawn)
+	if (rc == 0 && drawing == DRAWN)
 		fprintf(stderr, "poolbench: drawn: %s/plots/power.svg\n", s->dir.path);
-	return rc;
+	return rc == 0 && drawing == BADLY ? EXIT_USAGE : rc;
 }
 
 static int conclude(struct selftest *s, int rc)

@@ -2,8 +2,9 @@
 table = tables.'balance.tsv'
 list = ""; rows = ""
 stats table using (list = note(list, strcol(1)), rows = note(rows, strcol(2)), column("chunk")) nooutput
-most = STATS_max
+most = most_or(1) > 1 ? STATS_max : 1
 stats table using (column("makespan_over_ideal")) nooutput
+eval needs_points
 least = STATS_min; top = STATS_max
 stats table using (valid(5) ? column("low") : column("makespan_over_ideal")) nooutput
 if (STATS_min < least) { least = STATS_min }

@@ -7,6 +7,7 @@ least = 1e6; most = 1
 # Every line counts in these sums, so that a table in which nothing was reached is no error.
 span(x) = (least = x < least ? x : least, most = x > most ? x : most, x)
 stats table using (list = note(list, strcol(1)), valid(4) ? span(column("ns")) : 0) nooutput
+eval needs_points
 stats table using (valid(5) ? span(column("low")) : 0) nooutput
 stats table using (valid(6) ? span(column("high")) : 0) nooutput
 if (least > most) { least = 1; most = 1e6 }

@@ -2,10 +2,12 @@
 table = tables.'granularity.tsv'
 list = ""
 stats table using (list = strcol(1) eq "forked" ? list : note(list, strcol(1)), column("granularity_ns")) nooutput
+eval needs_points
 least = STATS_min; most = STATS_max
 stats table using (strcol(1) ne "forked" && column("chunk") == 1 ? 1 : 0) nooutput
 panels = STATS_max > 0 ? 2 : 1
 stats table using (valid(8) ? column("high") : column("efficiency")) nooutput
+eval needs_points
 top = STATS_max > 1.06 ? 1.06*STATS_max : 1.12
 eval canvas(1100, 600)
 set multiplot layout 1,panels margins 0.105,0.97,0.265,0.91 spacing 0.03,0

@@ -3,6 +3,7 @@ eval canvas(960, 640)
 table = tables.'io.tsv'
 list = ""
 stats table using (list = note(list, strcol(1)), column("workers")) nooutput
+eval needs_points
 most = STATS_max; few = STATS_min
 stats table using (column("tasks_per_s")) nooutput
 least = STATS_min; top = STATS_max

@@ -3,6 +3,7 @@ table = tables.'latency.tsv'
 list = ""
 raw(b) = b eq "hiccup" || substr(b, 1, 4) eq "raw-"
 stats table using (list = raw(strcol(1)) ? list : note(list, strcol(1)), column("us")) nooutput
+eval needs_points
 least = STATS_min; most = STATS_max
 others = ""
 stats table using (others = raw(strcol(1)) ? note(others, strcol(1)) : others, 0) nooutput

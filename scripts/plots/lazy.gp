@@ -5,6 +5,7 @@ hues = "#D55E00 #0072B2 #009E73"
 shapes = "5 7 9"
 list = ""
 stats table using (list = note(list, strcol(1)), column("tasks")) nooutput
+eval needs_points
 least_tasks = STATS_min; most_tasks = STATS_max
 eval canvas(1100, 560)
 # One line of names for the calls, one for the backends.

@@ -2,6 +2,7 @@
 table = tables.'order.tsv'
 list = ""; loads = ""
 stats table using (list = note(list, strcol(2)), loads = note(loads, strcol(1)), column("results")) nooutput
+eval needs_points
 most = STATS_max
 if (strstrt(loads, "pareto straggler")) { loads = "straggler pareto" }
 rows = words(list) < 1 ? 1 : words(list); panels = words(loads) < 1 ? 1 : words(loads)

@@ -4,6 +4,7 @@ table = tables.'overhead.tsv'
 calls = "map starmap imap map_async starmap_async imap_unordered"
 list = ""
 stats table using (list = note(list, strcol(1)), column("ns_per_task")) nooutput
+eval needs_points
 set label 99 "time per empty task" at screen 0.013,0.58 center rotate
 set multiplot layout 2,3 margins 0.13,0.985,0.215,0.945 spacing 0.025,0.12
 set logscale x 2

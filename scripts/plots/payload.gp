@@ -4,20 +4,21 @@ raw(b) = substr(b, 1, 4) eq "raw-"
 key(b, memory) = b."/".memory
 list = ""; roofs = ""
 stats table using (list = raw(strcol(2)) ? list : note(list, key(strcol(2), strcol(3))), column("bytes")) nooutput
+eval needs_points
 least = STATS_min; most = STATS_max
 stats table using (roofs = raw(strcol(2)) ? note(roofs, strcol(2)) : roofs, column("mb_per_s")) nooutput
 mb_least = STATS_min; mb_most = STATS_max
 stats table using (raw(strcol(2)) ? NaN : column("tasks_per_s")) nooutput
-tasks_least = STATS_min; tasks_most = STATS_max
+tasks_least = least_or(1); tasks_most = most_or(1)
 end(l, value) = valid(l) ? column(l) : column(value)
 stats table using (end(6, "mb_per_s")) nooutput
 if (STATS_min < mb_least) { mb_least = STATS_min }
 stats table using (end(7, "mb_per_s")) nooutput
 if (STATS_max > mb_most) { mb_most = STATS_max }
 stats table using (raw(strcol(2)) ? NaN : end(9, "tasks_per_s")) nooutput
-if (STATS_min < tasks_least) { tasks_least = STATS_min }
+if (least_or(tasks_least) < tasks_least) { tasks_least = STATS_min }
 stats table using (raw(strcol(2)) ? NaN : end(10, "tasks_per_s")) nooutput
-if (STATS_max > tasks_most) { tasks_most = STATS_max }
+if (most_or(tasks_most) > tasks_most) { tasks_most = STATS_max }
 eval canvas(1100, 900)
 backend(k) = substr(k, 1, strstrt(k, "/") - 1)
 in_place(k) = substr(k, strstrt(k, "/") + 1, strlen(k)) eq "pool"

@@ -2,6 +2,8 @@
 table = tables.'real.tsv'
 list = ""; loads = ""
 stats table using (list = strcol(2) eq "loop" ? list : note(list, strcol(2)), loads = note(loads, strcol(1)), column("speedup")) nooutput
+eval needs_points
+if (words(list) == 0) { exit }
 stats table using (valid(5) ? column("high") : column("speedup")) nooutput
 eval canvas(960, 190 + 75 * words(loads))
 set lmargin 14

@@ -3,8 +3,10 @@ eval canvas(960, 600)
 table = tables.'scaling.tsv'
 list = ""
 stats table using (list = note(list, strcol(1)), column("workers")) nooutput
+eval needs_points
 most = STATS_max
 stats table using (column("speedup")) nooutput
+eval needs_points
 top = STATS_max > cpus ? STATS_max : cpus
 set lmargin 9
 set rmargin 3

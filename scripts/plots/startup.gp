@@ -5,6 +5,7 @@ each = ""
 stats table using (each = strcol(2) eq "task" ? strcol(1) : each, 0) nooutput
 list = ""; raw = ""
 stats table using (strcol(2) eq "start" ? (raw = note(raw, strcol(1))) : (list = note(list, strcol(1))), column("us")) nooutput
+eval needs_points
 set lmargin 11
 set rmargin 3
 set bmargin 7.5

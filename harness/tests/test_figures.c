@@ -1,0 +1,108 @@
+/*
+ * test_figures.c - a report of a run without points for a figure, and of one whose figures cannot be drawn.
+ */
+#include "harness/report.h"
+#include "harness/tests/derived.h"
+
+static bool exists(const struct fixture *f, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", f->run, name);
+	return access(path, F_OK) == 0;
+}
+
+/* What `run --cells fork-shm` has: pools without what they are compared with. */
+static void write_pools_alone(struct fixture *f)
+{
+	static const struct {
+		const char *experiment, *workload;
+	} rows[] = { { "granularity", "spin" },
+		     { "real", "primes" },
+		     { "scaling", "spin" },
+		     { "balance", "skew" } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct cell cell =
+			cell_of(rows[i].experiment, process_pool(), "map", rows[i].workload);
+		cell.work = 100;
+		add(f, &cell, 1000, 1000);
+	}
+	write_rows(f);
+}
+
+static void report_of_pools_alone_leaves_figures_out(void **state)
+{
+	static const char *const names[] = { "granularity", "real", "scaling", "balance" };
+	struct fixture *f = *state;
+	char text[128];
+
+	write_pools_alone(f);
+	assert_int_equal(command(f, report_main, f->run), 0);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(text, sizeof text, "&#8220;%s&#8221; is left out: the rows have no point",
+			 names[i]);
+		assert_contains(read_file(f, "report.html"), text);
+		snprintf(text, sizeof text, "report: %s: left out", names[i]);
+		assert_contains(read_file(f, "stderr"), text);
+		snprintf(text, sizeof text, "plots/%s.svg", names[i]);
+		assert_false(exists(f, text));
+	}
+	assert_true(exists(f, "plots/granularity-metg.svg"));
+	assert_true(exists(f, "summary.md"));
+}
+
+/* Only the automatic chunk: an axis of chunks needs one. */
+static void balance_of_automatic_chunks_is_drawn(void **state)
+{
+	struct fixture *f = *state;
+	struct cell ideal = cell_of("balance", "raw-list", "map", "skew");
+	struct cell pool = cell_of("balance", process_pool(), "map", "skew");
+
+	add(f, &ideal, 1000, 1000);
+	add(f, &pool, 1100, 1000);
+	write_rows(f);
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "plots/balance.svg"), "</svg>");
+}
+
+/* A program named gnuplot that fails stands in front of the real one. */
+static void figure_that_cannot_be_drawn_is_missing_on_the_page(void **state)
+{
+	struct fixture *f = *state;
+	const char *now = getenv("PATH");
+	char *before = strdup(now ? now : ""), path[128];
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell pool = cell_of("real", process_pool(), "map", "primes");
+
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 520, 1000);
+	write_rows(f);
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "report.html"), "<svg");
+	write_file(f, "gnuplot", "#!/bin/sh\nexit 1\n");
+	snprintf(path, sizeof path, "%s/gnuplot", f->run);
+	assert_int_equal(chmod(path, 0755), 0);
+	setenv("PATH", f->run, 1);
+	int status = command(f, report_main, f->run);
+	setenv("PATH", before, 1);
+	free(before);
+	assert_int_equal(status, 2);
+	assert_contains(read_file(f, "stderr"), "gnuplot could not draw it");
+	assert_contains(read_file(f, "report.html"), "&#8220;real&#8221; is missing: it could not");
+	assert_null(strstr(f->text, "<svg"));
+	assert_contains(f->text, "certainly faster");
+	assert_false(exists(f, "plots/real.svg"));
+	assert_false(exists(f, "plots/real.png"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(report_of_pools_alone_leaves_figures_out),
+		TEST(balance_of_automatic_chunks_is_drawn),
+		TEST(figure_that_cannot_be_drawn_is_missing_on_the_page),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
