@@ -75,7 +75,7 @@ int bars_close(struct bars *bars)
 void bars_begin(struct bars *bars, const struct demand *demand)
 {
 	bars->demand = *demand;
-	bars->values = bars->met = 0;
+	bars->values = bars->met = bars->missing = 0;
 }
 
 /* Three digits, and never an exponent: the table is for people. */
@@ -119,8 +119,11 @@ static void put_value(FILE *file, const struct demand *demand, const char *which
 
 void bars_add(struct bars *bars, const struct value *value)
 {
+	enum verdict verdict = bar_verdict(&bars->demand, &value->interval);
+
 	put_value(bars->all, &bars->demand, value->which, value, value->why);
-	bars->met += bar_verdict(&bars->demand, &value->interval) == BAR_MET;
+	bars->met += verdict == BAR_MET;
+	bars->missing += verdict == BAR_MISSING;
 	if (bars->values++ == 0 || bar_is_worse(&bars->demand, value, &bars->worst))
 		bars->worst = *value;
 }
@@ -144,14 +147,16 @@ static void tally(struct bars *bars, enum verdict verdict)
 
 void bars_end(struct bars *bars)
 {
-	char why[sizeof bars->worst.why + 64];
+	char why[sizeof bars->worst.why + 96], missing[48] = "";
 
 	if (bars->values == 0)
-		return;
+		bars_add(bars, &(struct value){ .why = "nothing of it was measured" });
 	snprintf(why, sizeof why, "%s", bars->worst.why);
+	if (bars->missing > 0)
+		snprintf(missing, sizeof missing, ", %zu not measured", bars->missing);
 	if (bars->values > 1)
-		snprintf(why, sizeof why, "worst of %zu, %zu met; %s", bars->values, bars->met,
-			 bars->worst.why);
+		snprintf(why, sizeof why, "worst of %zu, %zu met%s; %s", bars->values, bars->met,
+			 missing, bars->worst.why);
 	put_value(bars->file, &bars->demand, bars->worst.which, &bars->worst, why);
 	if (bars->demand.bound != NO_BOUND)
 		tally(bars, bar_verdict(&bars->demand, &bars->worst.interval));

@@ -45,7 +45,7 @@ struct bars {
 	FILE *file, *all; /* a line for each part, a line for each value */
 	struct demand demand;
 	struct value worst;
-	size_t values, met; /* of the part */
+	size_t values, met, missing; /* of the part */
 	struct {
 		const char *bar;
 		enum verdict verdict; /* the worst of its parts */
@@ -59,6 +59,6 @@ int bars_close(struct bars *bars); /* 0, or -errno when anything written did not
 
 void bars_begin(struct bars *bars, const struct demand *demand);
 void bars_add(struct bars *bars, const struct value *value);
-void bars_end(struct bars *bars); /* nothing is written for a part without values */
+void bars_end(struct bars *bars); /* a part without values was not measured */
 
 #endif

@@ -130,13 +130,15 @@ int table_close(FILE *file)
 	return errno ? -errno : -EIO;
 }
 
-int experiment_rows(const struct experiment *experiment, const struct rows *all, struct rows *own)
+static int copy_rows(const struct experiment *experiment, const struct rows *all, bool good,
+		     struct rows *own)
 {
 	*own = (struct rows){ 0 };
 	for (size_t i = 0; i < all->count; i++) {
 		const struct record *record = &all->at[i];
-		if (strcmp(record->cell.experiment, experiment->name) != 0 || !record->verified ||
-		    record->error[0] != '\0' || !(record_median(record) > 0))
+		bool counts =
+			record->verified && record->error[0] == '\0' && record_median(record) > 0;
+		if (strcmp(record->cell.experiment, experiment->name) != 0 || counts != good)
 			continue;
 		int rc = rows_add(own, record);
 		if (rc < 0) {
@@ -145,4 +147,15 @@ int experiment_rows(const struct experiment *experiment, const struct rows *all,
 		}
 	}
 	return 0;
+}
+
+int experiment_rows(const struct experiment *experiment, const struct rows *all, struct rows *own)
+{
+	return copy_rows(experiment, all, true, own);
+}
+
+int experiment_failed(const struct experiment *experiment, const struct rows *all,
+		      struct rows *failed)
+{
+	return copy_rows(experiment, all, false, failed);
 }

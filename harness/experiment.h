@@ -27,8 +27,9 @@ int plan_add(struct plan *plan, const struct cell *cell);
 
 struct derivation {
 	const struct rows *rows; /* of this experiment only, failed and unverified ones left out */
-	const char *run;	 /* the run's directory */
-	char finding[600];	 /* out: one or two sentences, plain text */
+	const struct rows *failed; /* those; NULL: not known. See harness/attempts.h */
+	const char *run;	   /* the run's directory */
+	char finding[600];	   /* out: one or two sentences, plain text */
 };
 
 struct experiment {
@@ -52,5 +53,8 @@ int table_close(FILE *file);
 /* Copies the rows that count for an experiment: its own, verified, with a positive time. 0 or -ENOMEM with nothing to
  * free; else rows_free(own). */
 int experiment_rows(const struct experiment *experiment, const struct rows *all, struct rows *own);
+/* Likewise those of its own that do not count. */
+int experiment_failed(const struct experiment *experiment, const struct rows *all,
+		      struct rows *failed);
 
 #endif

@@ -216,15 +216,19 @@ static int draw_all(const char *command, const char *run, const struct experimen
 int plot_experiment(const char *command, const char *run, const struct rows *all,
 		    const struct experiment *experiment, char finding[600], enum drawing *drawing)
 {
-	struct rows own;
-	struct derivation d = { .rows = &own, .run = run };
+	struct rows own, failed = { 0 };
+	struct derivation d = { .rows = &own, .failed = &failed, .run = run };
 	int rc = experiment_rows(experiment, all, &own);
+
+	if (rc == 0)
+		rc = experiment_failed(experiment, all, &failed);
 
 	*drawing = rc == 0 && own.count > 0 ? DRAWN : NO_ROWS;
 	if (*drawing == DRAWN)
 		rc = experiment->derive(&d);
 	memcpy(finding, d.finding, sizeof d.finding);
 	rows_free(&own);
+	rows_free(&failed);
 	if (rc < 0)
 		return complain(command, experiment->name, strerror(-rc));
 	if (*drawing == DRAWN && draw_all(command, run, experiment) != 0)

@@ -4,8 +4,8 @@
 #ifndef HARNESS_EXPERIMENTS_PEERS_H
 #define HARNESS_EXPERIMENTS_PEERS_H
 
+#include "harness/attempts.h"
 #include "harness/bars.h"
-#include "harness/series.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define PEERS_WORKERS 2 /* what the bars speak of */
@@ -32,7 +32,8 @@ const struct group *arm_group(const struct groups *groups, const struct arm *arm
 struct judge {
 	struct bars *bars;
 	const struct groups *groups;
-	const char *shm, *pipe; /* the rows that bars mean by these names */
+	const struct attempts *attempts; /* what there should be a group of */
+	const char *shm, *pipe;		 /* the rows that bars mean by these names */
 };
 
 void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,
@@ -45,6 +46,12 @@ void judge_ratio(struct judge *j, const char *which, const struct arm *arm, cons
 void judge_share(struct judge *j, const struct arm *arm, const struct arm *base, int squares);
 void judge_ns(struct judge *j, const struct arm *arm); /* its time per task */
 void judge_missing(struct judge *j, const char *which, const char *why);
+/* Was it to be measured? */
+bool judge_knows(const struct judge *j, const struct arm *arm);
+/* Its rows where it succeeded in each round; NULL: it did not. */
+const struct group *judge_group(const struct judge *j, const struct arm *arm);
+/* A value that is missing, with the reason why this arm has none. */
+void judge_unmeasured(struct judge *j, const char *which, const struct arm *arm);
 void judge_end(struct judge *j);
 
 void judge_heavy(struct judge *j, const struct derivation *d);	  /* P8 to P13 */

@@ -29,7 +29,7 @@ static void judge_p1_p2(struct judge *j)
 		char which[32];
 		snprintf(which, sizeof which, "chunk %d", (int)chunk);
 		ours.chunk = openmp.chunk = chunk;
-		if (arm_group(j->groups, &ours) || arm_group(j->groups, &openmp))
+		if (judge_knows(j, &ours) || judge_knows(j, &openmp))
 			judge_ratio(j, which, &ours, &openmp);
 	}
 	judge_end(j);
@@ -107,15 +107,37 @@ static void judge_p6(struct judge *j)
  * == Granularity ==
  */
 
+/* A point of the curve, or of the best that is possible, that there is no value of; NULL: none. Without it the curve is
+ * another. */
+static const char *curve_error(const struct judge *j, const char *backend, int64_t chunk)
+{
+	const char *error = NULL;
+
+	for (size_t i = 0; error == NULL && i < j->attempts->groups.count; i++) {
+		const struct group *attempt = &j->attempts->groups.at[i];
+		const struct cell *cell = attempt->cell;
+		if (strcmp(cell->workload, "spin") == 0 &&
+		    (strcmp(cell->backend, "forked") == 0 ||
+		     (strcmp(cell->backend, backend) == 0 && cell->chunk == chunk)))
+			error = attempt_error(attempt);
+	}
+	return error;
+}
+
 static void judge_metg(struct judge *j, const char *name, const char *backend, int64_t chunk,
 		       double limit_ns)
 {
 	static const char *const bounds[] = { NULL, "at most ", "at least " };
 	struct metg metg = metg_find(j->groups, backend, chunk, 0.5);
+	const char *error = curve_error(j, backend, chunk);
 	struct value value = { .interval = metg.ns, .bound = bounds[metg.side] };
 	char what[96];
 
 	metg_note(&metg, value.why);
+	if (error != NULL)
+		value = (struct value){ .which = "" };
+	if (error != NULL)
+		snprintf(value.why, sizeof value.why, "a point of it %.120s", error);
 	snprintf(what, sizeof what, "%s map, METG(50 %%), %s", name,
 		 chunk ? "chunk 1" : "auto chunk");
 	judge_begin(j, "P7", what, "ns", AT_MOST, limit_ns);
@@ -127,9 +149,13 @@ int peers_bars(const struct derivation *d, const struct groups *groups, struct b
 {
 	static const char *const lazy[] = { "imap", "imap_unordered" }, *const both[] = { "map",
 											  "imap" };
-	struct judge j = { bars, groups, transport_row("shm"), transport_row("pipe") };
-	int rc = bars_open(bars, d), closed;
+	struct attempts attempts;
+	struct judge j = { bars, groups, &attempts, transport_row("shm"), transport_row("pipe") };
+	int rc = attempts_make(&attempts, d, "peers"), closed;
 
+	if (rc < 0)
+		return rc;
+	rc = bars_open(bars, d);
 	if (rc == 0) {
 		judge_p1_p2(&j);
 		judge_p3(&j);
@@ -143,5 +169,6 @@ int peers_bars(const struct derivation *d, const struct groups *groups, struct b
 		judge_heavy(&j, d);
 	}
 	closed = bars_close(bars);
+	attempts_free(&attempts);
 	return rc ? rc : closed;
 }

@@ -3,6 +3,7 @@
  */
 #include "harness/experiments/peers.h"
 #include "harness/grid.h"
+#include "harness/peer.h"
 
 #include <string.h>
 
@@ -10,14 +11,28 @@
  * == Processes ==
  */
 
-static uint64_t largest_parent(const struct groups *groups)
+static uint64_t largest_parent(const struct attempts *attempts)
 {
 	uint64_t most = 0;
 
-	for (size_t i = 0; i < groups->count; i++)
-		if (groups->at[i].cell->parent_bytes > most)
-			most = groups->at[i].cell->parent_bytes;
+	for (size_t i = 0; i < attempts->groups.count; i++)
+		if (attempts->groups.at[i].cell->parent_bytes > most)
+			most = attempts->groups.at[i].cell->parent_bytes;
 	return most;
+}
+
+/* The next larger one in which something is opened; 0: none. */
+static uint64_t next_parent(const struct attempts *attempts, uint64_t after)
+{
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < attempts->groups.count; i++) {
+		const struct cell *cell = attempts->groups.at[i].cell;
+		if (strcmp(cell->variant, "open") == 0 && cell->parent_bytes > after &&
+		    (next == 0 || cell->parent_bytes < next))
+			next = cell->parent_bytes;
+	}
+	return next;
 }
 
 static void judge_flat(struct judge *j, uint64_t parent_bytes)
@@ -45,30 +60,29 @@ static void judge_flat(struct judge *j, uint64_t parent_bytes)
 	judge_end(j);
 }
 
-static void judge_p8(struct judge *j)
+static void judge_forks(struct judge *j, uint64_t parent_bytes)
 {
 	const struct pool_backend_info *row;
+	struct arm raw = { "raw-fork", "map", "noop", .parent_bytes = parent_bytes };
 
-	judge_flat(j, largest_parent(j->groups));
-	judge_begin(j, "P8", "fork rows, open + close, time over raw fork", "x", AT_MOST, 1.3);
-	for (size_t i = 0; i < j->groups->count; i++) {
-		const struct cell *cell = j->groups->at[i].cell;
-		if (strcmp(cell->backend, "raw-fork") != 0)
-			continue;
-		for (unsigned k = 0; (row = pool_backend_info(k)) != NULL; k++) {
-			struct arm arm = { row->name, "open", "noop",
-					   .parent_bytes = cell->parent_bytes };
-			struct arm raw = { "raw-fork", "map", "noop",
-					   .parent_bytes = cell->parent_bytes };
-			char which[sizeof((struct value *)0)->which];
-			snprintf(which, sizeof which, "%.20s, %llu MiB", row->name,
-				 (unsigned long long)(cell->parent_bytes / MIB));
-			/* Not every row has the largest parents. */
-			if (backend_is_process_pool(row->name) && !(row->can & POOL_CAN_EXEC) &&
-			    arm_group(j->groups, &arm) != NULL)
-				judge_ratio(j, which, &arm, &raw);
-		}
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
+		struct arm arm = { row->name, "open", "noop", .parent_bytes = parent_bytes };
+		char which[sizeof((struct value *)0)->which];
+		snprintf(which, sizeof which, "%.20s, %llu MiB", row->name,
+			 (unsigned long long)(parent_bytes / MIB));
+		/* Not every row has the largest parents. */
+		if (backend_is_process_pool(row->name) && !(row->can & POOL_CAN_EXEC) &&
+		    judge_knows(j, &arm))
+			judge_ratio(j, which, &arm, &raw);
 	}
+}
+
+static void judge_p8(struct judge *j)
+{
+	judge_flat(j, largest_parent(j->attempts));
+	judge_begin(j, "P8", "fork rows, open + close, time over raw fork", "x", AT_MOST, 1.3);
+	for (uint64_t bytes = 0; (bytes = next_parent(j->attempts, bytes)) != 0;)
+		judge_forks(j, bytes);
 	judge_end(j);
 	judge_limit(j, "P8",
 		    "raw fork by a thread made for it, parent of 1 MiB, time over raw fork", "x");
@@ -86,7 +100,7 @@ static const struct arm list = { "raw-list", "map", "skew", .chunk = 0 };
 /* The fixed chunk with the smallest median ratio; 0: none was measured. */
 static int64_t best_chunk(const struct judge *j, const char *backend)
 {
-	const struct group *ideal = arm_group(j->groups, &list);
+	const struct group *ideal = judge_group(j, &list);
 	double least = 0;
 	int64_t best = 0;
 
@@ -104,28 +118,54 @@ static int64_t best_chunk(const struct judge *j, const char *backend)
 	return best;
 }
 
+/* One of its fixed chunks that failed: which is the best is not known then. NULL: none. */
+static const struct cell *failed_chunk(const struct judge *j, const char *backend)
+{
+	const struct groups *attempts = &j->attempts->groups;
+
+	for (size_t i = 0; i < attempts->count; i++) {
+		const struct cell *cell = attempts->at[i].cell;
+		if (strcmp(cell->backend, backend) == 0 && cell->chunk > 0 &&
+		    strcmp(cell->workload, list.workload) == 0 &&
+		    attempt_error(&attempts->at[i]) != NULL)
+			return cell;
+	}
+	return NULL;
+}
+
+static void judge_best_chunk(struct judge *j, const char *backend)
+{
+	const struct cell *failed = failed_chunk(j, backend);
+	struct arm arm = { backend, "map", list.workload, .chunk = best_chunk(j, backend) };
+	char which[sizeof((struct value *)0)->which];
+
+	snprintf(which, sizeof which, "%.20s, chunk %d", backend,
+		 (int)(failed ? failed->chunk : arm.chunk));
+	if (failed != NULL)
+		arm.chunk = failed->chunk;
+	if (arm.chunk != 0)
+		judge_ratio(j, which, &arm, &list);
+	else if (judge_group(j, &list) == NULL)
+		judge_unmeasured(j, backend, &list);
+	else
+		judge_missing(j, backend, "no fixed chunk beside list scheduling");
+}
+
 static void judge_p9(struct judge *j, bool best)
 {
 	const struct pool_backend_info *row;
-	struct arm arm = { NULL, "map", list.workload, .chunk = 0 };
 
 	judge_begin(j, "P9",
 		    best ? "skewed tasks, makespan over list scheduling, best chunk"
 			 : "skewed tasks, makespan over list scheduling, auto chunk",
 		    "x", AT_MOST, best ? 1.05 : 1.10);
 	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
-		char which[sizeof((struct value *)0)->which];
-		arm.backend = row->name;
-		arm.chunk = best ? best_chunk(j, row->name) : 0;
-		if (arm_group(j->groups, &arm) == NULL)
-			continue;
-		if (best && arm.chunk == 0) {
-			judge_missing(j, row->name, "no fixed chunk beside list scheduling");
-			continue;
-		}
-		snprintf(which, sizeof which, best ? "%.20s, chunk %d" : "%.20s", row->name,
-			 (int)arm.chunk);
-		judge_ratio(j, which, &arm, &list);
+		const struct arm arm = { row->name, "map", list.workload, .chunk = 0 };
+		if (best && (judge_knows(j, &arm) || best_chunk(j, row->name) != 0 ||
+			     failed_chunk(j, row->name) != NULL))
+			judge_best_chunk(j, row->name);
+		else if (!best && judge_knows(j, &arm))
+			judge_ratio(j, row->name, &arm, &list);
 	}
 	judge_end(j);
 }
@@ -169,8 +209,8 @@ static void judge_p11(struct judge *j, const char *base, int64_t chunk)
 		    forked ? "CPU-bound work, speed over plain forked processes"
 			   : "CPU-bound work, time over OpenMP dynamic,1",
 		    "x", forked ? AT_LEAST : AT_MOST, forked ? 0.97 : 1);
-	for (size_t i = 0; i < j->groups->count; i++) {
-		const struct cell *cell = j->groups->at[i].cell;
+	for (size_t i = 0; i < j->attempts->groups.count; i++) {
+		const struct cell *cell = j->attempts->groups.at[i].cell;
 		struct arm arm = { cell->backend, "map", cell->workload, .work = cell->work };
 		struct arm other = arm;
 		char which[sizeof((struct value *)0)->which];
@@ -188,25 +228,38 @@ static void judge_p11(struct judge *j, const char *base, int64_t chunk)
  * == Memory and cost ==
  */
 
+static void add_lazy_memory(struct judge *j, const char *which, const struct group *g)
+{
+	struct value value = { .why = "parent and workers, proportional set size" };
+	double mib[PAIRS_MAX];
+	size_t n = 0;
+
+	for (; n < g->count && n < PAIRS_MAX; n++)
+		mib[n] = (double)g->at[n]->max_rss_kib / 1024;
+	value.interval = stats_median_interval(mib, n, CONFIDENCE);
+	snprintf(value.which, sizeof value.which, "%s", which);
+	bars_add(j->bars, &value);
+}
+
 static void judge_p12(struct judge *j)
 {
+	const struct groups *attempts = &j->attempts->groups;
 	bool any = false;
 
 	judge_begin(j, "P12", "imap of 10^8 lazy items, most memory above an idle pool", "MiB",
 		    AT_MOST, 8);
-	for (size_t i = 0; i < j->groups->count; i++) {
-		const struct group *g = &j->groups->at[i];
-		struct value value = { .why = "parent and workers, proportional set size" };
-		double mib[PAIRS_MAX];
-		size_t n = 0;
-		if (strncmp(g->cell->backend, "lazy100-", strlen("lazy100-")) != 0)
+	for (size_t i = 0; i < attempts->count; i++) {
+		const struct cell *cell = attempts->at[i].cell;
+		const struct arm arm = { cell->backend, cell->variant, cell->workload,
+					 .chunk = cell->chunk, .workers = cell->workers };
+		const struct group *g = judge_group(j, &arm);
+		const char *which = cell->backend + strlen("lazy100-");
+		if (strncmp(cell->backend, "lazy100-", strlen("lazy100-")) != 0)
 			continue;
-		for (; n < g->count && n < PAIRS_MAX; n++)
-			mib[n] = (double)g->at[n]->max_rss_kib / 1024;
-		value.interval = stats_median_interval(mib, n, CONFIDENCE);
-		snprintf(value.which, sizeof value.which, "%s",
-			 g->cell->backend + strlen("lazy100-"));
-		bars_add(j->bars, &value);
+		if (g != NULL)
+			add_lazy_memory(j, which, g);
+		else
+			judge_unmeasured(j, which, &arm);
 		any = true;
 	}
 	if (!any)
@@ -219,6 +272,12 @@ static void judge_p12(struct judge *j)
  * longer than a call, so this is an upper bound. */
 #define READINGS 2
 
+static void timing_name(const struct cell *cell, char which[sizeof((struct value *)0)->which])
+{
+	snprintf(which, sizeof((struct value *)0)->which, "%.16s %.14s %.12s", cell->backend,
+		 cell->variant, cell->workload);
+}
+
 static void add_timing_cost(struct judge *j, const struct group *g)
 {
 	struct value value = { .why = "readings of the clock in a call, over its time" };
@@ -230,9 +289,25 @@ static void add_timing_cost(struct judge *j, const struct group *g)
 		percent[n] = 100 * READINGS * g->at[n]->clock_ns / call_ns;
 	}
 	value.interval = stats_median_interval(percent, n, CONFIDENCE);
-	snprintf(value.which, sizeof value.which, "%.16s %.14s %.12s", g->cell->backend,
-		 g->cell->variant, g->cell->workload);
+	timing_name(g->cell, value.which);
 	bars_add(j->bars, &value);
+}
+
+/* Of cells that are measured by our clock. */
+static void add_untimed(struct judge *j)
+{
+	const struct groups *attempts = &j->attempts->groups;
+
+	for (size_t i = 0; i < attempts->count; i++) {
+		const struct cell *cell = attempts->at[i].cell;
+		const char *error = attempt_error(&attempts->at[i]);
+		char which[sizeof((struct value *)0)->which];
+		if (error == NULL || strcmp(cell->variant, "open") == 0 ||
+		    peer_find(cell->backend) != NULL)
+			continue;
+		timing_name(cell, which);
+		judge_missing(j, which, error);
+	}
 }
 
 static void judge_p13(struct judge *j, const struct derivation *d)
@@ -242,6 +317,7 @@ static void judge_p13(struct judge *j, const struct derivation *d)
 		if (strcmp(j->groups->at[i].cell->variant, "open") != 0 &&
 		    j->groups->at[i].at[0]->clock_ns > 0) /* else it was a peer's clock */
 			add_timing_cost(j, &j->groups->at[i]);
+	add_untimed(j);
 	judge_end(j);
 	judge_run_time(j, d);
 }

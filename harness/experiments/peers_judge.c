@@ -49,13 +49,45 @@ void judge_missing(struct judge *j, const char *which, const char *why)
 	bars_add(j->bars, &value);
 }
 
-static void explain_missing(struct value *value, const struct arm *arm)
+bool judge_knows(const struct judge *j, const struct arm *arm)
+{
+	return arm_group(&j->attempts->groups, arm) != NULL;
+}
+
+static const char *arm_error(const struct judge *j, const struct arm *arm)
+{
+	const struct group *attempt = arm_group(&j->attempts->groups, arm);
+
+	return attempt ? attempt_error(attempt) : NULL;
+}
+
+const struct group *judge_group(const struct judge *j, const struct arm *arm)
+{
+	return arm_error(j, arm) == NULL ? arm_group(j->groups, arm) : NULL;
+}
+
+static void explain_missing(const struct judge *j, struct value *value, const struct arm *arm)
 {
 	const struct peer *peer = peer_find(arm->backend);
+	const char *error = arm_error(j, arm);
 
+	if (error != NULL) {
+		snprintf(value->why, sizeof value->why, "%s %s %s: %.100s", arm->backend,
+			 arm->variant, arm->workload, error);
+		return;
+	}
 	snprintf(value->why, sizeof value->why, "no rows of %s %s%s%s%s", arm->backend,
 		 arm->variant, peer ? " (skipped, or see package " : "", peer ? peer->package : "",
 		 peer ? ")" : "");
+}
+
+void judge_unmeasured(struct judge *j, const char *which, const struct arm *arm)
+{
+	struct value value = { .which = "" };
+
+	snprintf(value.which, sizeof value.which, "%s", which);
+	explain_missing(j, &value, arm);
+	bars_add(j->bars, &value);
 }
 
 static struct interval part(struct interval whole, double parts)
@@ -67,13 +99,13 @@ static struct interval part(struct interval whole, double parts)
 static void judge_pair(struct judge *j, const char *which, const struct arm *arm,
 		       const struct arm *base, double squares)
 {
-	const struct group *a = arm_group(j->groups, arm), *b = arm_group(j->groups, base);
+	const struct group *a = judge_group(j, arm), *b = judge_group(j, base);
 	struct value value = { .why = "" };
 	char text[2][24];
 
 	snprintf(value.which, sizeof value.which, "%s", which);
 	if (a == NULL || b == NULL) {
-		explain_missing(&value, a == NULL ? arm : base);
+		explain_missing(j, &value, a == NULL ? arm : base);
 	} else {
 		value.interval = j->bars->demand.bound == AT_LEAST
 					 ? group_speedup(a, b)
@@ -97,11 +129,11 @@ void judge_share(struct judge *j, const struct arm *arm, const struct arm *base,
 
 void judge_ns(struct judge *j, const struct arm *arm)
 {
-	const struct group *g = arm_group(j->groups, arm);
+	const struct group *g = judge_group(j, arm);
 	struct value value = { .which = "" };
 
 	if (g == NULL)
-		explain_missing(&value, arm);
+		explain_missing(j, &value, arm);
 	else
 		value.interval = group_ns(g);
 	if (g != NULL)

@@ -52,6 +52,16 @@ static const char *other_time(const struct told *told)
 	return NULL;
 }
 
+/* Has each cell a row in each round up to the last one? Otherwise cells failed, or nobody waited for the end. */
+static bool is_complete(const struct judge *j, const struct rows *rows)
+{
+	int last = 0;
+
+	for (size_t i = 0; i < rows->count; i++)
+		last = rows->at[i].round > last ? rows->at[i].round : last;
+	return rows->count == j->attempts->groups.count * ((size_t)last + 1);
+}
+
 /* From one row to the next, at most. */
 static double longest_step_s(const struct rows *rows)
 {
@@ -95,6 +105,10 @@ void judge_run_time(struct judge *j, const struct derivation *d)
 	struct told told = told_by(d->run);
 	const char *why = other_time(&told);
 	char what[64];
+
+	if (why == NULL && !is_complete(j, d->rows))
+		why = "cells failed, or it was interrupted: it may have taken less than a whole "
+		      "run";
 
 	for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
 		if (strcmp(told.scale, plans[i].scale) != 0)

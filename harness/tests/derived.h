@@ -93,15 +93,17 @@ static inline void add(struct fixture *f, const struct cell *cell, double ns, do
 static inline void derive(struct fixture *f, const char *name)
 {
 	const struct experiment *experiment = experiment_find(name);
-	struct derivation d = { .run = f->run };
-	struct rows own;
+	struct rows own, failed;
+	struct derivation d = { .run = f->run, .failed = &failed };
 
 	assert_non_null(experiment);
 	assert_int_equal(experiment_rows(experiment, &f->rows, &own), 0);
+	assert_int_equal(experiment_failed(experiment, &f->rows, &failed), 0);
 	d.rows = &own;
 	assert_int_equal(experiment->derive(&d), 0);
 	memcpy(f->finding, d.finding, sizeof f->finding);
 	rows_free(&own);
+	rows_free(&failed);
 }
 
 static inline const char *read_file(struct fixture *f, const char *name)

@@ -1,0 +1,122 @@
+/*
+ * attempts.c - cells with rows, failed or not, and those of the plan.
+ */
+#include "harness/attempts.h"
+#include "harness/record_json.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <string.h>
+
+/* Control characters would break the lines of a table. */
+static void set_error(struct record *record, const char *what, const char *why)
+{
+	snprintf(record->error, sizeof record->error, "%s%.200s", what, why);
+	for (char *c = record->error; *c; c++)
+		if ((unsigned char)*c < ' ')
+			*c = ' ';
+	record->verified = false;
+}
+
+static struct record *find(const struct rows *rows, const struct cell *cell)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		if (cell_equal(&rows->at[i].cell, cell))
+			return &rows->at[i];
+	return NULL;
+}
+
+/* The attempt at this cell; NULL: no memory. */
+static struct record *attempt_at(struct rows *rows, const struct cell *cell)
+{
+	struct record *record = find(rows, cell);
+
+	if (record != NULL)
+		return record;
+	if (rows_add(rows, &(struct record){ .cell = *cell, .verified = true }) < 0)
+		return NULL;
+	return &rows->at[rows->count - 1];
+}
+
+static int add_rows(struct rows *rows, const struct derivation *d)
+{
+	for (size_t i = 0; i < d->rows->count; i++)
+		if (attempt_at(rows, &d->rows->at[i].cell) == NULL)
+			return -ENOMEM;
+	for (size_t i = 0; d->failed && i < d->failed->count; i++) {
+		const struct record *row = &d->failed->at[i];
+		struct record *attempt = attempt_at(rows, &row->cell);
+		if (attempt == NULL)
+			return -ENOMEM;
+		if (attempt->verified)
+			set_error(attempt, "failed: ", row->error[0] ? row->error : "not verified");
+	}
+	return 0;
+}
+
+/* A workload may make fewer tasks than its cell asked for. */
+static bool has_but_for_tasks(const struct rows *rows, const struct cell *cell)
+{
+	for (size_t i = 0; i < rows->count; i++) {
+		struct cell other = rows->at[i].cell;
+		other.tasks = cell->tasks;
+		if (cell_equal(&other, cell))
+			return true;
+	}
+	return false;
+}
+
+static int add_planned(struct rows *rows, const char *run, const char *experiment)
+{
+	char path[PATH_MAX], why[256];
+	json_t *info, *object;
+	size_t i;
+	int rc = 0;
+
+	snprintf(path, sizeof path, "%s/run.json", run);
+	info = json_load_file(path, 0, NULL);
+	json_array_foreach(json_object_get(json_object_get(info, "plan"), "cells"), i, object)
+	{
+		struct record missing = { .verified = false };
+		if (cell_from_json(&missing.cell, object, why, sizeof why) < 0 ||
+		    strcmp(missing.cell.experiment, experiment) != 0 ||
+		    has_but_for_tasks(rows, &missing.cell))
+			continue;
+		set_error(&missing, "planned, but there is no row of it", "");
+		rc = rows_add(rows, &missing);
+		if (rc < 0)
+			break;
+	}
+	json_decref(info);
+	return rc;
+}
+
+int attempts_make(struct attempts *attempts, const struct derivation *d, const char *experiment)
+{
+	int rc;
+
+	*attempts = (struct attempts){ .rows.count = 0 };
+	rc = add_rows(&attempts->rows, d);
+	if (rc == 0)
+		rc = add_planned(&attempts->rows, d->run, experiment);
+	if (rc == 0)
+		rc = groups_make(&attempts->groups, &attempts->rows);
+	if (rc < 0)
+		rows_free(&attempts->rows);
+	return rc;
+}
+
+void attempts_free(struct attempts *attempts)
+{
+	groups_free(&attempts->groups);
+	rows_free(&attempts->rows);
+}
+
+const char *attempt_error(const struct group *attempt)
+{
+	for (size_t i = 0; i < attempt->count; i++)
+		if (!attempt->at[i]->verified)
+			return attempt->at[i]->error;
+	return NULL;
+}

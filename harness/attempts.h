@@ -1,0 +1,28 @@
+/*
+ * attempts.h - what a run was to measure of an experiment: cells with rows, cells that failed, cells of the plan without a row.
+ *
+ * DESIGN. Values are computed from good rows alone, so what failed would silently be missing among them, and what is said of
+ * all of them would be the better for it. Here it is still there, with its reason. A cell that failed in one round is not
+ * right in the others: it is not measured again, and its rounds before that are a selection.
+ */
+#ifndef HARNESS_ATTEMPTS_H
+#define HARNESS_ATTEMPTS_H
+
+#include "harness/experiment.h"
+#include "harness/series.h"
+
+struct attempts {
+	struct rows
+		rows; /* one for each cell: `verified`, or with an error that says why there is no value */
+	struct groups groups; /* the same, sorted, a group each */
+};
+
+/* Of this experiment: its rows, failed ones too, and the plan in run.json, if there is one. 0 or -ENOMEM with nothing to
+ * free; else attempts_free(). */
+int attempts_make(struct attempts *attempts, const struct derivation *d, const char *experiment);
+void attempts_free(struct attempts *attempts);
+
+/* Why it has no value ("failed: ..."); NULL: it succeeded in each round. */
+const char *attempt_error(const struct group *attempt);
+
+#endif
