@@ -242,12 +242,10 @@ static double mean_error(const struct report *report)
 static void write_noise(FILE *file, const struct report *report)
 {
 	double steal_ns = 0, error = mean_error(report);
-	size_t bad = 0;
 
 	for (size_t i = 0; i < report->rows.count; i++) {
 		const struct record *record = &report->rows.at[i];
 		steal_ns += (double)record->steal_ns;
-		bad += record->error[0] != '\0' || !record->verified;
 	}
 	fputs("<h3>Noise</h3>\n<p>", file);
 	if (error > 0)
@@ -259,7 +257,7 @@ static void write_noise(FILE *file, const struct report *report)
 		"%zu of %zu invocations failed or gave a wrong result and were left out. While "
 		"cells were timed the "
 		"hypervisor took %.2f s from all CPUs together.</p>\n</section>\n",
-		bad, report->rows.count, steal_ns / 1e9);
+		report_failed(report), report->rows.count, steal_ns / 1e9);
 }
 
 static int write_page(FILE *file, const struct report *report)

@@ -49,6 +49,44 @@ void report_origin(const struct report *report, char *text, size_t size)
 	machine_line(json_object_get(report->info, "host"), text + used, size - (size_t)used);
 }
 
+size_t report_failed(const struct report *report)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->rows.count; i++)
+		count += report->rows.at[i].error[0] != '\0' || !report->rows.at[i].verified;
+	return count;
+}
+
+#define FAILED_LISTED 20
+
+/* How many, and the first of them with their reasons. */
+static void put_failed(FILE *file, const struct report *report)
+{
+	size_t failed = report_failed(report), listed = 0;
+	char label[256];
+
+	fprintf(file,
+		"%zu of %zu invocations failed or gave a wrong result and were left out%s\n\n",
+		failed, report->rows.count, failed ? ":" : ".");
+	for (size_t i = 0; i < report->rows.count && listed < FAILED_LISTED; i++) {
+		const struct record *record = &report->rows.at[i];
+		if (record->error[0] == '\0' && record->verified)
+			continue;
+		cell_label(&record->cell, label, sizeof label);
+		fprintf(file, "- %s: ", record->cell.experiment);
+		markdown_text(file, label);
+		fputs(": ", file);
+		markdown_text(file, record->error[0] ? record->error : "not verified");
+		fputc('\n', file);
+		listed++;
+	}
+	if (failed > listed)
+		fprintf(file, "- and %zu more\n", failed - listed);
+	if (failed > 0)
+		fputc('\n', file);
+}
+
 int report_markdown(FILE *file, const struct report *report)
 {
 	char origin[256];
@@ -57,6 +95,7 @@ int report_markdown(FILE *file, const struct report *report)
 	fputs("# Which process pool?\n\n", file);
 	markdown_text(file, origin);
 	fputs(".\n\n", file);
+	put_failed(file, report);
 	if (report_has_choice(report)) {
 		int rc = markdown_table(file, report->run, CHOICE, 0);
 		if (rc < 0)
@@ -80,5 +119,6 @@ int report_markdown(FILE *file, const struct report *report)
 int report_bars(FILE *file, const struct report *report)
 {
 	fputs("# Which bars are met\n\n", file);
+	put_failed(file, report);
 	return markdown_table(file, report->run, BARS, 0);
 }

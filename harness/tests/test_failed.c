@@ -218,6 +218,21 @@ static void curve_without_one_of_its_points_is_none(void **state)
 	assert_line(f, "tables/bars.tsv", p7, "\tnot measured\ta point of it", "failed: " WRONG);
 }
 
+static void failures_are_counted_in_the_texts(void **state)
+{
+	struct fixture *f = *state;
+
+	add_skewed(f);
+	report(f);
+	assert_contains(read_file(f, "summary.md"), "0 of 40 invocations failed");
+	fail_arm(f, "fork-shm", "skew", 0);
+	report(f);
+	assert_contains(read_file(f, "summary.md"), "1 of 33 invocations failed or gave a wrong");
+	assert_contains(f->text, "\n- peers: fork-shm map skew n=100 c=auto w=2: " WRONG "\n");
+	assert_contains(read_file(f, "bars.md"), "1 of 33 invocations failed or gave a wrong");
+	assert_contains(read_file(f, "report.html"), "1 of 33 invocations failed or gave a wrong");
+}
+
 /* Failed cells are not tried again, and an interrupted run has no end. */
 static void time_of_a_run_with_failures_is_not_judged(void **state)
 {
@@ -249,6 +264,7 @@ int main(void)
 		TEST(workload_that_failed_is_counted),
 		TEST(arm_of_the_plan_without_a_row_is_missing),
 		TEST(curve_without_one_of_its_points_is_none),
+		TEST(failures_are_counted_in_the_texts),
 		TEST(time_of_a_run_with_failures_is_not_judged),
 	};
 
