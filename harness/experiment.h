@@ -45,7 +45,8 @@ struct experiment {
 const struct experiment *experiment_at(unsigned i);	    /* NULL past the end */
 const struct experiment *experiment_find(const char *name); /* NULL: unknown */
 
-/* Opens RUN/tables/<name>.tsv for writing, which stays as it was until table_close(); NULL with errno. Numbers in it: %.6g in the C locale, "?" for missing. */
+/* Opens RUN/tables/<name>.tsv for writing, which stays as it was until table_close(); NULL with errno. Numbers in it: %.6g in
+ * the C locale, "?" for missing. */
 FILE *derive_table(const struct derivation *d, const char *name);
 /* Closes it, and it is there as a whole: 0, or -errno when anything written did not arrive, and the old one stays. */
 int table_close(FILE *file);

@@ -3,10 +3,11 @@
  *
  * DESIGN. Speedup is the time of the plain serial loop over the time of the backend, paired by round. The choice for a
  * workload is the pool of processes with the highest median; every other pool whose interval overlaps its interval
- * is named as being as good. Task counts make a serial pass some ten milliseconds long.
+ * is named as being as good. One that failed in any round is not chosen, and a workload counts even if nothing of it is right.
+ * Task counts make a serial pass some ten milliseconds long.
  */
+#include "harness/attempts.h"
 #include "harness/grid.h"
-#include "harness/series.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,21 +82,43 @@ static int write_speedups(const struct derivation *d, const struct groups *group
 	return table_close(file);
 }
 
-static bool is_candidate(const struct group *g, const char *workload)
+/* What is to be chosen from. */
+struct choice {
+	const struct groups *groups;
+	const struct attempts *attempts;
+};
+
+static bool is_pool(const struct cell *cell, const char *workload)
 {
-	return strcmp(g->cell->workload, workload) == 0 &&
-	       backend_is_process_pool(g->cell->backend);
+	return strcmp(cell->workload, workload) == 0 && backend_is_process_pool(cell->backend);
 }
 
-static const struct group *best_for(const struct groups *groups, const char *workload,
+/* Why there is no value of it; NULL: there is one. */
+static const char *error_of(const struct choice *choice, const struct cell *cell)
+{
+	const struct groups *attempts = &choice->attempts->groups;
+	const char *error = NULL;
+
+	for (size_t i = 0; error == NULL && i < attempts->count; i++)
+		if (cell_equal(attempts->at[i].cell, cell))
+			error = attempt_error(&attempts->at[i]);
+	return error;
+}
+
+static bool is_candidate(const struct choice *choice, const struct group *g, const char *workload)
+{
+	return is_pool(g->cell, workload) && error_of(choice, g->cell) == NULL;
+}
+
+static const struct group *best_for(const struct choice *choice, const char *workload,
 				    const struct group *loop)
 {
 	const struct group *best = NULL;
 	double best_speedup = 0;
 
-	for (size_t i = 0; i < groups->count; i++) {
-		const struct group *g = &groups->at[i];
-		double speedup = is_candidate(g, workload) ? group_speedup(g, loop).mid : 0;
+	for (size_t i = 0; i < choice->groups->count; i++) {
+		const struct group *g = &choice->groups->at[i];
+		double speedup = is_candidate(choice, g, workload) ? group_speedup(g, loop).mid : 0;
 		if (speedup > best_speedup) {
 			best = g;
 			best_speedup = speedup;
@@ -105,15 +128,16 @@ static const struct group *best_for(const struct groups *groups, const char *wor
 }
 
 /* Pools whose interval overlaps the best one's: the data do not tell them apart. Returns how many. */
-static int write_ties(FILE *file, const struct groups *groups, const struct group *best,
+static int write_ties(FILE *file, const struct choice *choice, const struct group *best,
 		      const struct group *loop)
 {
+	const struct groups *groups = choice->groups;
 	struct interval wanted = group_speedup(best, loop);
 	int ties = 0;
 
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
-		if (g == best || !is_candidate(g, best->cell->workload) ||
+		if (g == best || !is_candidate(choice, g, best->cell->workload) ||
 		    group_speedup(g, loop).high < wanted.low)
 			continue;
 		fprintf(file, "%s%s", ties++ ? ", " : "", g->cell->backend);
@@ -147,7 +171,44 @@ static void count_load(struct tally *tally, const char *workload, const struct i
 	}
 }
 
-static int write_choices(const struct derivation *d, const struct groups *groups,
+/* Were both the loop and a pool to be measured? */
+static bool is_asked(const struct choice *choice, const char *workload)
+{
+	const struct groups *attempts = &choice->attempts->groups;
+	bool pool = false;
+
+	for (size_t i = 0; i < attempts->count; i++)
+		pool |= is_pool(attempts->at[i].cell, workload);
+	return pool && serial_loop(attempts, workload) != NULL;
+}
+
+static void write_choice(FILE *file, const struct choice *choice, const char *workload,
+			 struct tally *tally)
+{
+	const struct group *loop = serial_loop(choice->groups, workload);
+	const struct group *best = NULL;
+
+	if (loop && error_of(choice, loop->cell) == NULL)
+		best = best_for(choice, workload, loop);
+	if (!best) {
+		fprintf(file, "%s\t-\t?\t?\t?\t-\tnot measured\n", workload);
+		tally->loads++;
+		return;
+	}
+	struct interval speedup = group_speedup(best, loop);
+	fprintf(file, "%s\t%s", workload, best->cell->backend);
+	put_interval(file, &speedup);
+	fputc('\t', file);
+	write_ties(file, choice, best, loop);
+	fprintf(file, "\t%s\n",
+		speedup.level == 0 ? "too few rounds"
+		: speedup.low > 1  ? "yes"
+		: speedup.high < 1 ? "no"
+				   : "undecided");
+	count_load(tally, workload, &speedup);
+}
+
+static int write_choices(const struct derivation *d, const struct choice *choice,
 			 struct tally *tally)
 {
 	FILE *file = derive_table(d, "real-choice");
@@ -155,24 +216,34 @@ static int write_choices(const struct derivation *d, const struct groups *groups
 	if (!file)
 		return -errno;
 	fputs("workload\ttake\tspeedup\tlow\thigh\tas_good\tworth_it\n", file);
-	for (size_t i = 0; i < LOADS; i++) {
-		const struct group *loop = serial_loop(groups, loads[i].name);
-		const struct group *best = loop ? best_for(groups, loads[i].name, loop) : NULL;
-		if (!best)
-			continue;
-		struct interval speedup = group_speedup(best, loop);
-		fprintf(file, "%s\t%s", loads[i].name, best->cell->backend);
-		put_interval(file, &speedup);
-		fputc('\t', file);
-		write_ties(file, groups, best, loop);
-		fprintf(file, "\t%s\n",
-			speedup.level == 0 ? "too few rounds"
-			: speedup.low > 1  ? "yes"
-			: speedup.high < 1 ? "no"
-					   : "undecided");
-		count_load(tally, loads[i].name, &speedup);
-	}
+	for (size_t i = 0; i < LOADS; i++)
+		if (is_asked(choice, loads[i].name))
+			write_choice(file, choice, loads[i].name, tally);
 	return table_close(file);
+}
+
+#define FAILED_TOLD 4 /* by name; of the others how many */
+
+/* " No right result in each round: fork-shm (skew)." */
+static void tell_failed(struct derivation *d, const struct groups *attempts)
+{
+	size_t used = strlen(d->finding), count = 0;
+
+	for (size_t i = 0; i < attempts->count; i++) {
+		const struct cell *cell = attempts->at[i].cell;
+		if (attempt_error(&attempts->at[i]) == NULL || count++ >= FAILED_TOLD)
+			continue;
+		snprintf(d->finding + used, sizeof d->finding - used, "%s %s (%s)",
+			 count == 1 ? " Not right in each round, or not measured:" : ",",
+			 cell->backend, cell->workload);
+		used = strlen(d->finding);
+	}
+	if (count > FAILED_TOLD)
+		snprintf(d->finding + used, sizeof d->finding - used, " and %zu more",
+			 count - FAILED_TOLD);
+	used = strlen(d->finding);
+	if (count > 0)
+		snprintf(d->finding + used, sizeof d->finding - used, ".");
 }
 
 static void find(struct derivation *d, const struct tally *tally)
@@ -200,16 +271,24 @@ static void find(struct derivation *d, const struct tally *tally)
 static int real_derive(struct derivation *d)
 {
 	struct tally tally = { 0 };
+	struct attempts attempts;
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
+	rc = attempts_make(&attempts, d, "real");
+	if (rc < 0)
+		goto out_groups;
 	rc = write_speedups(d, &groups);
 	if (rc == 0)
-		rc = write_choices(d, &groups, &tally);
+		rc = write_choices(d, &(struct choice){ &groups, &attempts }, &tally);
 	if (rc == 0)
 		find(d, &tally);
+	if (rc == 0)
+		tell_failed(d, &attempts.groups);
+	attempts_free(&attempts);
+out_groups:
 	groups_free(&groups);
 	return rc;
 }

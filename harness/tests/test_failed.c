@@ -233,6 +233,37 @@ static void failures_are_counted_in_the_texts(void **state)
 	assert_contains(read_file(f, "report.html"), "1 of 33 invocations failed or gave a wrong");
 }
 
+/* Once the faster pool failed, once all of them, once the loop. */
+static void real_tells_of_what_failed_and_counts_it(void **state)
+{
+	static const char *const loads[] = { "primes", "mandelbrot", "skew" };
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 3; i++) {
+		struct cell loop = cell_of("real", "loop", "map", loads[i]);
+		struct cell pipe = cell_of("real", "fork-pipe", "map", loads[i]);
+		struct cell shm = cell_of("real", "fork-shm", "map", loads[i]);
+		loop.workers = 1;
+		add(f, &loop, 1000, 1000);
+		add(f, &shm, 500, 1000);
+		add(f, &pipe, 600, 1000);
+	}
+	report(f);
+	assert_contains(read_file(f, "summary.md"),
+			"for 3 of 3 workloads. It gains most for primes");
+	fail_row(&f->rows.at[2 * ROUNDS - 1]); /* shm with primes, in the last round only */
+	fail_arm(f, "fork-shm", "mandelbrot", 0);
+	fail_arm(f, "fork-pipe", "mandelbrot", 0);
+	fail_arm(f, "loop", "skew", 0);
+	report(f);
+	assert_line(f, "tables/real-choice.tsv", "primes\t", "fork-pipe\t1.66667\t", "\t-\tyes");
+	assert_line(f, "tables/real-choice.tsv", "mandelbrot\t", "-\t?\t?\t?\t-\tnot measured", "");
+	assert_line(f, "tables/real-choice.tsv", "skew\t", "-\t?\t?\t?\t-\tnot measured", "");
+	assert_contains(read_file(f, "summary.md"), "for 1 of 3 workloads.");
+	assert_contains(f->text, "or not measured: loop (skew), fork-pipe (mandelbrot), fork-shm "
+				 "(mandelbrot), fork-shm (primes).");
+}
+
 /* Failed cells are not tried again, and an interrupted run has no end. */
 static void time_of_a_run_with_failures_is_not_judged(void **state)
 {
@@ -265,6 +296,7 @@ int main(void)
 		TEST(arm_of_the_plan_without_a_row_is_missing),
 		TEST(curve_without_one_of_its_points_is_none),
 		TEST(failures_are_counted_in_the_texts),
+		TEST(real_tells_of_what_failed_and_counts_it),
 		TEST(time_of_a_run_with_failures_is_not_judged),
 	};
 
