@@ -302,10 +302,11 @@ void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 
 void arena_hold(const struct arena *arena, const void *memory, uint64_t *taking)
 {
+	if (!memory)
+		return;
 	const unsigned char *block = (const unsigned char *)memory - ARENA_BLOCK_HEAD;
-	if (memory)
-		note(taking, arena_offset(arena, block) |
-				     ((const struct block *)(const void *)block)->class);
+	note(taking,
+	     arena_offset(arena, block) | ((const struct block *)(const void *)block)->class);
 }
 
 void arena_let_go(uint64_t *taking)
