@@ -52,27 +52,27 @@ static bool is_same_run(const struct side *a, const struct side *b)
 }
 
 /* The run that this one is again, NULL: it is another. */
-static const struct side *find_same(const struct search *s, const struct side *other)
+static const char *find_same(const struct search *s, const struct side *other)
 {
 	if (is_same_run(s->a, other))
-		return s->a;
+		return s->a->run;
 	if (is_same_run(s->b, other))
-		return s->b;
+		return s->b->run;
 	for (const struct side *earlier = s->others; earlier < other; earlier++)
 		if (is_same_run(earlier, other))
-			return earlier;
+			return earlier->run;
 	return NULL;
 }
 
 static int check_run(const struct search *s, const struct side *other)
 {
-	const struct side *same = find_same(s, other);
+	const char *same = find_same(s, other);
 
 	if (same != NULL) {
 		fprintf(stderr,
 			"poolbench: --floor-from: %s: has the rows of %s, want another run of %s's "
 			"program\n",
-			other->run, same->run, s->a->run);
+			other->run, same, s->a->run);
 		return -EINVAL;
 	}
 	if (strcmp(digest(s->a), digest(other)) != 0) {

@@ -365,16 +365,16 @@ static void cancelled_map_does_not_wait_for_another(const struct pool_backend_in
 {
 	enum { N = 20000, GATE = 3 };
 	struct pool *pool = suite_open(row, 1);
-	const int n = suite_some(row, suite_some(row, N)); /* 100 of each come first */
+	const int n = suite_some(row, suite_some(row, N)); /* 20 of each come first */
 	struct errand *errands = calloc((size_t)n, sizeof *errands);
 	const struct pool_policy policy = { .chunk = 1 };
 	struct pool_async *async[2];
-	errands[n / 2] = (struct errand){ .gate = GATE, .word = BEGUN };
+	errands[n / 10] = (struct errand){ .gate = GATE, .word = BEGUN };
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, (uint64_t)n,
 					8, &policy, &async[i]),
 			 0);
-		errands[n / 2] = (struct errand){ 0 }; /* the second has none such */
+		errands[n / 10] = (struct errand){ 0 }; /* the second has none such */
 	}
 	CHECK(shared_reaches(BEGUN, 1));
 	CHECK_EQ(pool_async_cancel(async[1]), 0);
