@@ -145,6 +145,11 @@ int arena_attach(struct arena *arena, int fd, uint64_t size)
 	return map(arena, size);
 }
 
+void arena_give_all(struct arena *arena)
+{
+	fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)arena->size);
+}
+
 void arena_close(struct arena *arena)
 {
 	if (arena->reserved)

@@ -254,7 +254,8 @@ static int wait_ready(struct pool_async *a, int64_t deadline_ns)
 	if (!is_callback_thread(pool) || !has_callback(a))
 		return is_ready(a) ? 0 : pump_wait(pool, is_ready, a, deadline_ns);
 	while (!is_ready(a)) {
-		int rc = pump_wait(pool, is_ready_or_callback, a, deadline_ns);
+		const bool polls = deadline_ns == 0 && !a->resolved; /* then none would help */
+		int rc = pump_wait(pool, polls ? is_ready : is_ready_or_callback, a, deadline_ns);
 		if (rc < 0)
 			return rc;
 		if (!is_ready(a) && pool->callbacks)

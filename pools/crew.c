@@ -69,6 +69,7 @@ static void start_failed(struct pool *pool, int worker, int error)
 		return;
 	}
 	pool->start_failures++;
+	hand->failing = true;
 	if (pool->start_failures >= START_ATTEMPTS && !any_running(pool)) {
 		pool->broken = error;
 		job_stop_all(pool, error);
@@ -313,12 +314,15 @@ void crew_close(struct pool *pool)
 
 /* ---- deaths ---- */
 
-/* Fit, or still on the way to it. */
+/* Fit, or still on the way to it: also who has left in peace and is not back yet. */
 static bool any_fit(const struct pool *pool)
 {
-	for (int i = 0; i < pool->workers; i++)
-		if (pool->hand[i].state == HAND_RUNNING && phase_of(pool, i) != POOL_PHASE_UNFIT)
+	for (int i = 0; i < pool->workers; i++) {
+		const struct pool_hand *hand = &pool->hand[i];
+		if (hand->state == HAND_RUNNING ? phase_of(pool, i) != POOL_PHASE_UNFIT
+						: hand->state != HAND_GONE && !hand->failing)
 			return true;
+	}
 	return false;
 }
 
@@ -362,6 +366,7 @@ static void init_failed(struct pool *pool, int worker)
 	struct pool_hand *hand = &pool->hand[worker];
 	note_init_failure(pool, worker);
 	pool->init_failures++;
+	hand->failing = true;
 	bool blocked = hand->init_reason && pool->options.initializer;
 	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || blocked)) {
 		pool->broken = POOL_INIT_FAILED;
@@ -374,13 +379,15 @@ static void replace(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
 	uint32_t phase = phase_of(pool, worker);
-	if (phase == POOL_PHASE_LEAVING) {
+	const bool peaceful = hand->wait_status <= 0 || hand->stop_reason; /* its finalizer, too */
+	hand->failing = hand->failing && (phase == POOL_PHASE_NEW || phase == POOL_PHASE_UNFIT);
+	if (phase == POOL_PHASE_LEAVING && peaceful) {
 		hand->recycled++;
 		pool->init_failures = pool->bad_luck = 0;
 		want(pool, worker, 0);
 		return;
 	}
-	if (phase == POOL_PHASE_DONE && pool->stopping) {
+	if (phase == POOL_PHASE_DONE && pool->stopping && peaceful) {
 		hand->state = HAND_GONE;
 		return;
 	}

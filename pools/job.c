@@ -310,7 +310,7 @@ bool job_to_background(struct pool_job *job, bool insists)
 {
 	const struct pool *pool = job->pool;
 	const bool at_once = insists || !pool->backend->transport->autonomous || job->limit_ns ||
-			     job->retries || pool->board->tasks_per_worker || !job->published;
+			     job->retries || pool->options.tasks_per_worker || !job->published;
 	job->background = at_once || pool->backend->info.can & POOL_CAN_SURVIVE;
 	job_count(job);
 	return at_once;

@@ -71,11 +71,9 @@ int pool_usable_here(const struct pool *pool)
 
 int pool_accepts(struct pool *pool)
 {
-	if (pool->state != POOL_IS_OPEN)
-		return POOL_CLOSED;
 	if (pool_is_running_for(pool->board))
 		return -EDEADLK;
-	return pool->broken;
+	return pool->state == POOL_IS_OPEN ? pool->broken : POOL_CLOSED;
 }
 
 /* ---- open ---- */
@@ -90,6 +88,8 @@ static int check_options(const struct pool_options *o, const struct pool_backend
 	if (o->grace_ns < 0 || o->initializer_timeout_ns < POOL_FOREVER)
 		return -EINVAL;
 	if (o->initializer_arg_size && (!o->initializer_arg || !o->initializer))
+		return -EINVAL;
+	if (o->initializer_arg_size > INT64_MAX / 2)
 		return -EINVAL;
 	if ((o->initializer && !o->initializer->id) || (o->finalizer && !o->finalizer->id))
 		return POOL_UNKNOWN_TASK;
@@ -115,6 +115,7 @@ static int board_open(struct pool *pool)
 	uint64_t bytes = outbox_at + (uint64_t)pool->workers * POOL_OUTBOX_BYTES;
 	if (bytes > arena_file_most())
 		return -EFBIG;
+	pool->board_bytes = bytes;
 	pool->board_fd = memfd_create("pool-board", MFD_CLOEXEC);
 	if (pool->board_fd < 0)
 		return -errno;
@@ -133,14 +134,14 @@ static int board_open(struct pool *pool)
 		.workers = (uint32_t)pool->workers,
 		.pin = o->pin,
 		.bytes = bytes,
-		.tasks_per_worker = pool->backend->once ? 1 : o->tasks_per_worker,
+		.tasks_per_worker = o->tasks_per_worker,
 		.initializer = o->initializer ? o->initializer->id : 0,
 		.finalizer = o->finalizer ? o->finalizer->id : 0,
 		.argument_at = argument_at,
 		.argument_size = o->initializer_arg_size,
 		.outbox_at = outbox_at,
 		.cpus = (uint32_t)pool->cpus,
-		.spin_ns = pool->cpus > 1 ? SPIN_NS : 0,
+		.spin_ns = pool->spin_ns,
 	};
 	if (o->initializer_arg_size)
 		memcpy((char *)pool->board + argument_at, o->initializer_arg,
@@ -166,7 +167,7 @@ static void close_parts(struct pool *pool)
 	while (pool->plain)
 		plain_free(pool, pool->plain);
 	if (pool->board)
-		munmap(pool->board, pool->board->bytes);
+		munmap(pool->board, pool->board_bytes);
 	pool->board = NULL;
 	close_fd(&pool->board_fd);
 	close_fd(&pool->events_fd);
@@ -221,7 +222,10 @@ static struct pool *pool_new(const struct pool_backend *backend, const struct po
 		return NULL;
 	pool->backend = backend;
 	pool->options = *options;
+	if (backend->once)
+		pool->options.tasks_per_worker = 1;
 	pool->cpus = pool_cpus();
+	pool->spin_ns = pool->cpus > 1 ? SPIN_NS : 0;
 	pool->workers = options->workers ? options->workers : pool->cpus;
 	if (pool->workers > POOL_WORKERS_MAX)
 		pool->workers = POOL_WORKERS_MAX;

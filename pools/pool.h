@@ -74,13 +74,16 @@
  *
  * Threads. Every function may be called from any thread and several pools may live side by side,
  * but a pool, a handle and an iterator belong to the process that made them: elsewhere (after fork)
- * every call answers -EPERM.
+ * every call that works with tasks, workers or memory answers -EPERM. A thread inside a call must
+ * not be cancelled (pthread_cancel), and a process made without fork's handlers (_Fork, clone) must
+ * not use the pool.
  *
  * Manners. The library never prints, never exits, never installs a signal handler, never changes
  * the signal mask or the children of the host program. It starts one or two threads of its own with
  * all signals blocked. Workers are children of the host program, too: their ends raise SIGCHLD, and
- * a waitpid(-1) may meet them. A host that reaps everything, or ignores SIGCHLD, does the pool no
- * harm, but takes what is known of a lost worker's end: signal 0 and code -1 then.
+ * a waitpid(-1) may meet them. A host that gives up privileges does so before pool_open: workers of
+ * another user cannot be stopped. A host that reaps everything, or ignores SIGCHLD, does the pool
+ * no harm, but takes what is known of a lost worker's end: signal 0 and code -1 then.
  *
  * WORKERS
  *
@@ -281,7 +284,7 @@ int pool_join(struct pool *pool, int64_t timeout_ns);
 
 /* Terminates and joins if that was not done, and gives back everything. NULL is fine. Handles and
  * iterators may outlive the pool: they stay valid until their own release. No other call on the
- * pool, its handles or its iterators may be under way. */
+ * pool, its handles or its iterators may be under way, nor a callback: so not from one. */
 void pool_destroy(struct pool *pool);
 
 int pool_workers(const struct pool *pool); /* how many workers the pool has (thread and serial rows
@@ -458,8 +461,8 @@ int pool_async_successful(
 	struct pool_async *async); /* 1 all items fine, 0 not; -EINVAL while unresolved */
 
 /* Waits, then copies the results to `results` (n x result_size bytes as for map; NULL: not wanted).
- * Returns 0 or the status as pool_map does (the places of failed items are written to as well then);
- * -ETIMEDOUT leaves the handle as it was. May be repeated: same answer. */
+ * Returns 0 or the status as pool_map does (the places of failed items are written to as well
+ * then); -ETIMEDOUT leaves the handle as it was. May be repeated: same answer. */
 int pool_async_get(struct pool_async *async, void *results, int64_t timeout_ns);
 
 /* Not started items never run and the handle resolves as -ECANCELED. Items already running are

@@ -41,6 +41,7 @@ struct pool_hand {
 	pid_t pid;	 /* also after its death */
 	int wait_status; /* of the last end; -1: unknown */
 	int last_death;	 /* the same, of the last that counts as a death */
+	bool failing;	 /* since it was ready last, or from the start, it could not be had */
 	uint64_t starts, deaths, recycled, stopped, unfit;
 	uint64_t lived_ns; /* all that have ended */
 };
@@ -54,6 +55,8 @@ struct pool {
 	const struct pool_backend *backend;
 	struct pool_options options;
 	int workers, cpus;
+	uint64_t board_bytes; /* workers write on the board: what it says of itself is for them */
+	int64_t spin_ns;
 	pid_t owner;
 	unsigned generation; /* of the process that made the pool: see pool_usable */
 	enum pool_state state;

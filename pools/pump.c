@@ -132,7 +132,7 @@ static void sleep_for_events(struct pool *pool, int64_t deadline_ns)
 /* As many workers as have something to do, and we, have a CPU each. */
 static bool cpu_is_free(const struct pool *pool)
 {
-	const uint64_t most = pool->board->cpus;
+	const uint64_t most = (uint64_t)pool->cpus;
 	uint64_t busy = 0;
 	const struct pool_job *job;
 	for (job = TAILQ_FIRST(&pool->jobs); job && busy < most; job = TAILQ_NEXT(job, entry))
@@ -148,7 +148,7 @@ static bool spin(struct pool *pool, int64_t deadline_ns)
 	const struct pool_transport_ops *ops = pool->backend->transport;
 	if (!ops->autonomous || deadline_ns == 0 || !cpu_is_free(pool))
 		return false;
-	const int64_t most_ns = pool_patience_ns(&pool->patience, pool->board->spin_ns);
+	const int64_t most_ns = pool_patience_ns(&pool->patience, pool->spin_ns);
 	const int64_t since_ns = most_ns ? pool_now_ns() : 0;
 	bool news = false;
 	for (int64_t spun_ns = 0; !news && spun_ns < most_ns; spun_ns = pool_now_ns() - since_ns) {
@@ -158,7 +158,7 @@ static bool spin(struct pool *pool, int64_t deadline_ns)
 		news = ops->reap(pool->transport) || pool->news;
 	}
 	if (most_ns)
-		pool_patience_learn(&pool->patience, news, pool->board->spin_ns);
+		pool_patience_learn(&pool->patience, news, pool->spin_ns);
 	return news;
 }
 

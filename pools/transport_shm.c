@@ -94,6 +94,7 @@ static int shm_open_transport(struct pool_transport **out, const struct pool_tra
 
 static void shm_close(struct pool_transport *t)
 {
+	arena_give_all(&t->view.arena);
 	arena_close(&t->view.arena);
 	free(t);
 }

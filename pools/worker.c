@@ -250,7 +250,11 @@ static int run_once(struct pool_worker_state *w, uint64_t id, const void *argume
 		.worker = w,
 	};
 	w->span = NULL;
-	return task ? task->run(&call) : POOL_UNKNOWN_TASK;
+	const struct pool_board *outer = running_for;
+	running_for = w->board;
+	const int code = task ? task->run(&call) : POOL_UNKNOWN_TASK;
+	running_for = outer;
+	return code;
 }
 
 bool pool_worker_begin(struct pool_worker_state *w)

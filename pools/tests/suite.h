@@ -86,6 +86,9 @@ struct suite_counting {
 };
 int suite_count_up(void *state, struct pool_bytes item[]);
 
+/* Where the pool's shared memory of this name is in this process; NULL: it has none. */
+void *suite_find_memory(const char *name);
+
 /* Tasks that most suites need. */
 extern const struct pool_task *const suite_square; /* int64_t -> int64_t */
 extern const struct pool_task *const suite_add;	   /* int64_t, int64_t -> int64_t */

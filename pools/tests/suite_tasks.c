@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -255,4 +256,20 @@ int suite_count_up(void *state, struct pool_bytes item[])
 	counting->value = counting->next++;
 	item[0].data = &counting->value;
 	return 1;
+}
+
+void *suite_find_memory(const char *name)
+{
+	char line[512], wanted[64];
+	unsigned long long at = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	snprintf(wanted, sizeof wanted, "/memfd:%s ", name);
+	while (maps && fgets(line, sizeof line, maps))
+		if (strstr(line, wanted) && sscanf(line, "%llx", &at) == 1)
+			break;
+		else
+			at = 0;
+	if (maps)
+		fclose(maps);
+	return (void *)(uintptr_t)at;
 }

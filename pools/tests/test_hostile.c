@@ -68,23 +68,6 @@ static void mark_own_pipes(void)
 		shared_set(MARKS + (unsigned)fd, is_pipe_to_write(fd));
 }
 
-/* Where the pool's shared memory of this name is in this process; NULL: it has none. */
-static void *find_memory(const char *name)
-{
-	char line[512], wanted[64];
-	unsigned long long at = 0;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	snprintf(wanted, sizeof wanted, "/memfd:%s ", name);
-	while (maps && fgets(line, sizeof line, maps))
-		if (strstr(line, wanted) && sscanf(line, "%llx", &at) == 1)
-			break;
-		else
-			at = 0;
-	if (maps)
-		fclose(maps);
-	return (void *)(uintptr_t)at;
-}
-
 static void fill_with_noise(void *to, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
@@ -94,7 +77,7 @@ static void fill_with_noise(void *to, size_t size)
 static void write_header(struct pool_call *call, uint32_t magic, uint64_t bytes)
 {
 	const char payload[16] = "not a result";
-	struct pool_board *board = find_memory("pool-board");
+	struct pool_board *board = suite_find_memory("pool-board");
 	const struct frame_reply reply = {
 		.magic = magic,
 		.flight = board ? outbox_of(board, pool_worker(call))->piece.flight : 0,
@@ -142,7 +125,7 @@ static void write_pipe(struct pool_call *call, const struct order *order)
 
 static void write_box(struct pool_call *call, enum deed deed)
 {
-	struct pool_board *board = find_memory("pool-board");
+	struct pool_board *board = suite_find_memory("pool-board");
 	if (!board)
 		return;
 	struct outbox *box = outbox_of(board, pool_worker(call));
@@ -300,7 +283,7 @@ enum { AT_REST = 1, WORKER };
 static int answer_and_stop(struct pool_call *call)
 {
 	const int64_t *x = pool_arg(call, 0);
-	struct pool_board *board = find_memory("pool-board");
+	struct pool_board *board = suite_find_memory("pool-board");
 	*(int64_t *)pool_result(call) = *x * *x;
 	if (pool_index(call) != 3 || !board)
 		return 0;
@@ -354,7 +337,7 @@ static void death_between_two_flights_costs_nothing(const struct pool_backend_in
 static int fail_without_memory(struct pool_call *call)
 {
 	enum { STACKS_AT = 64, STACKS = ARENA_CLASSES };
-	unsigned char *arena = find_memory("pool-arena");
+	unsigned char *arena = suite_find_memory("pool-arena");
 	if (pool_index(call) == 0 && arena) {
 		*(uint64_t *)(void *)arena =
 			UINT64_MAX; /* where what was never handed out begins */
@@ -386,7 +369,7 @@ static void failures_without_memory_are_told(const struct pool_backend_info *row
 /* Item 3 writes noise over the descriptions of work, and dies. */
 static int scribble_arena(struct pool_call *call)
 {
-	unsigned char *arena = find_memory("pool-arena");
+	unsigned char *arena = suite_find_memory("pool-arena");
 	const int64_t stride = *(const int64_t *)pool_arg(call, 0);
 	if (pool_index(call) != 3 || !arena)
 		return 0;

@@ -1,0 +1,241 @@
+/*
+ * test_regressions_life.c - faults that were found in the life of pools and workers: what a worker
+ * does to what the pool keeps for itself, initializers and finalizers that misbehave, callbacks.
+ */
+#include "pools/pool_ops.h"
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the board ---- */
+
+/* The host must not read there again how long its own mapping is, or how long to spin. */
+static int lie_about_the_board(struct pool_call *call)
+{
+	struct pool_board *board = suite_find_memory("pool-board");
+	(void)call;
+	if (!board)
+		return 1;
+	board->bytes += UINT64_C(1) << 30;
+	board->spin_ns = HOUR;
+	board->cpus = 100;
+	return 0;
+}
+POOL_TASK(lie_about_the_board)
+
+static void what_a_worker_writes_on_the_board_misleads_nobody(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, POOL(lie_about_the_board), "", 1, 1, NULL, 0, NULL), 0);
+	CHECK_EQ(kill(pool_worker_pid(pool, 0), SIGSTOP), 0);
+	const int64_t since_ns = suite_now_ns();
+	CHECK_EQ(pool_map(pool, suite_errand, &(struct errand){ 0 }, sizeof(struct errand), 1, NULL,
+			  0, &(struct pool_policy){ .timeout_ns = 20 * MS }),
+		 -ETIMEDOUT);
+	CHECK(suite_now_ns() - since_ns < WAIT);
+	CHECK_EQ(pool_terminate(pool), 0);
+	suite_finish(pool);
+}
+
+/* ---- initializers and finalizers ---- */
+
+enum { STUCK = 1 };
+
+/* One of worker 1's is stuck, once. */
+static int get_stuck_once(struct pool_call *call)
+{
+	if (pool_worker(call) == 1 && shared_add(STUCK, 1) == 2)
+		for (;;)
+			pause();
+	return 0;
+}
+POOL_TASK(get_stuck_once)
+
+/* Whether the other worker has just left as well, to come back, is a matter of luck. */
+static void one_stuck_initializer_does_not_break_the_pool(const struct pool_backend_info *row)
+{
+	static int64_t x[50], y[50];
+	for (int i = 0; i < 12; i++) {
+		shared_set(STUCK, 0);
+		struct pool *pool =
+			suite_open_with(row, (struct pool_options){
+						     .workers = 2,
+						     .tasks_per_worker = 1,
+						     .initializer = POOL(get_stuck_once),
+						     .initializer_timeout_ns = 500 * MS });
+		const int64_t until_ns = suite_now_ns() + SECOND;
+		struct pool_worker_stats stats = { 0 };
+		while (suite_now_ns() < until_ns && !stats.deaths) {
+			CHECK_EQ(pool_map(pool, suite_square, x, 8, COUNT(x), y, 8,
+					  &(struct pool_policy){ .chunk = 1 }),
+				 0);
+			CHECK_EQ(pool_worker_stats(pool, 1, &stats), 0);
+		}
+		suite_finish(pool);
+	}
+}
+
+static struct pool *own; /* of threads, and of serial */
+
+static int use_own_pool(struct pool_call *call)
+{
+	int64_t x = 3, y;
+	(void)call;
+	if (own)
+		shared_set(0, pool_map(own, suite_square, &x, 8, 1, &y, 8, NULL));
+	return 0;
+}
+POOL_TASK(use_own_pool)
+
+static void finalizer_that_uses_its_own_pool_is_refused(const struct pool_backend_info *row)
+{
+	const int64_t x[3] = { 1, 2, 3 };
+	int64_t y[3];
+	if (row->can & POOL_CAN_ISOLATE)
+		return; /* a process has no pool of its own */
+	own = suite_open_with(row, (struct pool_options){ .workers = 1,
+							  .tasks_per_worker = 1,
+							  .finalizer = POOL(use_own_pool) });
+	CHECK_EQ(pool_map(own, suite_square, x, 8, COUNT(x), y, 8,
+			  &(struct pool_policy){ .chunk = 1 }),
+		 0);
+	suite_finish(own);
+	CHECK_EQ(shared_get(0), -EDEADLK);
+}
+
+static int crash(struct pool_call *call)
+{
+	(void)call;
+	raise(SIGSEGV);
+	return 0;
+}
+POOL_TASK(crash)
+
+static void finalizer_that_crashes_is_a_death(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 1,
+									.tasks_per_worker = 1,
+									.finalizer = POOL(crash) });
+	struct pool_worker_stats stats;
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0);
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0); /* by its successor */
+	CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
+	CHECK(stats.deaths >= 1);
+	CHECK_EQ(stats.last_signal, SIGSEGV);
+	suite_finish(pool);
+}
+
+static void argument_of_no_possible_size_is_refused(const struct pool_backend_info *row)
+{
+	const char argument = 0;
+	struct pool_options options = { .backend = row->name,
+					.workers = 1,
+					.initializer = POOL(get_stuck_once),
+					.initializer_arg = &argument,
+					.initializer_arg_size = UINT64_MAX };
+	struct pool *pool;
+	CHECK_EQ(pool_open(&pool, &options), -EINVAL);
+}
+
+/* ---- callbacks ---- */
+
+struct asking {
+	struct pool_async *other;
+	bool ready;
+};
+
+static int ask(struct pool_async *async, void *user)
+{
+	struct asking *asking = user;
+	(void)async;
+	suite_sleep_ns(50 * MS); /* another one's callback is queued */
+	asking->ready = pool_async_ready(asking->other);
+	shared_set(2, shared_get(1));
+	return 0;
+}
+
+static int count_itself(struct pool_async *async, void *user)
+{
+	(void)async;
+	(void)user;
+	shared_add(1, 1);
+	return 0;
+}
+
+static void asking_in_a_callback_runs_no_other(const struct pool_backend_info *row)
+{
+	struct asking asking = { NULL, true };
+	struct pool *pool = suite_open(row, 2);
+	const struct pool_policy counts = { .callback = count_itself },
+				 asks = { .callback = ask, .user = &asking };
+	asking.other = suite_start(pool, (struct errand){ .gate = 3, .word = 4 }, &counts);
+	struct pool_async *first = suite_start(pool, (struct errand){ .word = 4 }, &asks);
+	struct pool_async *third = suite_start(pool, (struct errand){ .word = 4 }, &counts);
+	CHECK_EQ(pool_async_wait(first, WAIT), 0);
+	CHECK(!asking.ready);
+	CHECK_EQ(shared_get(2), 0);
+	shared_set(3, 1);
+	CHECK_EQ(pool_async_wait(asking.other, WAIT), 0);
+	CHECK_EQ(pool_async_wait(third, WAIT), 0);
+	CHECK_EQ(shared_get(1), 2);
+	pool_async_release(first);
+	pool_async_release(third);
+	pool_async_release(asking.other);
+	suite_finish(pool);
+}
+
+/* ---- memory ---- */
+
+/* A descriptor of the pool's arena; -1: it has none. */
+static int open_arena(void)
+{
+	char path[64], what[64];
+	for (int fd = 0; fd < 256; fd++) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		const ssize_t size = readlink(path, what, sizeof what - 1);
+		what[size > 0 ? size : 0] = '\0';
+		if (strncmp(what, "/memfd:pool-arena", 17) == 0)
+			return open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return -1;
+}
+
+/* Processes that were forked while the pool was open hold its memory, too. */
+static void memory_goes_with_the_pool_whoever_holds_it(const struct pool_backend_info *row)
+{
+	enum { BYTES = 20 << 20 };
+	struct pool *pool = suite_open(row, 1);
+	struct stat stat;
+	const int fd = open_arena();
+	void *memory = pool_alloc(pool, BYTES);
+	CHECK(memory);
+	memset(memory, 1, BYTES);
+	suite_finish(pool);
+	if (fd < 0)
+		return; /* not on this row */
+	CHECK_EQ(fstat(fd, &stat), 0);
+	CHECK_EQ(stat.st_blocks, 0);
+	close(fd);
+}
+
+static const struct suite_case cases[] = {
+	CASE(what_a_worker_writes_on_the_board_misleads_nobody, POOL_CAN_KILL | POOL_CAN_REUSE),
+	CASE(one_stuck_initializer_does_not_break_the_pool, POOL_CAN_KILL | POOL_CAN_REUSE),
+	CASE(finalizer_that_uses_its_own_pool_is_refused, 0),
+	CASE(finalizer_that_crashes_is_a_death, POOL_CAN_SURVIVE),
+	CASE(argument_of_no_possible_size_is_refused, 0),
+	CASE(asking_in_a_callback_runs_no_other, POOL_CAN_OVERLAP),
+	CASE(memory_goes_with_the_pool_whoever_holds_it, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
