@@ -345,13 +345,25 @@ void pool_worker_close(struct pool_worker_state *w)
 	free(w);
 }
 
+/* Not for a worker that is a thread: its parent is the host program's. */
+static void die_with_parent(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+}
+
 int pool_worker_main(const struct pool_launch *launch)
 {
 	struct pool_worker_state *w;
 	int rc = pool_worker_open(&w, launch);
 	if (rc < 0)
 		return 124;
-	if (pool_worker_begin(w)) {
+	bool fit = pool_worker_begin(w);
+	/* An initializer that changes the credentials takes the wish to die with the parent away. */
+	if (launch->board->initializer && getpid() != launch->ticket.parent)
+		die_with_parent(launch->ticket.parent);
+	if (fit) {
 		rc = work(w);
 		if (rc == 0)
 			pool_worker_end(w);
@@ -380,9 +392,7 @@ static void pin(unsigned worker)
  * are our own. */
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != ticket->parent)
-		_exit(0);
+	die_with_parent(ticket->parent);
 	struct sigaction action = { .sa_handler = SIG_DFL };
 	for (int number = 1; number < NSIG; number++)
 		sigaction(number, &action, NULL);
