@@ -1,5 +1,6 @@
 /* arena.c - see arena.h. */
 #include "pools/arena.h"
+#include "pools/pool_ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,7 @@ static int back(struct arena *arena, uint64_t at, uint64_t bytes)
 
 int arena_open(struct arena *arena)
 {
-	arena->fd = memfd_create("pool-arena", MFD_CLOEXEC);
+	arena->fd = pool_fd_keep(memfd_create("pool-arena", MFD_CLOEXEC));
 	if (arena->fd < 0)
 		return -errno;
 	int rc = -ENOMEM;

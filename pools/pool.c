@@ -116,7 +116,7 @@ static int board_open(struct pool *pool)
 	if (bytes > arena_file_most())
 		return -EFBIG;
 	pool->board_bytes = bytes;
-	pool->board_fd = memfd_create("pool-board", MFD_CLOEXEC);
+	pool->board_fd = pool_fd_keep(memfd_create("pool-board", MFD_CLOEXEC));
 	if (pool->board_fd < 0)
 		return -errno;
 	int error;
@@ -176,10 +176,10 @@ static void close_parts(struct pool *pool)
 
 static int events_open(struct pool *pool)
 {
-	pool->events_fd = epoll_create1(EPOLL_CLOEXEC);
+	pool->events_fd = pool_fd_keep(epoll_create1(EPOLL_CLOEXEC));
 	if (pool->events_fd < 0)
 		return -errno;
-	pool->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pool->wake_fd = pool_fd_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (pool->wake_fd < 0)
 		return -errno;
 	return pump_watch_wake(pool);

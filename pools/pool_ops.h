@@ -341,6 +341,11 @@ struct pool_board *pool_board_map(int fd);			     /* NULL with errno */
 bool pool_is_running_for(
 	const struct pool_board *board); /* is this thread inside a task of that pool? */
 
+/* Every descriptor that is kept goes through it when it is got: `fd`, or a copy above the standard ones in its place. -1
+ * with errno, and fd is gone; -1 is handed on. */
+int pool_fd_keep(int fd);
+int pool_fd_duplicate(int fd); /* a further one, close-on-exec; -1 with errno */
+
 /* Helpers for transports. */
 int64_t pool_now_ns(void);
 

@@ -9,7 +9,6 @@
 #include "pools/start_process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,14 +31,14 @@ static int wait_pid(pid_t pid)
 
 int pool_process_reserve(const struct pool_ticket *ticket)
 {
-	int fd = fcntl(ticket->wake_fd, F_DUPFD_CLOEXEC, 0);
+	int fd = pool_fd_duplicate(ticket->wake_fd);
 	return fd < 0 ? -errno : fd;
 }
 
 int pool_process_adopt(pid_t pid, int spare, struct pool_body *body)
 {
 	close(spare);
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* is close-on-exec */
+	int fd = pool_fd_keep((int)syscall(SYS_pidfd_open, pid, 0)); /* is close-on-exec */
 	*body = (struct pool_body){ .pid = pid, .pidfd = fd };
 	if (fd < 0) {
 		int error = errno;

@@ -81,6 +81,18 @@ static void pipe_close(struct pool_transport *t)
 	free(t);
 }
 
+static int pipe_make(int ends[2])
+{
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		ends[i] = pool_fd_keep(ends[i]);
+		if (ends[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 /* The parent's ends do not block. A larger pipe is a favour that may be refused. */
 static int channel_open(struct pool_transport *t, int worker)
 {
@@ -88,8 +100,11 @@ static int channel_open(struct pool_transport *t, int worker)
 	*c = (struct channel){ .open = true, .request = { -1, -1 }, .reply = { -1, -1 } };
 	c->outbox = (struct outbox *)(void *)(t->outboxes + (size_t)worker * POOL_OUTBOX_BYTES);
 	*c->outbox = (struct outbox){ 0 };
-	if (pipe2(c->request, O_CLOEXEC) < 0 || pipe2(c->reply, O_CLOEXEC) < 0)
-		return -errno;
+	int rc = pipe_make(c->request);
+	if (rc == 0)
+		rc = pipe_make(c->reply);
+	if (rc < 0)
+		return rc;
 	fcntl(c->request[1], F_SETPIPE_SZ, PIPE_BYTES);
 	fcntl(c->reply[0], F_SETPIPE_SZ, PIPE_BYTES);
 	if (fcntl(c->request[1], F_SETFL, O_NONBLOCK) < 0 ||
@@ -98,7 +113,7 @@ static int channel_open(struct pool_transport *t, int worker)
 	c->in.buffer = malloc(PIPE_INBOX_BYTES);
 	if (!c->in.buffer)
 		return -ENOMEM;
-	int rc = pool_watch(t->pool, c->reply[0], EPOLLIN, worker);
+	rc = pool_watch(t->pool, c->reply[0], EPOLLIN, worker);
 	c->watched = rc == 0;
 	return rc;
 }

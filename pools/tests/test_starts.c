@@ -4,6 +4,7 @@
  */
 #include "pools/tests/suite.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -67,8 +68,62 @@ static void worker_of_another_user_dies_with_its_host(const struct pool_backend_
 		;
 }
 
+/* == Descriptors == */
+
+static int64_t standard_descriptors(void)
+{
+	int64_t open = 0;
+	for (int fd = 0; fd < 3; fd++)
+		open += fcntl(fd, F_GETFD) >= 0;
+	return open;
+}
+
+static int standard_descriptors_of_worker(struct pool_call *call)
+{
+	*(int64_t *)pool_result(call) = standard_descriptors();
+	return 0;
+}
+POOL_TASK(standard_descriptors_of_worker)
+
+/* Nobody could read what was wrong: its exit code is the line. */
+static int use_without_standard_descriptors(const struct pool_backend_info *row)
+{
+	int64_t x = 0, open = -1;
+	struct pool_column arg = { &x, sizeof x };
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	struct pool *pool = suite_open(row, 2);
+	if (standard_descriptors() != 0)
+		return 2;
+	if (pool_apply(pool, POOL(standard_descriptors_of_worker), &arg, 1, &open, 8, NULL))
+		return 3;
+	if (open != 0)
+		return 4;
+	if (row->can & POOL_CAN_SURVIVE &&
+	    suite_do(pool, (struct errand){ .deed = DEED_KILL }) != POOL_WORKER_LOST)
+		return 5;
+	if (suite_do(pool, (struct errand){ .value = 1 }) || standard_descriptors() != 0)
+		return 6;
+	suite_finish(pool);
+	return 0;
+}
+
+/* Who writes to standard output there would write into the pool. */
+static void pool_takes_no_standard_descriptor(const struct pool_backend_info *row)
+{
+	int status;
+	pid_t host = fork();
+	CHECK(host >= 0);
+	if (host == 0)
+		_exit(use_without_standard_descriptors(row));
+	CHECK_EQ(waitpid(host, &status, 0), host);
+	CHECK(WIFEXITED(status));
+	CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
 static const struct suite_case cases[] = {
 	CASE(worker_of_another_user_dies_with_its_host, POOL_CAN_ISOLATE),
+	CASE(pool_takes_no_standard_descriptor, 0),
 };
 
 int main(int argc, char **argv)
