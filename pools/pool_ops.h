@@ -333,7 +333,8 @@ void pool_worker_close(struct pool_worker_state *worker);
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board);
 
 const struct pool_task *pool_task_find(uint64_t id); /* NULL: unknown or ambiguous */
-const char *pool_main_path(void);		     /* NULL: pool_main was not called */
+const char *pool_main_path(
+	void); /* of the program that runs, now; NULL: pool_main was not called */
 void pool_ticket_format(const struct pool_ticket *ticket, char text[256]);
 int pool_ticket_parse(struct pool_ticket *ticket, const char *text); /* 0 or -EINVAL */
 struct pool_board *pool_board_map(int fd);			     /* NULL with errno */

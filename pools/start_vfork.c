@@ -4,7 +4,7 @@
  *
  * DESIGN. vfork lends the parent's memory to the child until exec, so between the two the child
  * does only this: fcntl to let its own descriptors through the exec, execve, and on failure one
- * store of errno and _exit. Everything it needs (the ticket as text, argv) is made before. The
+ * store of errno and _exit. Everything it needs (path, the ticket as text, argv) is made before. The
  * child has its own descriptor table, so the parent's stay close-on-exec. The keeper thread is the
  * one suspended; signals are blocked in it, so no handler runs on lent memory.
  */
@@ -50,7 +50,8 @@ static int vfork_start(const struct pool_launch *launch, struct pool_body *body)
 	int spare = pool_process_reserve(&launch->ticket);
 	if (spare < 0)
 		return spare;
-	int rc = vfork_exec(&launch->ticket, pool_main_path(), argv, &error, &pid);
+	const char *path = pool_main_path();
+	int rc = vfork_exec(&launch->ticket, path, argv, &error, &pid);
 	if (rc < 0) {
 		close(spare);
 		return rc;

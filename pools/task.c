@@ -20,7 +20,11 @@
 #define WORKER_ARGUMENT "--pool-worker="
 
 static struct pool_task *tasks;
-static char *main_path;
+static struct {
+	char *path; /* NULL: pool_main was not called */
+	dev_t device;
+	ino_t inode;
+} program;
 
 static uint64_t fnv1a(uint64_t hash, const char *text)
 {
@@ -92,29 +96,39 @@ static int run_as_worker(const char *argument)
 	return pool_worker_main(&launch);
 }
 
-/* The path is read here and not at each start: under valgrind readlink tells the program, exec of
- * /proc/self/exe would run valgrind itself. A program that was replaced on disk meanwhile is still
- * reached through /proc/self/exe. */
-static void note_main_path(void)
+/* Under valgrind readlink tells the program, exec of /proc/self/exe would run valgrind itself: so the path is what is
+ * executed, as long as it names this file. */
+static void note_program(void)
 {
 	char path[4096];
+	struct stat about;
 	ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
 	if (size <= 0)
 		return;
 	path[size] = '\0';
-	main_path = strdup(access(path, X_OK) == 0 ? path : "/proc/self/exe");
+	if (stat(path, &about) == 0) {
+		program.device = about.st_dev;
+		program.inode = about.st_ino;
+	}
+	program.path = strdup(path);
 }
 
 /* In a worker, too: its tasks may open pools of their own. */
 void pool_main(int *argc, char ***argv)
 {
-	if (!main_path)
-		note_main_path();
+	if (!program.path)
+		note_program();
 	if (*argc == 2 && strncmp((*argv)[1], WORKER_ARGUMENT, strlen(WORKER_ARGUMENT)) == 0)
 		_exit(run_as_worker((*argv)[1]));
 }
 
+/* A program that was deleted or replaced is still reached through /proc/self/exe, which is the one that runs; its inode's
+ * number is nobody else's until then. */
 const char *pool_main_path(void)
 {
-	return main_path;
+	struct stat about;
+	if (!program.path || (stat(program.path, &about) == 0 && about.st_dev == program.device &&
+			      about.st_ino == program.inode))
+		return program.path;
+	return "/proc/self/exe";
 }

@@ -8,7 +8,7 @@
  * that called inject_open is the pool's, every other one a worker.
  *
  * What the library calls beyond that list either cannot fail (clock_gettime, getpid, locks), or is
- * only called to give something back (close, munmap, kill). To see it:
+ * only called to give something back (close, munmap, kill), or has a way out (stat). To see it:
  *	nm -u .build/release/libprocpool.a | awk '{ print $2 }' | grep -v -e ^pool_ | sort -u
  */
 #ifndef POOLS_TESTS_INJECT_H

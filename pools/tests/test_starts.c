@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,13 +122,79 @@ static void pool_takes_no_standard_descriptor(const struct pool_backend_info *ro
 	CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
+/* == The program == */
+
+static const char HOST[] = "--host="; /* main's argument: the row */
+
+static const struct pool_backend_info *row_named(const char *name)
+{
+	unsigned i = 0;
+	while (strcmp(pool_backend_info(i)->name, name) != 0)
+		i++;
+	return pool_backend_info(i);
+}
+
+static void check_successor_works(struct pool *pool)
+{
+	CHECK_EQ(suite_do(pool, (struct errand){ .deed = DEED_KILL }), POOL_WORKER_LOST);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+}
+
+/* A program that is deleted while its pool is open, and then another has its name. */
+static int be_host_without_program(const struct pool_backend_info *row, const char *path)
+{
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+	CHECK_EQ(unlink(path), 0);
+	check_successor_works(pool);
+	CHECK_EQ(symlink("/bin/true", path), 0);
+	check_successor_works(pool);
+	suite_finish(pool);
+	suite_finish(suite_open(row, 2));
+	return 0;
+}
+
+/* Another name of this program, to be deleted. False: not here. */
+static bool give_name(char name[4200])
+{
+	char path[4096] = "";
+	if (readlink("/proc/self/exe", path, sizeof path - 1) < 0)
+		return false;
+	snprintf(name, 4200, "%s.%d", path, (int)getpid());
+	return link(path, name) == 0;
+}
+
+static void program_that_was_replaced_goes_on_starting_workers(const struct pool_backend_info *row)
+{
+	char name[4200], argument[64];
+	int status;
+	if (!give_name(name)) {
+		fprintf(stderr, "[%s] not tried: no name can be made beside the program's\n",
+			row->name);
+		return;
+	}
+	snprintf(argument, sizeof argument, "%s%s", HOST, row->name);
+	pid_t host = fork();
+	CHECK(host >= 0);
+	if (host == 0) {
+		execl(name, name, argument, (char *)NULL);
+		_exit(127);
+	}
+	CHECK_EQ(waitpid(host, &status, 0), host);
+	unlink(name);
+	CHECK_EQ(status, 0);
+}
+
 static const struct suite_case cases[] = {
 	CASE(worker_of_another_user_dies_with_its_host, POOL_CAN_ISOLATE),
 	CASE(pool_takes_no_standard_descriptor, 0),
+	CASE(program_that_was_replaced_goes_on_starting_workers, POOL_CAN_EXEC),
 };
 
 int main(int argc, char **argv)
 {
 	pool_main(&argc, &argv);
+	if (argc == 2 && strncmp(argv[1], HOST, sizeof HOST - 1) == 0)
+		return be_host_without_program(row_named(argv[1] + sizeof HOST - 1), argv[0]);
 	return suite_main(argc, argv, cases, COUNT(cases));
 }
