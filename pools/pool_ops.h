@@ -18,7 +18,7 @@
  *      sleeps.
  *  4. The parent never blocks on one worker: its ends of channels do not block.
  *  5. A forked worker closes its siblings' ends (`forked`); every descriptor is close-on-exec from
- *      birth.
+ *      birth, and again in a worker that was executed with it.
  *  6. No lock is shared between processes; a killed worker cannot hold one.
  *  7. What a worker claimed, and how many items of it began, stands where the parent can read it
  *      after its death: finished items count, begun ones are lost, the rest goes back to the queue.

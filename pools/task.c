@@ -9,6 +9,7 @@
 #include "pools/pool_ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,15 @@ struct pool_board *pool_board_map(int fd)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+/* They came through exec; what a task executes is not to have them. */
+static void keep_from_exec(const struct pool_ticket *ticket)
+{
+	const int kept[] = { ticket->fd[0], ticket->fd[1], ticket->wake_fd };
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		if (kept[i] >= 0)
+			fcntl(kept[i], F_SETFD, FD_CLOEXEC);
+}
+
 static int run_as_worker(const char *argument)
 {
 	struct pool_launch launch = { 0 };
@@ -91,6 +101,7 @@ static int run_as_worker(const char *argument)
 	if (!backend || !launch.board)
 		return 125;
 	close(launch.ticket.board_fd);
+	keep_from_exec(&launch.ticket);
 	launch.ops = backend->transport;
 	pool_worker_settle(&launch.ticket, launch.board);
 	return pool_worker_main(&launch);

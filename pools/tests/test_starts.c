@@ -122,6 +122,35 @@ static void pool_takes_no_standard_descriptor(const struct pool_backend_info *ro
 	CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
+/* Descriptors that a program would inherit which is executed now. */
+static int64_t inherited_descriptors(void)
+{
+	int64_t inherited = 0;
+	for (int fd = 3; fd < 256; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+		inherited += flags >= 0 && !(flags & FD_CLOEXEC);
+	}
+	return inherited;
+}
+
+static int inherited_from_worker(struct pool_call *call)
+{
+	*(int64_t *)pool_result(call) = inherited_descriptors();
+	return 0;
+}
+POOL_TASK(inherited_from_worker)
+
+static void program_started_by_a_task_inherits_nothing_of_the_pool(
+	const struct pool_backend_info *row)
+{
+	int64_t x = 0, inherited = -1;
+	struct pool_column arg = { &x, sizeof x };
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_apply(pool, POOL(inherited_from_worker), &arg, 1, &inherited, 8, NULL), 0);
+	CHECK_EQ(inherited, inherited_descriptors());
+	suite_finish(pool);
+}
+
 /* == The program == */
 
 static const char HOST[] = "--host="; /* main's argument: the row */
@@ -188,6 +217,7 @@ static void program_that_was_replaced_goes_on_starting_workers(const struct pool
 static const struct suite_case cases[] = {
 	CASE(worker_of_another_user_dies_with_its_host, POOL_CAN_ISOLATE),
 	CASE(pool_takes_no_standard_descriptor, 0),
+	CASE(program_started_by_a_task_inherits_nothing_of_the_pool, POOL_CAN_ISOLATE),
 	CASE(program_that_was_replaced_goes_on_starting_workers, POOL_CAN_EXEC),
 };
 
