@@ -11,14 +11,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define WORKER_ARGUMENT "--pool-worker="
+enum { REFUSED = 2, NO_MEMORY = 125 }; /* exit codes of what could not become a worker */
 
 static struct pool_task *tasks;
 static struct {
@@ -91,15 +94,58 @@ static void keep_from_exec(const struct pool_ticket *ticket)
 			fcntl(kept[i], F_SETFD, FD_CLOEXEC);
 }
 
+/* Is it as pool.c makes it, in a file of that size, and has that worker? */
+static bool board_fits(const struct pool_board *board, uint64_t bytes, int32_t worker)
+{
+	if (board->workers < 1 || board->workers > POOL_WORKERS_MAX || worker < 0 ||
+	    (uint32_t)worker >= board->workers || board->bytes != bytes)
+		return false;
+	const uint64_t ledgers = sizeof *board + board->workers * sizeof board->ledger[0],
+		       outboxes = (uint64_t)board->workers * POOL_OUTBOX_BYTES;
+	if (outboxes > bytes || board->outbox_at != bytes - outboxes ||
+	    board->outbox_at % _Alignof(struct pool_ledger))
+		return false;
+	return ledgers <= board->argument_at && board->argument_at <= board->outbox_at &&
+	       board->argument_size <= board->outbox_at - board->argument_at;
+}
+
+static const struct pool_backend *backend_of(const struct pool_ticket *ticket)
+{
+	const struct pool_backend *backend =
+		ticket->transport <= UINT_MAX ? pool_backend_at((unsigned)ticket->transport) : NULL;
+	return backend && backend->info.can & POOL_CAN_EXEC ? backend : NULL;
+}
+
+/* Whoever executes a program with rights of its own does not choose the memory it works with. */
+static bool is_privileged(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
+/* No pool's doing: somebody has typed it. */
+static int refuse(const char *why)
+{
+	fprintf(stderr, "%s: %s...: %s\n", program_invocation_short_name, WORKER_ARGUMENT, why);
+	return REFUSED;
+}
+
 static int run_as_worker(const char *argument)
 {
 	struct pool_launch launch = { 0 };
+	struct stat st;
+	if (is_privileged())
+		return refuse("a program with rights of its own is no worker");
 	if (pool_ticket_parse(&launch.ticket, argument) < 0)
-		return 125;
-	const struct pool_backend *backend = pool_backend_at((unsigned)launch.ticket.transport);
+		return refuse("only a pool starts a worker");
+	const struct pool_backend *backend = backend_of(&launch.ticket);
+	if (!backend || fstat(launch.ticket.board_fd, &st) < 0 ||
+	    st.st_size < (off_t)sizeof *launch.board)
+		return refuse("only a pool starts a worker");
 	launch.board = pool_board_map(launch.ticket.board_fd);
-	if (!backend || !launch.board)
-		return 125;
+	if (!launch.board)
+		return NO_MEMORY;
+	if (!board_fits(launch.board, (uint64_t)st.st_size, launch.ticket.worker))
+		return refuse("not a worker of this pool");
 	close(launch.ticket.board_fd);
 	keep_from_exec(&launch.ticket);
 	launch.ops = backend->transport;
@@ -114,7 +160,7 @@ static void note_program(void)
 	char path[4096];
 	struct stat about;
 	ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-	if (size <= 0)
+	if (size <= 0 || is_privileged())
 		return;
 	path[size] = '\0';
 	if (stat(path, &about) == 0) {

@@ -8,8 +8,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { REFUSED = 2 }; /* the exit code of a program that is not to be a worker */
 
 /* == Credentials == */
 
@@ -214,11 +221,127 @@ static void program_that_was_replaced_goes_on_starting_workers(const struct pool
 	CHECK_EQ(status, 0);
 }
 
+/* == A worker that no pool has started == */
+
+static const char self[] = "/proc/self/exe";
+
+static int find_board(void)
+{
+	for (int fd = 3; fd < 64; fd++) {
+		char path[64], name[64] = "";
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		if (readlink(path, name, sizeof name - 1) > 0 && strstr(name, "/memfd:pool-board"))
+			return fd;
+	}
+	return -1;
+}
+
+/* The exit code of `program`, executed as a worker. */
+static int execute(const char *program, const char *row, int worker, int board, pid_t parent)
+{
+	char argument[128];
+	unsigned i = 0;
+	while (pool_backend_info(i) != row_named(row))
+		i++;
+	snprintf(argument, sizeof argument, "--pool-worker=%d,%d,%d,-1,-1,-1,0,%u", worker,
+		 (int)parent, board, i);
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		fcntl(board, F_SETFD, 0);
+		execl(program, program, argument, (char *)NULL);
+		_exit(127);
+	}
+	int status;
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int file_of(const void *data, size_t size)
+{
+	int fd = memfd_create("crafted", MFD_CLOEXEC);
+	CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+	return fd;
+}
+
+static void check_refused(const struct pool_backend_info *row, const void *data, size_t size)
+{
+	int fd = file_of(data, size);
+	CHECK_EQ(execute(self, row->name, 0, fd, getpid()), REFUSED);
+	close(fd);
+}
+
+static void worker_of_no_pool_is_refused(const struct pool_backend_info *row)
+{
+	unsigned char head[4096];
+	struct pool *pool = suite_open(row, 2);
+	const int board = find_board();
+	CHECK_EQ(execute(self, row->name, 1, board, 1), 0); /* not its parent's child */
+	CHECK_EQ(execute(self, row->name, 2, board, getpid()), REFUSED);
+	CHECK_EQ(execute(self, row->name, -1, board, getpid()), REFUSED);
+	CHECK_EQ(execute(self, row->name, 1 << 30, board, getpid()), REFUSED);
+	CHECK_EQ(execute(self, "serial", 0, board, getpid()), REFUSED);
+	CHECK_EQ(execute(self, row->name, 0, 1000, getpid()), REFUSED);
+	CHECK_EQ(pread(board, head, sizeof head, 0), sizeof head);
+	check_refused(row, head, 0);
+	check_refused(row, head, 3);
+	check_refused(row, head, sizeof head);
+	memset(head, 0xff, sizeof head);
+	check_refused(row, head, sizeof head);
+	memset(head, 0, sizeof head);
+	check_refused(row, head, sizeof head);
+	suite_finish(pool);
+}
+
+/* A copy of this program that runs with the rights of its owner. False: not here. */
+static bool make_privileged(char name[4200])
+{
+	struct stat about;
+	struct statvfs place;
+	if (geteuid() != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) || !give_name(name))
+		return false;
+	int from = open(name, O_RDONLY | O_CLOEXEC);
+	CHECK(from >= 0 && fstat(from, &about) == 0 && fstatvfs(from, &place) == 0);
+	CHECK_EQ(unlink(name), 0);
+	int to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	CHECK(to >= 0 && !fchown(to, 65534, 65534) && !fchmod(to, 04755));
+	for (off_t left = about.st_size; left > 0;) {
+		ssize_t sent = sendfile(to, from, NULL, (size_t)left);
+		CHECK(sent > 0);
+		left -= sent;
+	}
+	fchmod(to, 04755); /* writing took the bit away */
+	close(from);
+	close(to);
+	if (place.f_flag & ST_NOSUID)
+		unlink(name);
+	return !(place.f_flag & ST_NOSUID);
+}
+
+/* Else whoever may start it would choose what it does with its rights. */
+static void privileged_program_is_no_worker(const struct pool_backend_info *row)
+{
+	char name[4200];
+	if (!make_privileged(name)) {
+		fprintf(stderr, "[%s] not tried: no program can have its owner's rights here\n",
+			row->name);
+		return;
+	}
+	struct pool *pool = suite_open(row, 1);
+	const int code = execute(name, row->name, 0, find_board(), 1);
+	unlink(name);
+	CHECK_EQ(code, REFUSED);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(worker_of_another_user_dies_with_its_host, POOL_CAN_ISOLATE),
 	CASE(pool_takes_no_standard_descriptor, 0),
 	CASE(program_started_by_a_task_inherits_nothing_of_the_pool, POOL_CAN_ISOLATE),
 	CASE(program_that_was_replaced_goes_on_starting_workers, POOL_CAN_EXEC),
+	CASE(worker_of_no_pool_is_refused, POOL_CAN_EXEC),
+	CASE(privileged_program_is_no_worker, POOL_CAN_EXEC),
 };
 
 int main(int argc, char **argv)
