@@ -29,6 +29,17 @@ static int wait_pid(pid_t pid)
 	return status;
 }
 
+/* Once it has been waited for, its number may be a stranger's. */
+static bool is_our_child(pid_t pid)
+{
+	siginfo_t info;
+	int rc;
+	do
+		rc = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+	while (rc < 0 && errno == EINTR);
+	return rc == 0;
+}
+
 int pool_process_reserve(const struct pool_ticket *ticket)
 {
 	int fd = pool_fd_duplicate(ticket->wake_fd);
@@ -42,8 +53,10 @@ int pool_process_adopt(pid_t pid, int spare, struct pool_body *body)
 	*body = (struct pool_body){ .pid = pid, .pidfd = fd };
 	if (fd < 0) {
 		int error = errno;
-		kill(pid, SIGKILL);
-		wait_pid(pid);
+		if (is_our_child(pid)) {
+			kill(pid, SIGKILL);
+			wait_pid(pid);
+		}
 		return -error;
 	}
 	return 0;

@@ -9,7 +9,7 @@
 int pool_process_reserve(const struct pool_ticket *ticket);
 
 /* Takes over a child just made: opens its pidfd in place of `spare`, which is gone in any case. On
- * failure the child is killed and reaped, and body names it. 0 or -errno. */
+ * failure the child is killed and reaped, if the host program has not done that, and body names it. 0 or -errno. */
 int pool_process_adopt(pid_t pid, int spare, struct pool_body *body);
 bool pool_process_ended(struct pool_body *body, int *status);
 int pool_process_signal(struct pool_body *body, int number);

@@ -4,8 +4,11 @@
  */
 #include "pools/tests/suite.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +16,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -335,6 +339,60 @@ static void privileged_program_is_no_worker(const struct pool_backend_info *row)
 	suite_finish(pool);
 }
 
+/* == Children that the host has waited for == */
+
+static pid_t reaped; /* the host did that before there was a pidfd */
+static int killed;   /* how often by its number since then */
+static bool reaps;
+
+static void *next_of(const char *name)
+{
+	void *next = dlsym(RTLD_NEXT, name);
+	CHECK(next);
+	return next;
+}
+
+/* In place of the C library's: the host kills and reaps what the pool is about to watch, and there is no descriptor. */
+long syscall(long number, ...)
+{
+	static long (*real)(long, ...);
+	long a[6];
+	va_list list;
+	va_start(list, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(list, long);
+	va_end(list);
+	if (!real)
+		*(void **)&real = next_of("syscall");
+	if (number == SYS_pidfd_open && __atomic_exchange_n(&reaps, false, __ATOMIC_SEQ_CST)) {
+		kill((pid_t)a[0], SIGKILL);
+		CHECK_EQ(waitpid((pid_t)a[0], NULL, 0), a[0]);
+		reaped = (pid_t)a[0];
+		errno = EMFILE;
+		return -1;
+	}
+	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+int kill(pid_t pid, int number)
+{
+	static int (*real)(pid_t, int);
+	if (!real)
+		*(void **)&real = next_of("kill");
+	killed += pid == reaped && pid > 0;
+	return real(pid, number);
+}
+
+static void number_of_a_reaped_worker_is_not_killed(const struct pool_backend_info *row)
+{
+	struct pool *pool;
+	const struct pool_options options = { .backend = row->name, .workers = 1 };
+	__atomic_store_n(&reaps, true, __ATOMIC_SEQ_CST);
+	CHECK_EQ(pool_open(&pool, &options), -EMFILE);
+	CHECK(reaped > 0);
+	CHECK_EQ(killed, 0);
+}
+
 static const struct suite_case cases[] = {
 	CASE(worker_of_another_user_dies_with_its_host, POOL_CAN_ISOLATE),
 	CASE(pool_takes_no_standard_descriptor, 0),
@@ -342,6 +400,7 @@ static const struct suite_case cases[] = {
 	CASE(program_that_was_replaced_goes_on_starting_workers, POOL_CAN_EXEC),
 	CASE(worker_of_no_pool_is_refused, POOL_CAN_EXEC),
 	CASE(privileged_program_is_no_worker, POOL_CAN_EXEC),
+	CASE(number_of_a_reaped_worker_is_not_killed, POOL_CAN_ISOLATE),
 };
 
 int main(int argc, char **argv)
