@@ -233,8 +233,9 @@ int pool_worker(const struct pool_call *call);
  */
 
 /* Call first in main() with the addresses of main's own argc and argv. In an executed worker it
- * does not return; in the host program it notes how to execute the program again. Without it the
- * vfork rows answer POOL_NO_MAIN. */
+ * does not return (started by anybody but a pool it says so in one line on stderr, exit status 2);
+ * in the host program it notes how to execute the program again. Without it, and in a program with
+ * rights of its own (set-user-id), the vfork rows answer POOL_NO_MAIN. */
 void pool_main(int *argc, char ***argv);
 
 struct pool_options {
