@@ -329,8 +329,6 @@ void job_unlist(struct pool_job *job)
 	TAILQ_REMOVE(&pool->jobs, job, entry);
 	pool->backend->transport->retire(pool->transport, job);
 	job->published = false;
-	if (!TAILQ_EMPTY(&pool->queue)) /* there may be room for it now */
-		pump_kick(pool);
 }
 
 /* ---- stopping ---- */
