@@ -164,7 +164,8 @@ RUNS    ?=
 fuzz: deps-quiet $(FUZZ_TARGETS:%=fuzz-%)
 fuzz-%: .build/fuzz/%
 	$(Q)mkdir -p .build/fuzz/found/$*
-	$(Q)ASAN_OPTIONS=quarantine_size_mb=1 .build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=96 -close_fd_mask=2 \
+	$(Q)ASAN_OPTIONS=quarantine_size_mb=1 \
+		.build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=96 -close_fd_mask=2 \
 		-artifact_prefix=.build/fuzz/$*- .build/fuzz/found/$* pools/tests/corpus/$* >.build/fuzz/$*.log 2>&1 || \
 		{ tail -n 30 .build/fuzz/$*.log; exit 1; }
 	$(Q)printf '%s: ' $* && tail -n 1 .build/fuzz/$*.log

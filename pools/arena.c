@@ -146,9 +146,15 @@ int arena_attach(struct arena *arena, int fd, uint64_t size)
 	return map(arena, size);
 }
 
-void arena_give_all(struct arena *arena)
+static bool punch(const struct arena *arena, uint64_t at, uint64_t bytes)
 {
-	fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)arena->size);
+	return fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+			 (off_t)bytes) == 0;
+}
+
+void arena_give_all(const struct arena *arena)
+{
+	punch(arena, 0, arena->size);
 }
 
 void arena_close(struct arena *arena)
@@ -340,9 +346,7 @@ void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes)
 
 static bool give_pages(const struct arena *arena, const struct block *block, uint64_t class)
 {
-	return fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 (off_t)arena_offset(arena, block) + HUGE,
-			 (off_t)((UINT64_C(1) << class) - HUGE)) == 0;
+	return punch(arena, arena_offset(arena, block) + HUGE, (UINT64_C(1) << class) - HUGE);
 }
 
 /* Its head is there if it was used before; of a new one it is all zero, or not there yet. */

@@ -42,7 +42,7 @@ int arena_open(struct arena *arena);			      /* 0 or -errno */
 int arena_attach(struct arena *arena, int fd, uint64_t size); /* the fd is then the arena's */
 void arena_close(struct arena *arena);
 /* Its pages go, whoever still maps them: processes that were forked for something else do. */
-void arena_give_all(struct arena *arena);
+void arena_give_all(const struct arena *arena);
 
 /* 64-byte aligned, content unspecified; NULL with errno ENOMEM or ENOSPC. Any process. */
 void *arena_alloc(struct arena *arena, uint64_t bytes);

@@ -82,7 +82,6 @@ static void start_succeeded(struct pool *pool, int worker, const struct pool_bod
 	struct pool_hand *hand = &pool->hand[worker];
 	pool->start_failures = 0;
 	hand->body = *body;
-	hand->pid = body->pid;
 	hand->state = HAND_RUNNING;
 	hand->starts++;
 }
@@ -98,7 +97,6 @@ static int watch_body(struct pool *pool, int worker, struct pool_body *body)
 	while (!pool->backend->start->ended(body, &hand->wait_status))
 		sched_yield();
 	close(body->pidfd);
-	hand->pid = body->pid;
 	return rc;
 }
 
@@ -147,7 +145,7 @@ static void start_one(struct pool *pool, int worker)
 		pthread_mutex_unlock(&pool->lock);
 		rc = backend->start->start(&launch, &body);
 		pthread_mutex_lock(&pool->lock);
-		pool->hand[worker].pid = body.pid; /* of what is lost with it */
+		pool->hand[worker].pid = body.pid;
 		if (rc == 0)
 			rc = watch_body(pool, worker, &body);
 		if (rc < 0)

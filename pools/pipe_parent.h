@@ -68,9 +68,6 @@ void pipe_drop_outgoing(struct outgoing *out);
 struct iovec pipe_room(const struct incoming *in); /* where the next bytes go; never empty */
 void pipe_arrived(struct pool_transport *t, int worker, uint64_t bytes); /* so many stand there */
 
-/* Results from byte `to` on; the places of items that failed stay as they are. */
-void pipe_put(const struct pool_job *job, uint64_t to, const unsigned char *bytes, uint64_t size);
-
 /* pipe_receive.c */
 bool pipe_receive(struct pool_transport *t,
 		  int worker); /* until the pipe is empty; true: got something */

@@ -202,7 +202,7 @@ static bool take_finished(struct pool_transport *t, int worker, const struct out
 	if (piece->results_at > OUTBOX_ROOM || size > OUTBOX_ROOM - piece->results_at ||
 	    job->variable & POOL_VARIABLE_RESULT)
 		return false;
-	pipe_put(job, piece->at * job->result_size, box->bytes + piece->results_at, size);
+	job_put_results(job, piece->at * job->result_size, box->bytes + piece->results_at, size);
 	return true;
 }
 

@@ -123,17 +123,6 @@ static void frame_complete(struct pool_transport *t, int worker)
 	deal_done(t->deal, worker, in->reply.count, in->reply.run_ns);
 }
 
-void pipe_put(const struct pool_job *job, uint64_t to, const unsigned char *bytes, uint64_t size)
-{
-	const uint64_t each = job->result_size;
-	for (uint64_t part = size; size; to += part, bytes += part, size -= part) {
-		const uint64_t rest = job->failed ? each - to % each : size;
-		part = rest < size ? rest : size;
-		if (!job->failed || job_status_at(job, to / each) == 0)
-			memcpy((unsigned char *)job->results + to, bytes, part);
-	}
-}
-
 static uint64_t take_payload(const struct pool_job *job, struct incoming *in,
 			     const unsigned char *bytes, uint64_t size)
 {
@@ -142,8 +131,8 @@ static uint64_t take_payload(const struct pool_job *job, struct incoming *in,
 		if (in->owned)
 			memcpy(in->to, bytes, part);
 		else
-			pipe_put(job, (uint64_t)(in->to - (unsigned char *)job->results), bytes,
-				 part);
+			job_put_results(job, (uint64_t)(in->to - (unsigned char *)job->results),
+					bytes, part);
 		in->to += part;
 	}
 	in->left -= part;

@@ -23,6 +23,7 @@
 #include "pools/pool_ops.h"
 
 #include <pthread.h>
+#include <string.h>
 
 enum hand_state {
 	HAND_GONE,     /* no process and none wanted */
@@ -172,6 +173,19 @@ int job_status_at(const struct pool_job *job, uint64_t index);
  * as long as they live, and nobody insists. */
 bool job_to_background(struct pool_job *job, bool insists);
 bool job_count(struct pool_job *job); /* has something come under way? true: for the first time */
+
+/* Copies results of fixed size to byte `to` of the job's and on; the places of items that failed stay as they are. */
+static inline void job_put_results(const struct pool_job *job, uint64_t to,
+				   const unsigned char *bytes, uint64_t size)
+{
+	const uint64_t each = job->result_size;
+	for (uint64_t part = size; size; to += part, bytes += part, size -= part) {
+		const uint64_t rest = job->failed ? each - to % each : size;
+		part = rest < size ? rest : size;
+		if (!job->failed || job_status_at(job, to / each) == 0)
+			memcpy((unsigned char *)job->results + to, bytes, part);
+	}
+}
 
 /* Items published and not resolved. */
 static inline uint64_t job_under_way(const struct pool_job *job)

@@ -164,26 +164,6 @@ void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t 
 	free_ref(t, ref);
 }
 
-/* Without memory for statuses any item may have failed. */
-static bool is_fine(const struct pool_job *job, uint64_t at)
-{
-	return !job->failed || (job->status && !job->status[at]);
-}
-
-/* Where an item failed the arena holds what somebody else left there. */
-static void copy_results(const struct pool_job *job, const unsigned char *from)
-{
-	const uint64_t size = job->result_size;
-	unsigned char *to = job->results;
-	if (!size)
-		return;
-	if (!job->failed)
-		memcpy(to, from, job->count * size);
-	for (uint64_t i = 0; job->failed && i < job->count; i++)
-		if (is_fine(job, i))
-			memcpy(to + i * size, from + i * size, size);
-}
-
 void shm_collect(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
@@ -191,10 +171,11 @@ void shm_collect(struct pool_transport *t, struct pool_job *job)
 		return;
 	bool variable = job->variable & POOL_VARIABLE_RESULT, batch = work->ran && !job->stream;
 	for (uint64_t i = 0; batch && variable && i < job->count; i++)
-		if (is_fine(job, i))
+		if (job_status_at(job, i) == 0)
 			shm_take_variable(t, job, i);
-	if (batch && !variable && work->staged_results)
-		copy_results(job, work->staged_results);
+	if (batch && !variable &&
+	    work->staged_results) /* where one failed there is what somebody else left */
+		job_put_results(job, 0, work->staged_results, job->count * job->result_size);
 	shm_unstage(t, job);
 }
 

@@ -50,8 +50,7 @@ static int vfork_start(const struct pool_launch *launch, struct pool_body *body)
 	int spare = pool_process_reserve(&launch->ticket);
 	if (spare < 0)
 		return spare;
-	const char *path = pool_main_path();
-	int rc = vfork_exec(&launch->ticket, path, argv, &error, &pid);
+	int rc = vfork_exec(&launch->ticket, pool_main_path(), argv, &error, &pid);
 	if (rc < 0) {
 		close(spare);
 		return rc;

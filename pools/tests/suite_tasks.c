@@ -273,3 +273,16 @@ void *suite_find_memory(const char *name)
 		fclose(maps);
 	return (void *)(uintptr_t)at;
 }
+
+int suite_find_descriptor(const char *name)
+{
+	char wanted[64];
+	snprintf(wanted, sizeof wanted, "/memfd:%s ", name);
+	for (int fd = 0; fd < 256; fd++) {
+		char path[64], what[80] = "";
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		if (readlink(path, what, sizeof what - 1) > 0 && strstr(what, wanted))
+			return fd;
+	}
+	return -1;
+}

@@ -268,62 +268,6 @@ static void host_keeps_its_signal_mask_and_actions(const struct pool_backend_inf
 	check_manners(&before);
 }
 
-enum { ENTERED = 2, OPENED, BEGUN }; /* shared words */
-static bool no_pidfd;
-
-/* In place of the C library's: once, a process that works already cannot be watched. */
-long syscall(long number, ...)
-{
-	static long (*real)(long, ...);
-	long a[6];
-	va_list list;
-	va_start(list, number);
-	for (int i = 0; i < 6; i++)
-		a[i] = va_arg(list, long);
-	va_end(list);
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
-	if (number == SYS_pidfd_open && __atomic_exchange_n(&no_pidfd, false, __ATOMIC_SEQ_CST)) {
-		CHECK(shared_reaches(BEGUN, 1));
-		errno = EMFILE;
-		return -1;
-	}
-	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
-static const struct pool_failure *lost_item(struct pool_async *async)
-{
-	CHECK_EQ(pool_async_get(async, NULL, WAIT), POOL_WORKER_LOST);
-	const struct pool_failure *failure = pool_async_failure(async);
-	CHECK(failure && failure->pid > 0);
-	return failure;
-}
-
-/* What is told of the item is not its predecessor's end. */
-static void item_of_a_worker_that_cannot_be_watched_is_lost(const struct pool_backend_info *row)
-{
-	if (!strstr(row->name, "shm"))
-		return; /* there nobody is sent anything before it is watched */
-	struct pool *pool = suite_open(row, 1);
-	struct pool_async *dies =
-		suite_start(pool,
-			    (struct errand){ .deed = DEED_SEGV, .word = ENTERED, .gate = OPENED },
-			    NULL);
-	CHECK(shared_reaches(ENTERED, 1));
-	struct pool_async *next =
-		suite_start(pool, (struct errand){ .nap_ns = HOUR, .word = BEGUN }, NULL);
-	__atomic_store_n(&no_pidfd, true, __ATOMIC_SEQ_CST);
-	shared_set(OPENED, 1);
-	const struct pool_failure *first = lost_item(dies), *second = lost_item(next);
-	CHECK(second->pid != first->pid);
-	CHECK(second->signal == 0 || second->signal == SIGKILL);
-	CHECK_EQ(second->code, -1);
-	pool_async_release(dies);
-	pool_async_release(next);
-	CHECK_EQ(suite_do(pool, (struct errand){ .value = 1 }), 0);
-	suite_finish(pool);
-}
-
 static const struct suite_case cases[] = {
 	CASE(forked_host_answers_eperm_and_the_pool_goes_on, 0),
 	CASE(host_that_reaps_everything_does_not_break_the_pool, 0),
@@ -331,7 +275,6 @@ static const struct suite_case cases[] = {
 	CASE(own_children_of_the_host_are_left_to_it, 0),
 	CASE(workers_have_default_signals_whatever_the_host_has,
 	     POOL_CAN_ISOLATE | POOL_CAN_SURVIVE),
-	CASE(item_of_a_worker_that_cannot_be_watched_is_lost, POOL_CAN_ISOLATE),
 	CASE(host_keeps_its_signal_mask_and_actions, 0),
 };
 

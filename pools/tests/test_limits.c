@@ -317,19 +317,12 @@ static int give_large_result(struct pool_call *call)
 }
 POOL_TASK(give_large_result)
 
-/* Of all files of memory that are open here: bytes for which there are pages. */
-static int64_t bytes_of_memory_files(void)
+/* For which there are pages; 0 on rows without shared memory. */
+static int64_t bytes_of_arena(void)
 {
-	int64_t bytes = 0;
-	for (int fd = 0; fd < 64; fd++) {
-		char path[64], name[64] = "";
-		struct stat stat;
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		if (readlink(path, name, sizeof name - 1) > 0 &&
-		    strstr(name, "/memfd:pool-arena") && fstat(fd, &stat) == 0)
-			bytes += stat.st_blocks * 512;
-	}
-	return bytes;
+	struct stat stat;
+	const int fd = suite_find_descriptor("pool-arena");
+	return fd >= 0 && fstat(fd, &stat) == 0 ? stat.st_blocks * 512 : 0;
 }
 
 /* Getting pages for it takes longer than it may: what there was of them is used again. */
@@ -344,7 +337,7 @@ static void stopped_tasks_leave_no_memory_behind(const struct pool_backend_info 
 		CHECK(rc == 0 || rc == POOL_TASK_TIMEOUT);
 		pool_bytes_free(&y, 1);
 	}
-	CHECK(bytes_of_memory_files() < INT64_C(3) * LARGE_RESULT);
+	CHECK(bytes_of_arena() < INT64_C(3) * LARGE_RESULT);
 	suite_finish(pool);
 }
 
@@ -373,7 +366,7 @@ static void *kill_when_pages_are_there(void *state)
 	struct assassin *assassin = state;
 	while (!__atomic_load_n(&assassin->ended, __ATOMIC_RELAXED)) {
 		pid_t pid;
-		if (bytes_of_memory_files() < assassin->bytes)
+		if (bytes_of_arena() < assassin->bytes)
 			continue;
 		if ((pid = pool_worker_pid(assassin->pool, 0)) > 0)
 			kill(pid, SIGKILL);
@@ -387,10 +380,10 @@ static void killed_tasks_leave_no_message_behind(const struct pool_backend_info 
 	if (!strstr(row->name, "shm"))
 		return;
 	struct pool *pool = suite_open(row, 1);
-	const int64_t x = 0, most = bytes_of_memory_files() + (8 << 20);
+	const int64_t x = 0, most = bytes_of_arena() + (8 << 20);
 	for (int i = 0; i < 5; i++) {
 		pthread_t thread;
-		struct assassin assassin = { pool, bytes_of_memory_files() + LARGE_MESSAGE, 0 };
+		struct assassin assassin = { pool, bytes_of_arena() + LARGE_MESSAGE, 0 };
 		CHECK_EQ(pthread_create(&thread, NULL, kill_when_pages_are_there, &assassin), 0);
 		const int rc = pool_map(pool, POOL(fail_at_length), &x, 8, 1, NULL, 0, NULL);
 		CHECK(rc == POOL_TASK_ERROR || rc == POOL_WORKER_LOST);
@@ -398,7 +391,7 @@ static void killed_tasks_leave_no_message_behind(const struct pool_backend_info 
 		pthread_join(thread, NULL);
 	}
 	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0); /* the last one is known to be dead */
-	CHECK(bytes_of_memory_files() < most);
+	CHECK(bytes_of_arena() < most);
 	suite_finish(pool);
 }
 

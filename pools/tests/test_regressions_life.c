@@ -6,9 +6,7 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -192,33 +190,19 @@ static void asking_in_a_callback_runs_no_other(const struct pool_backend_info *r
 
 /* ---- memory ---- */
 
-/* A descriptor of the pool's arena; -1: it has none. */
-static int open_arena(void)
-{
-	char path[64], what[64];
-	for (int fd = 0; fd < 256; fd++) {
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		const ssize_t size = readlink(path, what, sizeof what - 1);
-		what[size > 0 ? size : 0] = '\0';
-		if (strncmp(what, "/memfd:pool-arena", 17) == 0)
-			return open(path, O_RDONLY | O_CLOEXEC);
-	}
-	return -1;
-}
-
 /* Processes that were forked while the pool was open hold its memory, too. */
 static void memory_goes_with_the_pool_whoever_holds_it(const struct pool_backend_info *row)
 {
 	enum { BYTES = 20 << 20 };
 	struct pool *pool = suite_open(row, 1);
 	struct stat stat;
-	const int fd = open_arena();
+	const int fd = dup(suite_find_descriptor("pool-arena")); /* -1: not on this row */
 	void *memory = pool_alloc(pool, BYTES);
 	CHECK(memory);
 	memset(memory, 1, BYTES);
 	suite_finish(pool);
 	if (fd < 0)
-		return; /* not on this row */
+		return;
 	CHECK_EQ(fstat(fd, &stat), 0);
 	CHECK_EQ(stat.st_blocks, 0);
 	close(fd);

@@ -229,17 +229,6 @@ static void program_that_was_replaced_goes_on_starting_workers(const struct pool
 
 static const char self[] = "/proc/self/exe";
 
-static int find_board(void)
-{
-	for (int fd = 3; fd < 64; fd++) {
-		char path[64], name[64] = "";
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		if (readlink(path, name, sizeof name - 1) > 0 && strstr(name, "/memfd:pool-board"))
-			return fd;
-	}
-	return -1;
-}
-
 /* The exit code of `program`, executed as a worker. */
 static int execute(const char *program, const char *row, int worker, int board, pid_t parent)
 {
@@ -280,7 +269,7 @@ static void worker_of_no_pool_is_refused(const struct pool_backend_info *row)
 {
 	unsigned char head[4096];
 	struct pool *pool = suite_open(row, 2);
-	const int board = find_board();
+	const int board = suite_find_descriptor("pool-board");
 	CHECK_EQ(execute(self, row->name, 1, board, 1), 0); /* not its parent's child */
 	CHECK_EQ(execute(self, row->name, 2, board, getpid()), REFUSED);
 	CHECK_EQ(execute(self, row->name, -1, board, getpid()), REFUSED);
@@ -333,17 +322,19 @@ static void privileged_program_is_no_worker(const struct pool_backend_info *row)
 		return;
 	}
 	struct pool *pool = suite_open(row, 1);
-	const int code = execute(name, row->name, 0, find_board(), 1);
+	const int code = execute(name, row->name, 0, suite_find_descriptor("pool-board"), 1);
 	unlink(name);
 	CHECK_EQ(code, REFUSED);
 	suite_finish(pool);
 }
 
-/* == Children that the host has waited for == */
+/* == Workers that cannot be watched == */
 
-static pid_t reaped; /* the host did that before there was a pidfd */
+enum { ENTERED = 2, OPENED, BEGUN }; /* shared words */
+static bool no_pidfd;
+static bool reaps;   /* and the host kills and reaps what the pool was about to watch */
+static pid_t reaped; /* that */
 static int killed;   /* how often by its number since then */
-static bool reaps;
 
 static void *next_of(const char *name)
 {
@@ -352,7 +343,18 @@ static void *next_of(const char *name)
 	return next;
 }
 
-/* In place of the C library's: the host kills and reaps what the pool is about to watch, and there is no descriptor. */
+static void be_in_the_way(pid_t pid)
+{
+	if (!reaps) {
+		CHECK(shared_reaches(BEGUN, 1)); /* it works already */
+		return;
+	}
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	reaped = pid;
+}
+
+/* In place of the C library's: once there is no descriptor. */
 long syscall(long number, ...)
 {
 	static long (*real)(long, ...);
@@ -364,10 +366,8 @@ long syscall(long number, ...)
 	va_end(list);
 	if (!real)
 		*(void **)&real = next_of("syscall");
-	if (number == SYS_pidfd_open && __atomic_exchange_n(&reaps, false, __ATOMIC_SEQ_CST)) {
-		kill((pid_t)a[0], SIGKILL);
-		CHECK_EQ(waitpid((pid_t)a[0], NULL, 0), a[0]);
-		reaped = (pid_t)a[0];
+	if (number == SYS_pidfd_open && __atomic_exchange_n(&no_pidfd, false, __ATOMIC_SEQ_CST)) {
+		be_in_the_way((pid_t)a[0]);
 		errno = EMFILE;
 		return -1;
 	}
@@ -387,10 +387,44 @@ static void number_of_a_reaped_worker_is_not_killed(const struct pool_backend_in
 {
 	struct pool *pool;
 	const struct pool_options options = { .backend = row->name, .workers = 1 };
-	__atomic_store_n(&reaps, true, __ATOMIC_SEQ_CST);
+	reaps = true;
+	__atomic_store_n(&no_pidfd, true, __ATOMIC_SEQ_CST);
 	CHECK_EQ(pool_open(&pool, &options), -EMFILE);
 	CHECK(reaped > 0);
 	CHECK_EQ(killed, 0);
+}
+
+static const struct pool_failure *lost_item(struct pool_async *async)
+{
+	CHECK_EQ(pool_async_get(async, NULL, WAIT), POOL_WORKER_LOST);
+	const struct pool_failure *failure = pool_async_failure(async);
+	CHECK(failure && failure->pid > 0);
+	return failure;
+}
+
+/* What is told of the item is not its predecessor's end. */
+static void item_of_a_worker_that_cannot_be_watched_is_lost(const struct pool_backend_info *row)
+{
+	if (!strstr(row->name, "shm"))
+		return; /* there nobody is sent anything before it is watched */
+	struct pool *pool = suite_open(row, 1);
+	struct pool_async *dies =
+		suite_start(pool,
+			    (struct errand){ .deed = DEED_SEGV, .word = ENTERED, .gate = OPENED },
+			    NULL);
+	CHECK(shared_reaches(ENTERED, 1));
+	struct pool_async *next =
+		suite_start(pool, (struct errand){ .nap_ns = HOUR, .word = BEGUN }, NULL);
+	__atomic_store_n(&no_pidfd, true, __ATOMIC_SEQ_CST);
+	shared_set(OPENED, 1);
+	const struct pool_failure *first = lost_item(dies), *second = lost_item(next);
+	CHECK(second->pid != first->pid);
+	CHECK(second->signal == 0 || second->signal == SIGKILL);
+	CHECK_EQ(second->code, -1);
+	pool_async_release(dies);
+	pool_async_release(next);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 1 }), 0);
+	suite_finish(pool);
 }
 
 static const struct suite_case cases[] = {
@@ -401,6 +435,7 @@ static const struct suite_case cases[] = {
 	CASE(worker_of_no_pool_is_refused, POOL_CAN_EXEC),
 	CASE(privileged_program_is_no_worker, POOL_CAN_EXEC),
 	CASE(number_of_a_reaped_worker_is_not_killed, POOL_CAN_ISOLATE),
+	CASE(item_of_a_worker_that_cannot_be_watched_is_lost, POOL_CAN_ISOLATE),
 };
 
 int main(int argc, char **argv)
