@@ -49,8 +49,9 @@ static int add_rows(struct rows *rows, const struct derivation *d)
 		struct record *attempt = attempt_at(rows, &row->cell);
 		if (attempt == NULL)
 			return -ENOMEM;
+		const char *error = record_error(row);
 		if (attempt->verified)
-			set_error(attempt, "failed: ", row->error[0] ? row->error : "not verified");
+			set_error(attempt, "failed: ", error ? error : "not verified");
 	}
 	return 0;
 }

@@ -136,8 +136,7 @@ static int copy_rows(const struct experiment *experiment, const struct rows *all
 	*own = (struct rows){ 0 };
 	for (size_t i = 0; i < all->count; i++) {
 		const struct record *record = &all->at[i];
-		bool counts =
-			record->verified && record->error[0] == '\0' && record_median(record) > 0;
+		bool counts = record_error(record) == NULL && record_median(record) > 0;
 		if (strcmp(record->cell.experiment, experiment->name) != 0 || counts != good)
 			continue;
 		int rc = rows_add(own, record);

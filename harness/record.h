@@ -91,7 +91,10 @@ int record_parse(struct record *record, const char *line, char *why, size_t why_
 int rows_load(struct rows *rows, const char *run, bool *truncated, char *why, size_t why_size);
 int rows_add(struct rows *rows, const struct record *record);
 void rows_free(struct rows *rows);
+int rows_last_round(const struct rows *rows); /* -1: there are no rows */
 
+/* Why it does not count ("not verified" where the result was wrong without a word); NULL: it counts. */
+const char *record_error(const struct record *record);
 double record_median(const struct record *record); /* ns per task; 0 when there are no samples */
 /* Same question (how long it was measured, batch_ns and batches, aside)? */
 bool cell_equal(const struct cell *a, const struct cell *b);

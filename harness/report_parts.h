@@ -30,7 +30,6 @@ struct report {
 bool report_has_choice(const struct report *report);
 bool report_has_bars(const struct report *report);
 size_t report_failed(const struct report *report); /* invocations that do not count */
-int rows_last_round(const struct rows *rows);	   /* 0 when there are none */
 /* "8 rounds on <machine>" */
 void report_origin(const struct report *report, char *text, size_t size);
 

@@ -32,16 +32,6 @@ bool report_has_bars(const struct report *report)
 	return has_table(report, BARS, "peers");
 }
 
-int rows_last_round(const struct rows *rows)
-{
-	int last = 0;
-
-	for (size_t i = 0; i < rows->count; i++)
-		if (rows->at[i].round > last)
-			last = rows->at[i].round;
-	return last;
-}
-
 void report_origin(const struct report *report, char *text, size_t size)
 {
 	int used = snprintf(text, size, "%d rounds on ", rows_last_round(&report->rows) + 1);
@@ -54,7 +44,7 @@ size_t report_failed(const struct report *report)
 	size_t count = 0;
 
 	for (size_t i = 0; i < report->rows.count; i++)
-		count += report->rows.at[i].error[0] != '\0' || !report->rows.at[i].verified;
+		count += record_error(&report->rows.at[i]) != NULL;
 	return count;
 }
 
@@ -71,13 +61,14 @@ static void put_failed(FILE *file, const struct report *report)
 		failed, report->rows.count, failed ? ":" : ".");
 	for (size_t i = 0; i < report->rows.count && listed < FAILED_LISTED; i++) {
 		const struct record *record = &report->rows.at[i];
-		if (record->error[0] == '\0' && record->verified)
+		const char *error = record_error(record);
+		if (error == NULL)
 			continue;
 		cell_label(&record->cell, label, sizeof label);
 		fprintf(file, "- %s: ", record->cell.experiment);
 		markdown_text(file, label);
 		fputs(": ", file);
-		markdown_text(file, record->error[0] ? record->error : "not verified");
+		markdown_text(file, error);
 		fputc('\n', file);
 		listed++;
 	}

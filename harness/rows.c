@@ -90,6 +90,22 @@ int rows_load(struct rows *rows, const char *run, bool *truncated, char *why, si
 	return rc;
 }
 
+int rows_last_round(const struct rows *rows)
+{
+	int last = -1;
+
+	for (size_t i = 0; i < rows->count; i++)
+		last = rows->at[i].round > last ? rows->at[i].round : last;
+	return last;
+}
+
+const char *record_error(const struct record *record)
+{
+	if (record->error[0] != '\0')
+		return record->error;
+	return record->verified ? NULL : "not verified";
+}
+
 double record_median(const struct record *record)
 {
 	if (record->samples <= 0)

@@ -52,15 +52,6 @@ static void compare(const struct question *q, int try, size_t cell, struct compa
  * == Which rounds ==
  */
 
-static int last_round(const struct rows *rows)
-{
-	int last = -1;
-
-	for (size_t i = 0; i < rows->count; i++)
-		last = rows->at[i].round > last ? rows->at[i].round : last;
-	return last;
-}
-
 static int add_round(const struct rows *rows, int round, int number, struct rows *usable)
 {
 	int rc = 0;
@@ -78,7 +69,7 @@ static int add_round(const struct rows *rows, int round, int number, struct rows
 int selftest_usable(const struct rows *rows, int cpus, int most, struct rows *usable)
 {
 	struct exclusions exclusions;
-	int last = last_round(rows), count = 0;
+	int last = rows_last_round(rows), count = 0;
 
 	*usable = (struct rows){ 0 };
 	exclusions_find(&exclusions, rows, cpus);

@@ -66,28 +66,20 @@ const struct group *judge_group(const struct judge *j, const struct arm *arm)
 	return arm_error(j, arm) == NULL ? arm_group(j->groups, arm) : NULL;
 }
 
-static void explain_missing(const struct judge *j, struct value *value, const struct arm *arm)
+void judge_unmeasured(struct judge *j, const char *which, const struct arm *arm)
 {
 	const struct peer *peer = peer_find(arm->backend);
 	const char *error = arm_error(j, arm);
+	char why[sizeof((struct value *)0)->why];
 
-	if (error != NULL) {
-		snprintf(value->why, sizeof value->why, "%s %s %s: %.100s", arm->backend,
-			 arm->variant, arm->workload, error);
-		return;
-	}
-	snprintf(value->why, sizeof value->why, "no rows of %s %s%s%s%s", arm->backend,
-		 arm->variant, peer ? " (skipped, or see package " : "", peer ? peer->package : "",
-		 peer ? ")" : "");
-}
-
-void judge_unmeasured(struct judge *j, const char *which, const struct arm *arm)
-{
-	struct value value = { .which = "" };
-
-	snprintf(value.which, sizeof value.which, "%s", which);
-	explain_missing(j, &value, arm);
-	bars_add(j->bars, &value);
+	if (error != NULL)
+		snprintf(why, sizeof why, "%s %s %s: %.100s", arm->backend, arm->variant,
+			 arm->workload, error);
+	else
+		snprintf(why, sizeof why, "no rows of %s %s%s%s%s", arm->backend, arm->variant,
+			 peer ? " (skipped, or see package " : "", peer ? peer->package : "",
+			 peer ? ")" : "");
+	judge_missing(j, which, why);
 }
 
 static struct interval part(struct interval whole, double parts)
@@ -103,17 +95,16 @@ static void judge_pair(struct judge *j, const char *which, const struct arm *arm
 	struct value value = { .why = "" };
 	char text[2][24];
 
-	snprintf(value.which, sizeof value.which, "%s", which);
 	if (a == NULL || b == NULL) {
-		explain_missing(j, &value, a == NULL ? arm : base);
-	} else {
-		value.interval = j->bars->demand.bound == AT_LEAST
-					 ? group_speedup(a, b)
-					 : part(group_speedup(b, a), squares);
-		snprintf(value.why, sizeof value.why, "%s %s, %s %s", arm->backend,
-			 time_text(group_ns(a).mid / squares, text[0]), base->backend,
-			 time_text(group_ns(b).mid, text[1]));
+		judge_unmeasured(j, which, a == NULL ? arm : base);
+		return;
 	}
+	snprintf(value.which, sizeof value.which, "%s", which);
+	value.interval = j->bars->demand.bound == AT_LEAST ? group_speedup(a, b)
+							   : part(group_speedup(b, a), squares);
+	snprintf(value.why, sizeof value.why, "%s %s, %s %s", arm->backend,
+		 time_text(group_ns(a).mid / squares, text[0]), base->backend,
+		 time_text(group_ns(b).mid, text[1]));
 	bars_add(j->bars, &value);
 }
 
@@ -132,11 +123,11 @@ void judge_ns(struct judge *j, const struct arm *arm)
 	const struct group *g = judge_group(j, arm);
 	struct value value = { .which = "" };
 
-	if (g == NULL)
-		explain_missing(j, &value, arm);
-	else
-		value.interval = group_ns(g);
-	if (g != NULL)
-		snprintf(value.why, sizeof value.why, "%s, time per task", arm->backend);
+	if (g == NULL) {
+		judge_unmeasured(j, "", arm);
+		return;
+	}
+	value.interval = group_ns(g);
+	snprintf(value.why, sizeof value.why, "%s, time per task", arm->backend);
 	bars_add(j->bars, &value);
 }

@@ -55,11 +55,7 @@ static const char *other_time(const struct told *told)
 /* Has each cell a row in each round up to the last one? Otherwise cells failed, or nobody waited for the end. */
 static bool is_complete(const struct judge *j, const struct rows *rows)
 {
-	int last = 0;
-
-	for (size_t i = 0; i < rows->count; i++)
-		last = rows->at[i].round > last ? rows->at[i].round : last;
-	return rows->count == j->attempts->groups.count * ((size_t)last + 1);
+	return rows->count == j->attempts->groups.count * (size_t)(rows_last_round(rows) + 1);
 }
 
 /* From one row to the next, at most. */

@@ -9,6 +9,7 @@
 #include "harness/peer.h"
 #include "harness/plan.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,6 +163,18 @@ static inline void write_file(struct fixture *f, const char *name, const char *t
 	assert_non_null(file);
 	fputs(text, file);
 	assert_int_equal(fclose(file), 0);
+}
+
+/* As what the run was to measure; the plan is freed. */
+static inline void keep_plan(struct fixture *f, struct plan *plan)
+{
+	json_t *info = json_pack("{so}", "plan", plan_to_json(plan));
+	char *text = json_dumps(info, 0);
+
+	write_file(f, "run.json", text);
+	free(text);
+	json_decref(info);
+	plan_free(plan);
 }
 
 static inline void write_rows(struct fixture *f)

@@ -57,7 +57,6 @@ static void time_of_a_part_of_the_cells_is_not_judged(void **state)
 	struct fixture *f = *state;
 	struct plan plan;
 	json_t *object;
-	char *text;
 
 	plan_init(&plan, 0, 0, 1);
 	assert_int_equal(plan_add_named(&plan, names, 1), 0);
@@ -66,12 +65,7 @@ static void time_of_a_part_of_the_cells_is_not_judged(void **state)
 	assert_null(json_object_get(object, "part"));
 	json_decref(object);
 	assert_int_equal(plan_keep(&plan, "fork-shm"), 0);
-	object = json_pack("{so}", "plan", plan_to_json(&plan));
-	text = json_dumps(object, 0);
-	write_file(f, "run.json", text);
-	free(text);
-	json_decref(object);
-	plan_free(&plan);
+	keep_plan(f, &plan);
 	add_rows(f, 0);
 	assert_time(f, "not measured\tit had a part of the cells only");
 }

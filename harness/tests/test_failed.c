@@ -178,8 +178,6 @@ static void arm_of_the_plan_without_a_row_is_missing(void **state)
 	struct fixture *f = *state;
 	struct plan plan = { .scale.name = "quick" };
 	struct cell cell = cell_of("peers", "fork-pipe", "map", "primes");
-	json_t *info;
-	char *text;
 
 	add_arm(f, &(struct arm){ "forked", "map", "primes", .work = 500 }, 1000);
 	add_arm(f, &(struct arm){ "fork-shm", "map", "primes", .work = 500 }, 1000);
@@ -189,12 +187,7 @@ static void arm_of_the_plan_without_a_row_is_missing(void **state)
 	cell.workers = PEERS_WORKERS;
 	plan.cells[0].tasks *= 2; /* a workload may make fewer than it was asked for */
 	assert_int_equal(plan_add(&plan, &cell), 0);
-	info = json_pack("{so}", "plan", plan_to_json(&plan));
-	text = json_dumps(info, 0);
-	write_file(f, "run.json", text);
-	free(text);
-	json_decref(info);
-	plan_free(&plan);
+	keep_plan(f, &plan);
 	report(f);
 	assert_line(f, "tables/bars.tsv", P11, "\tnot measured\tworst of 2, 1 met, 1 not",
 		    "fork-pipe map primes: planned, but there is no row");
