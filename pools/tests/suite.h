@@ -89,6 +89,7 @@ int suite_count_up(void *state, struct pool_bytes item[]);
 /* Where the pool's shared memory of this name is in this process; NULL: it has none. */
 void *suite_find_memory(const char *name);
 int suite_find_descriptor(const char *name); /* the first one of it; -1: none is open */
+int64_t suite_arena_bytes(void); /* for which the pool's arena has pages; 0: it has none */
 
 /* Tasks that most suites need. */
 extern const struct pool_task *const suite_square; /* int64_t -> int64_t */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHARED_PATH "POOL_SUITE_SHARED" /* environment: where executed workers find the words */
@@ -285,4 +286,11 @@ int suite_find_descriptor(const char *name)
 			return fd;
 	}
 	return -1;
+}
+
+int64_t suite_arena_bytes(void)
+{
+	struct stat stat;
+	const int fd = suite_find_descriptor("pool-arena");
+	return fd >= 0 && fstat(fd, &stat) == 0 ? stat.st_blocks * 512 : 0;
 }

@@ -363,20 +363,20 @@ static void failed_iteration_in_the_queue_is_not_run(const struct pool_backend_i
 static void array_that_becomes_slow_is_left_in_time(const struct pool_backend_info *row)
 {
 	static char large[LARGE];
-	static const int64_t numbers[48];
-	struct pool_bytes bytes[48];
+	static const int64_t numbers[32];
+	struct pool_bytes bytes[32];
 	struct pool_column columns[2] = { { numbers, 8 }, { bytes, POOL_VARIABLE } };
 	struct pool_iter *iter;
 	struct pool_stats stats;
 	struct pool *pool = suite_open(row, 1);
-	for (int i = 0; i < 48; i++)
+	for (int i = 0; i < 32; i++)
 		bytes[i] = (struct pool_bytes){ large, i < 17 ? 8 : LARGE };
-	CHECK_EQ(pool_imap(pool, POOL(count_itself), pool_columns(columns, 2, 48), 0,
-			   &(struct pool_policy){ .window = 48 }, &iter),
+	CHECK_EQ(pool_imap(pool, POOL(count_itself), pool_columns(columns, 2, 32), 0,
+			   &(struct pool_policy){ .window = 32 }, &iter),
 		 0);
 	CHECK_EQ(pool_stats(pool, &stats), 0);
 	CHECK(stats.submitted < 24);
-	for (int i = 0; i < 48; i++)
+	for (int i = 0; i < 32; i++)
 		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
 	CHECK_EQ(pool_iter_next(iter, NULL, WAIT), POOL_END);
 	pool_iter_release(iter);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -317,17 +315,12 @@ static int give_large_result(struct pool_call *call)
 }
 POOL_TASK(give_large_result)
 
-/* For which there are pages; 0 on rows without shared memory. */
-static int64_t bytes_of_arena(void)
-{
-	struct stat stat;
-	const int fd = suite_find_descriptor("pool-arena");
-	return fd >= 0 && fstat(fd, &stat) == 0 ? stat.st_blocks * 512 : 0;
-}
-
-/* Getting pages for it takes longer than it may: what there was of them is used again. */
+/* Getting pages for it takes longer than it may: what there was of them is used again. Only the rows with shared memory
+ * have such pages. */
 static void stopped_tasks_leave_no_memory_behind(const struct pool_backend_info *row)
 {
+	if (!strstr(row->name, "shm"))
+		return;
 	struct pool *pool = suite_open(row, 1);
 	const int64_t x = 0;
 	for (int i = 0; i < 12; i++) {
@@ -337,61 +330,7 @@ static void stopped_tasks_leave_no_memory_behind(const struct pool_backend_info 
 		CHECK(rc == 0 || rc == POOL_TASK_TIMEOUT);
 		pool_bytes_free(&y, 1);
 	}
-	CHECK(bytes_of_arena() < INT64_C(3) * LARGE_RESULT);
-	suite_finish(pool);
-}
-
-/* Fails with a message that takes long to be copied; a block of that size has its pages anew each time. */
-enum { LARGE_MESSAGE = 48 << 20 };
-
-static int fail_at_length(struct pool_call *call)
-{
-	static char *text;
-	if (!text && (text = malloc(LARGE_MESSAGE + 1))) {
-		memset(text, 'x', LARGE_MESSAGE);
-		text[LARGE_MESSAGE] = '\0';
-	}
-	return pool_fail(call, 7, "%s", text ? text : "");
-}
-POOL_TASK(fail_at_length)
-
-struct assassin {
-	struct pool *pool;
-	int64_t bytes; /* there are as many once the pages are there */
-	int ended;
-};
-
-static void *kill_when_pages_are_there(void *state)
-{
-	struct assassin *assassin = state;
-	while (!__atomic_load_n(&assassin->ended, __ATOMIC_RELAXED)) {
-		pid_t pid;
-		if (bytes_of_arena() < assassin->bytes)
-			continue;
-		if ((pid = pool_worker_pid(assassin->pool, 0)) > 0)
-			kill(pid, SIGKILL);
-		break;
-	}
-	return NULL;
-}
-
-static void killed_tasks_leave_no_message_behind(const struct pool_backend_info *row)
-{
-	if (!strstr(row->name, "shm"))
-		return;
-	struct pool *pool = suite_open(row, 1);
-	const int64_t x = 0, most = bytes_of_arena() + (8 << 20);
-	for (int i = 0; i < 5; i++) {
-		pthread_t thread;
-		struct assassin assassin = { pool, bytes_of_arena() + LARGE_MESSAGE, 0 };
-		CHECK_EQ(pthread_create(&thread, NULL, kill_when_pages_are_there, &assassin), 0);
-		const int rc = pool_map(pool, POOL(fail_at_length), &x, 8, 1, NULL, 0, NULL);
-		CHECK(rc == POOL_TASK_ERROR || rc == POOL_WORKER_LOST);
-		__atomic_store_n(&assassin.ended, 1, __ATOMIC_RELAXED);
-		pthread_join(thread, NULL);
-	}
-	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0); /* the last one is known to be dead */
-	CHECK(bytes_of_arena() < most);
+	CHECK(suite_arena_bytes() < INT64_C(3) * LARGE_RESULT);
 	suite_finish(pool);
 }
 
@@ -404,7 +343,6 @@ static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_address_space, 0),
 	CASE(open_under_a_file_size_limit_survives, 0),
 	CASE(stopped_tasks_leave_no_memory_behind, POOL_CAN_KILL),
-	CASE(killed_tasks_leave_no_message_behind, FAULTS | POOL_CAN_REUSE),
 	CASE(as_many_workers_as_there_may_be_all_work, POOL_CAN_EXEC),
 	CASE(large_memory_takes_few_faults, POOL_CAN_REUSE),
 };

@@ -6,9 +6,12 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- the board ---- */
@@ -208,6 +211,70 @@ static void memory_goes_with_the_pool_whoever_holds_it(const struct pool_backend
 	close(fd);
 }
 
+/* In place of the C library's. Without huge pages copying takes longer, and none of the time is spent on making them. */
+int madvise(void *at, size_t bytes, int advice)
+{
+	if (advice == 25 /* MADV_COLLAPSE */) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, at, bytes, advice);
+}
+
+enum { LARGE_MESSAGE = 8 << 20 };
+
+static int fail_at_length(struct pool_call *call)
+{
+	return pool_fail(call, 7, "%*s", (int)LARGE_MESSAGE, "x");
+}
+POOL_TASK(fail_at_length)
+
+struct assassin {
+	struct pool *pool;
+	int64_t pause_ns;
+};
+
+static void *kill_after_a_pause(void *state)
+{
+	const struct assassin *assassin = state;
+	suite_sleep_ns(assassin->pause_ns);
+	const pid_t pid = pool_worker_pid(assassin->pool, 0);
+	if (pid > 0)
+		kill(pid, SIGKILL);
+	return NULL;
+}
+
+/* For so long it takes. */
+static int64_t fail_once(struct pool *pool)
+{
+	const int64_t x = 0, started_ns = suite_now_ns();
+	const int rc = pool_map(pool, POOL(fail_at_length), &x, 8, 1, NULL, 0, NULL);
+	CHECK(rc == POOL_TASK_ERROR || rc == POOL_WORKER_LOST);
+	return suite_now_ns() - started_ns;
+}
+
+/* The text is written, copied to shared memory and from there: a kill in each part of that time. What one leaves behind is
+ * missing in the next call, which takes pages anew. */
+static void killed_tasks_leave_no_message_behind(const struct pool_backend_info *row)
+{
+	enum { KILLS = 8 };
+	if (!strstr(row->name, "shm"))
+		return;
+	struct pool *pool = suite_open(row, 1);
+	fail_once(pool);
+	const int64_t most = suite_arena_bytes() + LARGE_MESSAGE / 2, took_ns = fail_once(pool);
+	for (int i = 0; i < KILLS; i++) {
+		struct assassin assassin = { pool, took_ns * i / KILLS };
+		pthread_t thread;
+		CHECK_EQ(pthread_create(&thread, NULL, kill_after_a_pause, &assassin), 0);
+		fail_once(pool);
+		pthread_join(thread, NULL);
+	}
+	fail_once(pool);
+	CHECK(suite_arena_bytes() < most);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(what_a_worker_writes_on_the_board_misleads_nobody, POOL_CAN_KILL | POOL_CAN_REUSE),
 	CASE(one_stuck_initializer_does_not_break_the_pool, POOL_CAN_KILL | POOL_CAN_REUSE),
@@ -216,6 +283,8 @@ static const struct suite_case cases[] = {
 	CASE(argument_of_no_possible_size_is_refused, 0),
 	CASE(asking_in_a_callback_runs_no_other, POOL_CAN_OVERLAP),
 	CASE(memory_goes_with_the_pool_whoever_holds_it, 0),
+	CASE(killed_tasks_leave_no_message_behind,
+	     POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 };
 
 int main(int argc, char **argv)
