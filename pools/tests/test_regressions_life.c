@@ -62,7 +62,7 @@ POOL_TASK(get_stuck_once)
 static void one_stuck_initializer_does_not_break_the_pool(const struct pool_backend_info *row)
 {
 	static int64_t x[50], y[50];
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 6; i++) {
 		shared_set(STUCK, 0);
 		struct pool *pool =
 			suite_open_with(row, (struct pool_options){
