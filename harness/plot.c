@@ -282,7 +282,7 @@ static void usage(FILE *file)
 	      "gnuplot; all experiments of the run, or those named. Prints the figures drawn.\n"
 	      "A session of two programs is refused: see `poolbench compare DIR`.\n"
 	      "\n"
-	      "Exit status: 0 fine, 2 the run cannot be read or drawn.\n",
+	      "Exit status: 0 fine, 2 the run cannot be read, or a figure not be drawn.\n",
 	      file);
 }
 
@@ -293,33 +293,46 @@ static int plot_one(const char *run, const struct rows *rows, const struct exper
 	enum drawing drawing;
 	int rc = plot_experiment("plot", run, rows, experiment, finding, &drawing);
 
-	if (rc == 0 && drawing == BADLY)
-		rc = EXIT_USAGE;
-	if (rc == 0 && drawing == NO_ROWS && wanted)
-		return complain("plot", experiment->name, "the run has no good rows of it");
-	for (size_t i = 0; rc == 0 && drawing == DRAWN && plot_figure(experiment, i, name) == 0;
-	     i++)
+	if (rc != 0)
+		return rc;
+	if (drawing == NO_ROWS)
+		return wanted ? complain("plot", experiment->name, "the run has no good rows of it")
+			      : 0;
+	for (size_t i = 0; plot_figure(experiment, i, name) == 0; i++)
 		if (plot_exists(run, name))
 			printf("%s/plots/%s.svg\n", run, name);
-	return rc;
+	return drawing == BADLY ? EXIT_USAGE : 0;
 }
 
+/* One that cannot be drawn does not keep the others away, here and below. */
 static int plot_named(const char *run, const struct rows *rows, char **names)
 {
-	int rc = 0;
+	int worst = 0;
 
-	for (; rc == 0 && *names != NULL; names++) {
+	for (; *names != NULL; names++) {
 		const struct experiment *experiment = experiment_find(*names);
-		rc = experiment ? plot_one(run, rows, experiment, true)
-				: complain("plot", *names,
-					   "no such experiment; `poolbench list` names them");
+		int rc = experiment ? plot_one(run, rows, experiment, true)
+				    : complain("plot", *names,
+					       "no such experiment; `poolbench list` names them");
+		worst = rc ? rc : worst;
 	}
-	return rc;
+	return worst;
+}
+
+static int plot_all(const char *run, const struct rows *rows)
+{
+	const struct experiment *experiment;
+	int worst = 0;
+
+	for (unsigned i = 0; (experiment = experiment_at(i)) != NULL; i++) {
+		int rc = plot_one(run, rows, experiment, false);
+		worst = rc ? rc : worst;
+	}
+	return worst;
 }
 
 int plot_main(int argc, char **argv)
 {
-	const struct experiment *experiment;
 	struct rows rows = { 0 };
 	int rc;
 
@@ -333,10 +346,7 @@ int plot_main(int argc, char **argv)
 	rc = plot_rows("plot", argv[1], &rows);
 	if (rc != 0)
 		return rc;
-	if (argc > 2)
-		rc = plot_named(argv[1], &rows, argv + 2);
-	for (unsigned i = 0; argc == 2 && rc == 0 && (experiment = experiment_at(i)) != NULL; i++)
-		rc = plot_one(argv[1], &rows, experiment, false);
+	rc = argc > 2 ? plot_named(argv[1], &rows, argv + 2) : plot_all(argv[1], &rows);
 	rows_free(&rows);
 	return rc;
 }

@@ -26,14 +26,35 @@ static int complain(const char *what, const char *why)
 	return EXIT_USAGE;
 }
 
+/* Nothing of it was measured: that is what was found. */
+static int add_failed(struct report *report, const struct experiment *experiment)
+{
+	struct section *section = &report->section[report->sections];
+	struct rows failed;
+
+	if (experiment_failed(experiment, &report->rows, &failed) < 0)
+		return complain(report->run, "no memory");
+	if (failed.count > 0) {
+		snprintf(section->finding, sizeof section->finding,
+			 "Nothing was measured: all of %zu invocations failed, the first with: %s.",
+			 failed.count, record_error(&failed.at[0]));
+		section->experiment = experiment;
+		report->sections++;
+	}
+	rows_free(&failed);
+	return 0;
+}
+
 static int add_section(struct report *report, const struct experiment *experiment)
 {
 	struct section *section = &report->section[report->sections];
 	int rc = plot_experiment("report", report->run, &report->rows, experiment, section->finding,
 				 &section->drawing);
 
-	if (rc != 0 || section->drawing == NO_ROWS)
+	if (rc != 0)
 		return rc;
+	if (section->drawing == NO_ROWS)
+		return add_failed(report, experiment);
 	if (experiment_rows(experiment, &report->rows, &section->rows) < 0)
 		return complain(report->run, "no memory");
 	section->experiment = experiment;
@@ -173,6 +194,7 @@ static int write_section(FILE *file, const struct report *report, const struct s
 {
 	const struct experiment *experiment = section->experiment;
 	struct groups groups;
+	const bool measured = section->rows.count > 0;
 	int rc = groups_make(&groups, &section->rows);
 
 	if (rc < 0)
@@ -182,14 +204,18 @@ static int write_section(FILE *file, const struct report *report, const struct s
 	fputs("</h2>\n<p class=\"claim\">", file);
 	html_text(file, experiment->claim);
 	fputs("</p>\n", file);
-	rc = write_figures(file, report, section);
+	if (measured)
+		rc = write_figures(file, report, section);
 	fputs("<p class=\"finding\">", file);
 	html_text(file, section->finding);
-	fputs("</p>\n<p class=\"soft\">How to read it: ", file);
-	html_text(file, experiment->reading);
 	fputs("</p>\n", file);
-	write_method(file, section, &groups);
-	write_tables(file, report, experiment->name);
+	if (measured) {
+		fputs("<p class=\"soft\">How to read it: ", file);
+		html_text(file, experiment->reading);
+		fputs("</p>\n", file);
+		write_method(file, section, &groups);
+		write_tables(file, report, experiment->name);
+	}
 	fputs("</section>\n", file);
 	groups_free(&groups);
 	return rc;
@@ -319,7 +345,7 @@ static int make_report(struct report *report)
 		rc = load_info(report);
 	for (unsigned i = 0; rc == 0 && (experiment = experiment_at(i)) != NULL; i++)
 		rc = add_section(report, experiment);
-	if (rc == 0 && report->sections == 0)
+	if (rc == 0 && (report->sections == 0 || report_failed(report) == report->rows.count))
 		rc = complain(report->run, "no row counts: all failed, or are of no experiment");
 	if (rc == 0)
 		rc = write_file(report, "summary.md", report_markdown);

@@ -17,7 +17,7 @@ static bool has_table(const struct report *report, const char *table, const char
 	for (size_t i = 0; i < report->sections; i++)
 		if (strcmp(experiment, report->section[i].experiment->name) == 0) {
 			snprintf(path, sizeof path, "%s/tables/%s.tsv", report->run, table);
-			return access(path, R_OK) == 0;
+			return report->section[i].rows.count > 0 && access(path, R_OK) == 0;
 		}
 	return false;
 }

@@ -246,4 +246,12 @@ static inline void check_plans(const char *name, size_t quick_most, size_t full_
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static inline bool exists(const struct fixture *f, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", f->run, name);
+	return access(path, F_OK) == 0;
+}
+
 #endif

@@ -278,6 +278,27 @@ static void time_of_a_run_with_failures_is_not_judged(void **state)
 	assert_line(f, "tables/bars.tsv", p13, "\tnot measured\t", "cells failed");
 }
 
+static void experiment_of_which_nothing_is_left_says_so(void **state)
+{
+	struct fixture *f = *state;
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell pool = cell_of("real", process_pool(), "map", "primes");
+	struct cell skewed = cell_of("balance", process_pool(), "map", "skew");
+
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 520, 1000);
+	add(f, &skewed, 1100, 1000);
+	fail_arm(f, process_pool(), "skew", skewed.chunk);
+	report(f);
+	assert_contains(read_file(f, "report.html"), "<section id=\"balance\">");
+	assert_contains(
+		f->text,
+		"Nothing was measured: all of 1 invocations failed, the first with: " WRONG);
+	assert_contains(f->text, "certainly faster");
+	assert_contains(read_file(f, "summary.md"), "Nothing was measured: all of 1 invocations");
+	assert_false(exists(f, "tables/balance.tsv"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +312,7 @@ int main(void)
 		TEST(failures_are_counted_in_the_texts),
 		TEST(real_tells_of_what_failed_and_counts_it),
 		TEST(time_of_a_run_with_failures_is_not_judged),
+		TEST(experiment_of_which_nothing_is_left_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,16 +1,9 @@
 /*
  * test_figures.c - a report of a run without points for a figure, and of one whose figures cannot be drawn.
  */
+#include "harness/plot.h"
 #include "harness/report.h"
 #include "harness/tests/derived.h"
-
-static bool exists(const struct fixture *f, const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof path, "%s/%s", f->run, name);
-	return access(path, F_OK) == 0;
-}
 
 /* What `run --cells fork-shm` has: pools without what they are compared with. */
 static void write_pools_alone(struct fixture *f)
@@ -66,12 +59,33 @@ static void balance_of_automatic_chunks_is_drawn(void **state)
 	assert_contains(read_file(f, "plots/balance.svg"), "</svg>");
 }
 
-/* A program named gnuplot that fails stands in front of the real one. */
+/* As poolbench <main> RUN with a program named gnuplot in front of the real one, which fails for figures of this name. */
+static int command_without(struct fixture *f, int (*main)(int, char **), const char *figure)
+{
+	const char *now = getenv("PATH");
+	char *before = strdup(now ? now : ""), path[128], script[200];
+	int status;
+
+	snprintf(script, sizeof script,
+		 "#!/bin/sh\ncase \"$*\" in *%s*) exit 1 ;; esac\nPATH=${PATH#*:}\nexec gnuplot "
+		 "\"$@\"\n",
+		 figure);
+	write_file(f, "gnuplot", script);
+	snprintf(path, sizeof path, "%s/gnuplot", f->run);
+	assert_int_equal(chmod(path, 0755), 0);
+	char *both = NULL;
+	assert_true(asprintf(&both, "%s:%s", f->run, before) > 0);
+	setenv("PATH", both, 1);
+	status = command(f, main, f->run);
+	setenv("PATH", before, 1);
+	free(both);
+	free(before);
+	return status;
+}
+
 static void figure_that_cannot_be_drawn_is_missing_on_the_page(void **state)
 {
 	struct fixture *f = *state;
-	const char *now = getenv("PATH");
-	char *before = strdup(now ? now : ""), path[128];
 	struct cell loop = cell_of("real", "loop", "map", "primes");
 	struct cell pool = cell_of("real", process_pool(), "map", "primes");
 
@@ -80,14 +94,7 @@ static void figure_that_cannot_be_drawn_is_missing_on_the_page(void **state)
 	write_rows(f);
 	assert_int_equal(command(f, report_main, f->run), 0);
 	assert_contains(read_file(f, "report.html"), "<svg");
-	write_file(f, "gnuplot", "#!/bin/sh\nexit 1\n");
-	snprintf(path, sizeof path, "%s/gnuplot", f->run);
-	assert_int_equal(chmod(path, 0755), 0);
-	setenv("PATH", f->run, 1);
-	int status = command(f, report_main, f->run);
-	setenv("PATH", before, 1);
-	free(before);
-	assert_int_equal(status, 2);
+	assert_int_equal(command_without(f, report_main, "/real"), 2);
 	assert_contains(read_file(f, "stderr"), "gnuplot could not draw it");
 	assert_contains(read_file(f, "report.html"), "&#8220;real&#8221; is missing: it could not");
 	assert_null(strstr(f->text, "<svg"));
@@ -96,12 +103,32 @@ static void figure_that_cannot_be_drawn_is_missing_on_the_page(void **state)
 	assert_false(exists(f, "plots/real.png"));
 }
 
+static void figure_that_cannot_be_drawn_keeps_no_other_away(void **state)
+{
+	struct fixture *f = *state;
+	struct cell ideal = cell_of("balance", "ideal", "map", "skew");
+	struct cell skewed = cell_of("balance", process_pool(), "map", "skew");
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell pool = cell_of("real", process_pool(), "map", "primes");
+
+	add(f, &ideal, 1000, 1000);
+	add(f, &skewed, 1100, 1000);
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 520, 1000);
+	write_rows(f);
+	assert_int_equal(command_without(f, plot_main, "/balance"), 2);
+	assert_contains(read_file(f, "stderr"), "gnuplot could not draw it");
+	assert_false(exists(f, "plots/balance.svg"));
+	assert_contains(read_file(f, "plots/real.svg"), "</svg>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(report_of_pools_alone_leaves_figures_out),
 		TEST(balance_of_automatic_chunks_is_drawn),
 		TEST(figure_that_cannot_be_drawn_is_missing_on_the_page),
+		TEST(figure_that_cannot_be_drawn_keeps_no_other_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
