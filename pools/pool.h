@@ -150,6 +150,9 @@ struct pool_call;
 
 /* A task reads its arguments and writes its result through `call`; 0 is success, any other value is
  * the error code of this item (POOL_TASK_ERROR with that code). One signature serves every variant.
+ * Printing: a worker process ends by _exit, or is killed, without exit handlers; what a task left
+ * in stdio's buffers is lost then, so end with fflush. A forked worker has a copy of what the
+ * host's buffers held when it was started: fflush(NULL) before pool_open, or that appears twice.
  */
 typedef int pool_task_fn(struct pool_call *call);
 
