@@ -398,9 +398,10 @@ static void released_iteration_drops_what_has_not_begun(const struct pool_backen
 	CHECK_EQ(pool_imap(pool, POOL(grow_long), pool_array(deeds, 8, ALL), 0,
 			   &(struct pool_policy){ .chunk = 1 }, &iter),
 		 0);
-	for (int i = 0; i < SHORT - 100; i++)
+	/* How far it reads ahead is its own affair, up to the window; it may be less than 100. */
+	for (int i = 0; i < SHORT - 100 || (i < ALL && shared_get(BEGUN) == 0); i++)
 		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
-	CHECK(shared_reaches(BEGUN, 1));
+	CHECK(shared_get(BEGUN) > 0);
 	pool_iter_release(iter);
 	const int64_t begun = shared_get(BEGUN);
 	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
