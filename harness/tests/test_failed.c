@@ -299,6 +299,19 @@ static void experiment_of_which_nothing_is_left_says_so(void **state)
 	assert_false(exists(f, "tables/balance.tsv"));
 }
 
+static void run_of_which_nothing_is_left_has_no_report(void **state)
+{
+	struct fixture *f = *state;
+	struct cell skewed = cell_of("balance", process_pool(), "map", "skew");
+
+	add(f, &skewed, 1100, 1000);
+	fail_arm(f, process_pool(), "skew", skewed.chunk);
+	write_rows(f);
+	assert_int_equal(command(f, report_main, f->run), 2);
+	assert_contains(read_file(f, "stderr"), "no row counts");
+	assert_false(exists(f, "report.html"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +326,7 @@ int main(void)
 		TEST(real_tells_of_what_failed_and_counts_it),
 		TEST(time_of_a_run_with_failures_is_not_judged),
 		TEST(experiment_of_which_nothing_is_left_says_so),
+		TEST(run_of_which_nothing_is_left_has_no_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

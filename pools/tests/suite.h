@@ -34,6 +34,9 @@ struct suite_case {
 	unsigned needs; /* enum pool_can: a row without these is skipped */
 };
 
+/* What cases need in which workers die while others work. */
+#define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
+
 #define CASE(function, needs)                                                                      \
 	{                                                                                          \
 #function, function, needs                                                         \

@@ -422,8 +422,6 @@ static void large_values_both_ways_on_all_workers(const struct pool_backend_info
 	suite_finish(pool);
 }
 
-#define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
-
 static const struct suite_case cases[] = {
 	CASE(lost_worker_loses_its_item_only, FAULTS),
 	CASE(lost_worker_s_chunk_mates_run_once, FAULTS),

@@ -20,8 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
-
 enum { ITEMS = 12, CULPRIT = 5, FLOODING = 60, MARKS = 100, DESCRIPTORS = 256 };
 
 enum deed {

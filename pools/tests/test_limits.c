@@ -222,8 +222,6 @@ static void open_under_a_file_size_limit_survives(const struct pool_backend_info
 	}
 }
 
-#define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
-
 /* == Page faults == */
 
 enum { MEMORY = 16 << 20, HUGE = 2 << 20, PAGE = 4096 };
@@ -315,15 +313,12 @@ static int give_large_result(struct pool_call *call)
 }
 POOL_TASK(give_large_result)
 
-/* Getting pages for it takes longer than it may: what there was of them is used again. Only the rows with shared memory
- * have such pages. */
+/* Getting pages for it takes longer than it may: what there was of them is used again. */
 static void stopped_tasks_leave_no_memory_behind(const struct pool_backend_info *row)
 {
-	if (!strstr(row->name, "shm"))
-		return;
 	struct pool *pool = suite_open(row, 1);
 	const int64_t x = 0;
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < suite_some(row, 12); i++) {
 		struct pool_bytes y = { NULL, 0 };
 		const int rc = pool_map(pool, POOL(give_large_result), &x, 8, 1, &y, POOL_VARIABLE,
 					&(struct pool_policy){ .task_timeout_ns = 2 * MS });

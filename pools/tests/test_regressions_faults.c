@@ -17,7 +17,6 @@ enum { CAN_LIMIT_MEMORY = false }; /* the sanitizer needs an address space witho
 #else
 enum { CAN_LIMIT_MEMORY = true };
 #endif
-#define FAULTS (POOL_CAN_SURVIVE | POOL_CAN_ISOLATE | POOL_CAN_OVERLAP)
 
 static void expect_usable(struct pool *pool, int n)
 {
