@@ -298,7 +298,7 @@ POOL_TASK(count_itself)
 /* So many that there is no place for anything else. */
 static void start_jobs(struct pool *pool, struct pool_async *jobs[64])
 {
-	static int64_t numbers[1000];
+	static int64_t numbers[300];
 	for (int i = 0; i < 64; i++)
 		CHECK_EQ(pool_map_async(pool, suite_square, numbers, 8, COUNT(numbers), 8,
 					&(struct pool_policy){ .chunk = 1 }, &jobs[i]),
