@@ -3,6 +3,8 @@
  *
  * DESIGN. In a host program that has closed 0, 1 or 2 the system hands these out next, and what anybody prints then
  * would go into a pool's memory or pipes, in the host as in its workers. Only then does it cost a system call.
+ * NOT closed: the moment between the call that made a descriptor and its copy, in which another thread of such a host
+ * that writes to a standard descriptor hits the new one. No call that makes a pipe or a memory takes a lower bound.
  */
 #include "pools/pool_ops.h"
 
