@@ -377,7 +377,9 @@ static void replace(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
 	uint32_t phase = phase_of(pool, worker);
-	const bool peaceful = hand->wait_status <= 0 || hand->stop_reason; /* its finalizer, too */
+	const bool peaceful = /* its finalizer, too */
+		hand->wait_status <= 0 ||
+		(hand->stop_reason && hand->stop_reason != POOL_TASK_TIMEOUT);
 	hand->failing = hand->failing && (phase == POOL_PHASE_NEW || phase == POOL_PHASE_UNFIT);
 	if (phase == POOL_PHASE_LEAVING && peaceful) {
 		hand->recycled++;

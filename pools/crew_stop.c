@@ -147,7 +147,8 @@ static int64_t item_timer(struct pool *pool, int worker, int64_t now_ns)
 static int64_t shortest_limit_ns(const struct pool *pool, int64_t least_ns)
 {
 	const struct pool_job *first[] = { TAILQ_FIRST(&pool->jobs), TAILQ_FIRST(&pool->queue) };
-	int64_t shortest = INT64_MAX;
+	const int64_t finalizer_ns = pool->board->finalizer_limit_ns;
+	int64_t shortest = finalizer_ns ? finalizer_ns : INT64_MAX;
 	for (int i = 0; i < 2; i++)
 		for (const struct pool_job *job = first[i]; job && shortest > least_ns;
 		     job = TAILQ_NEXT(job, entry))

@@ -255,8 +255,8 @@ struct pool_options {
 					   an initializer; 0: 10 s; POOL_FOREVER: no limit */
 	int64_t tasks_per_worker; /* a worker is replaced after the chunk in which it reaches this
 				     many tasks; 0: never */
-	int64_t task_timeout_ns;  /* run time a task may take (not queueing); 0, POOL_FOREVER: no
-				     limit */
+	int64_t task_timeout_ns;  /* run time a task, or the finalizer, may take (not queueing); 0,
+				     POOL_FOREVER: no limit */
 	int64_t grace_ns;	  /* between asking (SIGTERM) and killing, for all workers together;
 				     0: 100 ms */
 	bool pin; /* bind worker i to the i-th CPU this process may use, round robin */

@@ -70,8 +70,8 @@ struct pool {
 	TAILQ_HEAD(, pool_job) jobs, queue; /* published; waiting for the transport */
 	int streams;			    /* iterators that are open */
 	uint64_t background;		    /* jobs that need the parent also when nobody waits */
-	uint64_t limited;		    /* jobs with a time limit and something under way */
-	int64_t shortest_limit_ns;	    /* of these */
+	uint64_t limited; /* jobs with a time limit and something under way; and the finalizer's */
+	int64_t shortest_limit_ns; /* of these */
 
 	bool leading, news;
 	struct pool_patience patience; /* the leader's */

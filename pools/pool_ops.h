@@ -71,6 +71,7 @@ struct pool_board {
 	uint64_t bytes; /* of the whole mapping */
 	int64_t tasks_per_worker;
 	uint64_t initializer, finalizer; /* task ids, 0: none */
+	int64_t finalizer_limit_ns;	 /* 0: none */
 	uint64_t argument_at, argument_size, outbox_at;
 	uint32_t cpus; /* that the pool may use */
 	int64_t spin_ns; /* how long to look for news, at most, before going to sleep, while a CPU is free for it */

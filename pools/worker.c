@@ -334,8 +334,16 @@ int pool_worker_open(struct pool_worker_state **out, const struct pool_launch *l
 
 void pool_worker_end(struct pool_worker_state *w)
 {
-	if (w->board->finalizer)
-		run_once(w, w->board->finalizer, NULL, 0);
+	const struct pool_board *board = w->board;
+	if (!board->finalizer)
+		return;
+	if (board->finalizer_limit_ns) {
+		__atomic_store_n(&w->ledger->limit_ns, (uint64_t)board->finalizer_limit_ns,
+				 __ATOMIC_RELEASE);
+		__atomic_store_n(&w->ledger->begun_ns, (uint64_t)pool_now_ns(), __ATOMIC_RELEASE);
+	}
+	run_once(w, board->finalizer, NULL, 0);
+	__atomic_store_n(&w->ledger->begun_ns, 0, __ATOMIC_RELEASE);
 }
 
 void pool_worker_close(struct pool_worker_state *w)

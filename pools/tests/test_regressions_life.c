@@ -132,6 +132,34 @@ static void finalizer_that_crashes_is_a_death(const struct pool_backend_info *ro
 	suite_finish(pool);
 }
 
+static int never_end(struct pool_call *call)
+{
+	(void)call;
+	shared_add(0, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+POOL_TASK(never_end)
+
+static void finalizer_over_the_time_limit_is_killed(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1,
+							    .tasks_per_worker = 1,
+							    .task_timeout_ns = 100 * MS,
+							    .finalizer = POOL(never_end) });
+	struct pool_worker_stats stats;
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0);
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0); /* by its successor */
+	CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
+	CHECK(stats.deaths >= 1);
+	CHECK(stats.stopped == stats.deaths && stats.recycled == 0);
+	CHECK_EQ(stats.last_signal, SIGKILL);
+	suite_finish(pool); /* nothing is under way, and the last worker is stuck as well */
+	CHECK(shared_get(0) >= 2);
+}
+
 static void argument_of_no_possible_size_is_refused(const struct pool_backend_info *row)
 {
 	const char argument = 0;
@@ -286,6 +314,7 @@ static const struct suite_case cases[] = {
 	CASE(one_stuck_initializer_does_not_break_the_pool, POOL_CAN_KILL | POOL_CAN_REUSE),
 	CASE(finalizer_that_uses_its_own_pool_is_refused, 0),
 	CASE(finalizer_that_crashes_is_a_death, POOL_CAN_SURVIVE),
+	CASE(finalizer_over_the_time_limit_is_killed, POOL_CAN_KILL),
 	CASE(argument_of_no_possible_size_is_refused, 0),
 	CASE(asking_in_a_callback_runs_no_other, POOL_CAN_OVERLAP),
 	CASE(memory_goes_with_the_pool_whoever_holds_it, 0),
