@@ -71,7 +71,8 @@ struct outbox_piece {
 
 struct outbox {
 	uint32_t busy; /* enum outbox_busy; compare-and-swap */
-	uint32_t pad;
+	uint32_t
+		left; /* 1: the worker leaves, all its replies are sent, and it reads nothing more; release */
 	uint64_t base;	 /* position of bytes[0]; the worker, while busy */
 	uint64_t taken;	 /* position up to which bytes have left; whoever is busy */
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */
@@ -92,7 +93,7 @@ static inline struct outbox *outbox_of(struct pool_board *board, int worker)
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board);
 int pipe_claim(struct pool_port *port, struct pool_span *span);
 void *pipe_result_alloc(struct pool_port *port, struct pool_ref *ref, uint64_t bytes);
-int pipe_fault(struct pool_port *port, struct pool_span *span, const struct pool_fault *fault);
+void pipe_fault(struct pool_port *port, struct pool_span *span, const struct pool_fault *fault);
 int pipe_commit(struct pool_port *port, struct pool_span *span);
 void pipe_detach(struct pool_port *port);
 

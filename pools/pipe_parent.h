@@ -7,6 +7,7 @@
 #include "pools/frame.h"
 #include "pools/pool_core.h"
 
+#include <errno.h>
 #include <sys/uio.h>
 
 enum { PIPE_INBOX_BYTES = 64 * 1024 };
@@ -37,6 +38,7 @@ struct channel {
 	struct outgoing out;
 	struct incoming in;
 	bool watched; /* the reply end */
+	bool left;    /* the worker runs its finalizer: what it had not begun was given back */
 	bool garbled; /* it was given up: nothing more is read from it or sent to it */
 	int reason;   /* what its items get then; 0: as for any death */
 };
@@ -50,11 +52,19 @@ struct pool_transport {
 	int workers;
 	bool condemned; /* somebody was given up before it could be killed */
 	bool stopping;
+	bool initializes; /* workers have an initializer */
 	int64_t dozed_ns; /* since when outboxes may hold something; 0: they do not */
 	bool pull_due;
 	int64_t starved_ns; /* since when nothing can be sent for want of memory; 0: it can */
 	struct channel channel[];
 };
+
+/* Of a read or write that does not block: later it may go. Anything else, as memory of the caller's that is not there
+ * (EFAULT), would come again for ever. */
+static inline bool pipe_error_passes(int error)
+{
+	return error == EAGAIN || error == ENOMEM;
+}
 
 /* pipe_send.c */
 bool pipe_can_send(void *wire, int worker);

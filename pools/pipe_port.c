@@ -29,6 +29,7 @@ int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct
 	}
 	p->in = ticket->fd[0];
 	p->out = ticket->fd[1];
+	p->wake_fd = ticket->wake_fd;
 	p->outbox = outbox_of(board, ticket->worker);
 	p->board = board;
 	p->grain = 1;
@@ -175,6 +176,24 @@ static bool is_recalled(const struct pool_port *p)
 	       number;
 }
 
+static void wake_parent(const struct pool_port *p)
+{
+	const uint64_t one = 1;
+	ssize_t written = write(p->wake_fd, &one, sizeof one);
+	(void)written; /* full: it is awake */
+}
+
+/* Before the finalizer, which may take long: what it was sent and has not begun goes to others meanwhile. */
+static int leave(struct pool_port *p)
+{
+	int rc = outbox_flush(p);
+	if (rc == 0 && p->board->finalizer) {
+		__atomic_store_n(&p->outbox->left, 1, __ATOMIC_RELEASE);
+		wake_parent(p);
+	}
+	return rc;
+}
+
 /* The rest of the flight is not begun. Who stayed only to end its chunk leaves, and says so before the parent may send
  * another. */
 static int drop_rest(struct pool_port *p)
@@ -190,7 +209,7 @@ static int drop_rest(struct pool_port *p)
 		__atomic_store_n(&p->ledger->phase, POOL_PHASE_LEAVING, __ATOMIC_RELEASE);
 	int rc = outbox_send(p, &reply, NULL);
 	if (rc == 0)
-		rc = outbox_flush(p);
+		rc = p->overdue ? leave(p) : outbox_flush(p);
 	return rc == 0 && p->overdue ? POOL_END : rc;
 }
 
@@ -207,8 +226,17 @@ static int find_work(struct pool_port *p)
 	}
 }
 
+/* A worker with an initializer is sent nothing before it is through. */
+static void tell_ready(struct pool_port *p)
+{
+	if (p->board->initializer && !p->told_ready)
+		wake_parent(p);
+	p->told_ready = true;
+}
+
 int pipe_claim(struct pool_port *p, struct pool_span *span)
 {
+	tell_ready(p);
 	int rc = find_work(p);
 	if (rc)
 		return rc;
@@ -242,7 +270,9 @@ void *pipe_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t byte
 	return place;
 }
 
-int pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault)
+/* What cannot be told ends the worker here: its piece is open, so the item is lost. Were it to go on, the item would look
+ * fine to whoever finds the piece in the outbox. */
+void pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault)
 {
 	const struct frame_reply reply = {
 		.magic = FRAME_FAULT,
@@ -253,7 +283,8 @@ int pipe_fault(struct pool_port *p, struct pool_span *span, const struct pool_fa
 		.count = 1,
 		.bytes = fault->message_size,
 	};
-	return outbox_send_past(p, &reply, fault->message);
+	if (outbox_send_past(p, &reply, fault->message) < 0)
+		_exit(POOL_EXIT_BROKEN);
 }
 
 static int send_piece(struct pool_port *p, const struct pool_span *span, int64_t run_ns)
@@ -312,6 +343,8 @@ int pipe_commit(struct pool_port *p, struct pool_span *span)
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);
 	p->result = NULL;
+	if (p->ledger->phase == POOL_PHASE_LEAVING)
+		return leave(p);
 	bool last = p->done == p->inbox.work.count; /* the parent has the next flight to send */
 	return last || flush_due(p, run_ns) ? outbox_flush(p) : 0;
 }

@@ -6,7 +6,8 @@
 #include "pools/inbox.h"
 
 struct pool_port {
-	int in, out;
+	int in, out, wake_fd;
+	bool told_ready;
 	struct outbox *outbox;
 	const struct pool_board *board;
 	struct pool_ledger *ledger;

@@ -42,6 +42,8 @@ void pipe_give_up(struct pool_transport *t, int worker, int reason)
 	if (c->watched)
 		pool_unwatch(t->pool, c->reply[0]);
 	c->watched = false;
+	if (c->out.count)
+		pool_unwatch(t->pool, c->request[1]);
 	kill_garbled(t, worker);
 }
 
@@ -74,15 +76,14 @@ static bool makes_sense(const struct channel *c)
 	       filled - base <= OUTBOX_ROOM;
 }
 
-/* Bytes read; 0: nothing there or the end (*end). */
-static uint64_t read_reply(const struct channel *c, struct iovec room, bool *end)
+/* Bytes read; 0: the end; or -errno. */
+static int64_t read_reply(const struct channel *c, struct iovec room)
 {
 	ssize_t got;
 	do
 		got = read(c->reply[0], room.iov_base, room.iov_len);
 	while (got < 0 && errno == EINTR);
-	*end = got == 0;
-	return got < 0 ? 0 : (uint64_t)got;
+	return got < 0 ? -errno : got;
 }
 
 /* Until the pipe is empty. At its end it is not watched any more: the pidfd tells the rest. */
@@ -92,14 +93,17 @@ bool pipe_receive(struct pool_transport *t, int worker)
 	const uint64_t before = c->in.received;
 	bool end = false;
 	while (c->open && !c->garbled && c->in.received - before < RECEIVE_MOST) {
-		uint64_t got = read_reply(c, pipe_room(&c->in), &end);
-		if (got == 0)
+		const int64_t got = read_reply(c, pipe_room(&c->in));
+		end = got == 0;
+		if (got < 0 && !pipe_error_passes((int)-got))
+			pipe_give_up(t, worker, POOL_ENCODE_ERROR);
+		if (got <= 0)
 			break;
-		c->in.received += got;
+		c->in.received += (uint64_t)got;
 		if (has_surplus(t, worker))
 			pipe_give_up(t, worker, POOL_DECODE_ERROR);
 		else
-			pipe_arrived(t, worker, got);
+			pipe_arrived(t, worker, (uint64_t)got);
 	}
 	if (end && c->watched) {
 		pool_unwatch(t->pool, c->reply[0]);

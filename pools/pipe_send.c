@@ -36,15 +36,20 @@ static unsigned advance(struct outgoing *out, uint64_t written)
 	return out->count - out->at;
 }
 
-/* True: all is written. A pipe whose worker died takes bytes until it is full; they go with it. */
-static bool push_out(const struct channel *c, struct outgoing *out)
+/* True: all is written. A pipe whose worker died takes bytes until it is full; they go with it. What cannot be read where
+ * the arguments are said to be (EFAULT) never goes. */
+static bool push_out(struct pool_transport *t, int worker)
 {
+	const struct channel *c = &t->channel[worker];
+	struct outgoing *out = &t->channel[worker].out;
 	while (out->at < out->count) {
 		unsigned count = out->count - out->at;
 		ssize_t written = writev(c->request[1], out->iov + out->at,
 					 (int)(count < IOV_AT_ONCE ? count : IOV_AT_ONCE));
 		if (written < 0 && errno == EINTR)
 			continue;
+		if (written < 0 && !pipe_error_passes(errno))
+			pipe_give_up(t, worker, POOL_ENCODE_ERROR);
 		if (written < 0)
 			return false;
 		advance(out, (uint64_t)written);
@@ -58,6 +63,14 @@ static bool is_being_started(const struct channel *c)
 	return c->reply[1] >= 0;
 }
 
+/* An initializer may take long, and what was sent is not taken back: nothing goes out before it is through. Without one
+ * a worker finds its first frame when it comes up. */
+static bool takes_work(const struct pool_transport *t, int worker)
+{
+	const uint32_t phase = __atomic_load_n(&t->board->ledger[worker].phase, __ATOMIC_ACQUIRE);
+	return phase == POOL_PHASE_READY || (phase == POOL_PHASE_NEW && !t->initializes);
+}
+
 bool pipe_can_send(void *wire, int worker)
 {
 	const struct pool_transport *t = wire;
@@ -65,9 +78,7 @@ bool pipe_can_send(void *wire, int worker)
 	if (!c->open || c->garbled || c->out.count || t->stopping ||
 	    t->pool->hand[worker].stop_reason)
 		return false;
-	return __atomic_load_n(&t->board->ledger[worker].phase, __ATOMIC_ACQUIRE) !=
-		       POOL_PHASE_LEAVING &&
-	       !is_being_started(c);
+	return takes_work(t, worker) && !is_being_started(c);
 }
 
 static uint64_t column_bytes(const struct pool_column *column, uint64_t at, uint64_t count)
@@ -163,12 +174,11 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 	if (rc < 0)
 		return rc;
 	__atomic_store_n(&c->outbox->recalled[flight->number % DEAL_FLIGHTS], 0, __ATOMIC_RELAXED);
-	if (push_out(c, &c->out)) {
+	if (push_out(t, worker)) {
 		pipe_drop_outgoing(&c->out);
 		return 0;
 	}
-	rc = pool_watch(t->pool, c->request[1], EPOLLOUT, worker);
-	if (rc < 0)
+	if (!c->garbled && pool_watch(t->pool, c->request[1], EPOLLOUT, worker) < 0)
 		pipe_give_up(t, worker, 0); /* half a frame that nobody would complete */
 	return 0;
 }
@@ -186,7 +196,7 @@ void pipe_recall(void *wire, int worker, const struct deal_flight *flight)
 void pipe_writable(struct pool_transport *t, int worker)
 {
 	struct channel *c = &t->channel[worker];
-	if (!c->out.count || !push_out(c, &c->out))
+	if (!c->out.count || c->garbled || !push_out(t, worker))
 		return;
 	pipe_done(t, worker);
 	if (t->stopping)

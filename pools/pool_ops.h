@@ -272,13 +272,13 @@ struct pool_transport_ops {
 	bool (*holds)(struct pool_transport *t, int worker, const struct pool_job *job);
 
 	/* The worker's side. claim: 0, POOL_END or -errno; blocks. result_alloc: room for a
-	 * variable result. fault: an item of the span failed, told before the next item begins.
+	 * variable result. fault: an item of the span failed, told before the next item begins; it succeeds or does not return.
 	 * commit: the whole span is done. */
 	int (*attach)(struct pool_port **out, const struct pool_ticket *ticket,
 		      struct pool_board *board);
 	int (*claim)(struct pool_port *p, struct pool_span *span);
 	void *(*result_alloc)(struct pool_port *p, struct pool_ref *ref, uint64_t bytes);
-	int (*fault)(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault);
+	void (*fault)(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault);
 	int (*commit)(struct pool_port *p, struct pool_span *span);
 	void (*detach)(struct pool_port *p);
 };
@@ -321,6 +321,10 @@ struct pool_backend {
 const struct pool_backend *pool_backend_find(const char *name); /* NULL: unknown */
 const struct pool_backend *pool_backend_at(unsigned i);
 
+enum {
+	POOL_EXIT_BROKEN = 123, /* its transport failed */
+	POOL_EXIT_NO_PORT = 124 /* could not be attached to */
+};
 /* The worker: runs until there is no more work. The process's exit code. */
 int pool_worker_main(const struct pool_launch *launch);
 /* The same in steps, for a transport without workers: open, begin (the initializer; false: it

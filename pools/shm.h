@@ -224,7 +224,7 @@ bool shm_rouse(struct shm_desk *desk, enum desk_rest rest);
 int shm_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board);
 int shm_claim(struct pool_port *port, struct pool_span *span);
 void *shm_result_alloc(struct pool_port *port, struct pool_ref *ref, uint64_t bytes);
-int shm_fault(struct pool_port *port, struct pool_span *span, const struct pool_fault *fault);
+void shm_fault(struct pool_port *port, struct pool_span *span, const struct pool_fault *fault);
 int shm_commit(struct pool_port *port, struct pool_span *span);
 void shm_detach(struct pool_port *port);
 

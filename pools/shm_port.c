@@ -393,7 +393,7 @@ static struct shm_fault *new_fault(struct pool_port *p, const struct pool_fault 
 	return record;
 }
 
-int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault)
+void shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fault *fault)
 {
 	struct arena *arena = &p->view->arena;
 	struct shm_fault *record = new_fault(p, fault);
@@ -407,7 +407,6 @@ int shm_fault(struct pool_port *p, struct pool_span *span, const struct pool_fau
 					    __ATOMIC_RELAXED));
 	if (p->at->fail_fast)
 		__atomic_store_n(&p->at->closed, 1, __ATOMIC_RELEASE);
-	return 0;
 }
 
 static void tell_tiles(struct pool_port *p, uint64_t tiles)

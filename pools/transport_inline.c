@@ -271,8 +271,8 @@ static struct pool_job *job_of(const struct pool_span *span)
 	return (struct pool_job *)(uintptr_t)span->cookie[0];
 }
 
-static int inline_fault(struct pool_port *port, struct pool_span *span,
-			const struct pool_fault *fault)
+static void inline_fault(struct pool_port *port, struct pool_span *span,
+			 const struct pool_fault *fault)
 {
 	struct pool_job *job = job_of(span);
 	struct pool_fault at = *fault;
@@ -282,7 +282,6 @@ static int inline_fault(struct pool_port *port, struct pool_span *span,
 	pthread_mutex_lock(&port->t->pool->lock);
 	pool_job_fault(job, &at);
 	pthread_mutex_unlock(&port->t->pool->lock);
-	return 0;
 }
 
 /* A variable result never given is one of size 0, and data is not NULL for those. */

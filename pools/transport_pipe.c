@@ -37,6 +37,7 @@ static int pipe_open(struct pool_transport **out, const struct pool_transport_se
 	t->board = setup->board;
 	t->outboxes = (unsigned char *)outbox_of(setup->board, 0);
 	t->workers = setup->workers;
+	t->initializes = setup->board->initializer != 0;
 	const struct deal_wire wire = { t, pipe_can_send, pipe_send, pipe_recall };
 	t->deal = deal_open(&wire, setup->workers, setup->pool->backend->once);
 	if (!t->deal) {
@@ -180,11 +181,28 @@ static void give_up_starved(struct pool_transport *t)
 	}
 }
 
+/* A worker that leaves begins nothing more. Its finalizer may take long: what it was sent behind does not wait for that. */
+static bool take_from_leaving(struct pool_transport *t, int worker)
+{
+	struct channel *c = &t->channel[worker];
+	struct deal_end end;
+	if (!c->open || c->left || c->garbled ||
+	    !__atomic_load_n(&c->outbox->left, __ATOMIC_ACQUIRE))
+		return false;
+	c->left = true;
+	pipe_last_words(t, worker, &end);
+	if (!c->garbled)
+		deal_lost(t->deal, worker, &end);
+	return true;
+}
+
 static bool pipe_reap(struct pool_transport *t)
 {
 	bool any = false;
 	if (t->condemned)
 		pipe_kill_condemned(t);
+	for (int i = 0; i < t->workers; i++)
+		any = take_from_leaving(t, i) || any;
 	for (int i = 0; t->pull_due && i < t->workers; i++)
 		any = pipe_pull(t, i) || any;
 	t->pull_due = false;

@@ -32,6 +32,8 @@ struct pool_worker_state {
 	void *local;
 	char *message; /* of the item that is failing */
 	uint64_t message_size;
+	const void *room; /* of a result, given last */
+	uint64_t room_size;
 	bool encode_failed;   /* the item asked for a result it could not get */
 	uint64_t done_before; /* ledger->tasks when this process started */
 };
@@ -127,8 +129,19 @@ void *pool_result_alloc(struct pool_call *call, uint64_t size)
 	void *room = NULL;
 	if (call->variable & POOL_VARIABLE_RESULT && w->span && size <= INT64_MAX)
 		room = w->ops->result_alloc(w->port, ref, size);
+	if (room) {
+		w->room = room;
+		w->room_size = size;
+	}
 	note_encoding(call, room != NULL);
 	return room;
+}
+
+/* Does it lie in the room that a further call replaces? That goes before the new one comes. */
+static bool is_own_room(const struct pool_worker_state *w, const void *data)
+{
+	const uintptr_t at = (uintptr_t)data, room = (uintptr_t)w->room;
+	return room && at >= room && at - room < w->room_size;
 }
 
 int pool_return(struct pool_call *call, const void *data, uint64_t size)
@@ -137,12 +150,19 @@ int pool_return(struct pool_call *call, const void *data, uint64_t size)
 		note_encoding(call, false);
 		return -EINVAL;
 	}
+	void *copy = NULL;
+	if (size && is_own_room(call->worker, data)) {
+		copy = malloc(size);
+		if (copy)
+			data = memcpy(copy, data, size);
+		else
+			size = UINT64_MAX; /* no room, either */
+	}
 	void *room = pool_result_alloc(call, size);
-	if (!room)
-		return -ENOMEM;
-	if (size)
+	if (room && size)
 		memcpy(room, data, size);
-	return 0;
+	free(copy);
+	return room ? 0 : -ENOMEM;
 }
 
 int pool_fail(struct pool_call *call, int code, const char *format, ...)
@@ -366,7 +386,7 @@ int pool_worker_main(const struct pool_launch *launch)
 	struct pool_worker_state *w;
 	int rc = pool_worker_open(&w, launch);
 	if (rc < 0)
-		return 124;
+		return POOL_EXIT_NO_PORT;
 	bool fit = pool_worker_begin(w);
 	/* An initializer that changes the credentials takes the wish to die with the parent away. */
 	if (launch->board->initializer && getpid() != launch->ticket.parent)
@@ -377,7 +397,7 @@ int pool_worker_main(const struct pool_launch *launch)
 			pool_worker_end(w);
 	}
 	pool_worker_close(w);
-	return rc < 0 ? 123 : 0;
+	return rc < 0 ? POOL_EXIT_BROKEN : 0;
 }
 
 static void pin(unsigned worker)

@@ -30,7 +30,7 @@ void fuzz_bytes(struct fuzz_input *in, void *to, uint64_t size);
 #define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_fail(__FILE__, __LINE__, #condition))
 _Noreturn void fuzz_fail(const char *file, int line, const char *text);
 
-/* == A parent == with workers that are scripts: no processes, no descriptors. */
+/* == A parent == with workers that are scripts: no processes, and of descriptors only one that nothing comes from. */
 enum { FUZZ_WORKERS = 2 };
 
 struct fuzz_parent {

@@ -1,0 +1,209 @@
+/* test_regressions_delivery.c - what once went wrong between those who send and those who do not read: workers that start
+ * or leave for long, failures that nobody can be told, results made of themselves, memory that is not there. The comment
+ * above a case says what happened. */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { GATE = 1, CALLED = 2 };
+
+static int wait_for_gate(struct pool_call *call)
+{
+	while (pool_worker(call) == 0 && !shared_get(GATE))
+		suite_sleep_ns(MS);
+	return 0;
+}
+POOL_TASK(wait_for_gate)
+
+static int nap(struct pool_call *call)
+{
+	(void)call;
+	suite_sleep_ns(50 * MS);
+	return 0;
+}
+POOL_TASK(nap)
+
+static int spin_and_square(struct pool_call *call)
+{
+	const int64_t x = *(const int64_t *)pool_arg(call, 0), end_ns = suite_now_ns() + 10000;
+	while (suite_now_ns() < end_ns)
+		continue;
+	*(int64_t *)pool_result(call) = x * x;
+	return 0;
+}
+POOL_TASK(spin_and_square)
+
+static void expect_squares(struct pool *pool, int n)
+{
+	int64_t x[3000] = { 0 }, y[3000];
+	for (int i = 0; i < n; i++)
+		x[i] = i;
+	CHECK_EQ(pool_map(pool, POOL(spin_and_square), x, 8, (uint64_t)n, y, 8,
+			  &(struct pool_policy){ .timeout_ns = WAIT }),
+		 0);
+	for (int i = 0; i < n; i++)
+		CHECK_EQ(y[i], x[i] * x[i]);
+}
+
+/* == Workers that start or leave for long == */
+
+/* By pipe, what a worker had been sent and not begun when it left stayed with it until its finalizer had ended. */
+static void items_do_not_wait_for_a_finalizer(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 2,
+							    .tasks_per_worker = 100,
+							    .finalizer = POOL(wait_for_gate) });
+	expect_squares(pool, suite_some(row, 3000));
+	shared_set(GATE, 1);
+	suite_finish(pool);
+}
+
+/* By pipe, items were sent to a worker whose initializer was still running, while another one was idle. */
+static void items_do_not_wait_for_an_initializer(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row,
+				(struct pool_options){ .workers = 2,
+						       .initializer = POOL(wait_for_gate),
+						       .initializer_timeout_ns = POOL_FOREVER });
+	for (int i = 0; i < 4; i++)
+		expect_squares(pool, 1);
+	expect_squares(pool, suite_some(row, 3000));
+	shared_set(GATE, 1);
+	suite_finish(pool);
+}
+
+static int note_call(struct pool_async *async, void *user)
+{
+	(void)async;
+	(void)user;
+	shared_set(CALLED, 1);
+	return 0;
+}
+
+/* Whoever is sent nothing before its initializer has ended must be sent something then, though nobody waits. */
+static void callback_comes_after_a_slow_initializer(const struct pool_backend_info *row)
+{
+	const int64_t x = 3;
+	int64_t y = 0;
+	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 1,
+									.initializer = POOL(nap) });
+	const struct pool_column arg = { &x, sizeof x };
+	struct pool_async *async;
+	CHECK_EQ(pool_apply_async(pool, suite_square, &arg, 1, sizeof y,
+				  &(struct pool_policy){ .callback = note_call }, &async),
+		 0);
+	CHECK(shared_reaches(CALLED, 1));
+	CHECK_EQ(pool_async_get(async, &y, 0), 0);
+	CHECK_EQ(y, 9);
+	pool_async_release(async);
+	suite_finish(pool);
+}
+
+/* == Failures that nobody can be told == */
+
+static int fail_without_descriptors(struct pool_call *call)
+{
+	*(int64_t *)pool_result(call) = -1;
+	closefrom(3);
+	return pool_fail(call, 7, "no");
+}
+POOL_TASK(fail_without_descriptors)
+
+static int too_large_without_descriptors(struct pool_call *call)
+{
+	closefrom(3);
+	return pool_result_alloc(call, UINT64_MAX) != NULL;
+}
+POOL_TASK(too_large_without_descriptors)
+
+/* By pipe, the worker ended only after it had handed in the item as done: it was reported as fine. */
+static void failure_that_cannot_be_told_is_no_success(const struct pool_backend_info *row)
+{
+	enum { ITEMS = 6 };
+	const int64_t x[ITEMS] = { 0 };
+	int64_t y[ITEMS];
+	struct pool_bytes bytes[ITEMS] = { { 0 } };
+	int32_t statuses[ITEMS];
+	const struct pool_policy policy = { .timeout_ns = WAIT, .statuses = statuses };
+	struct pool *pool = suite_open(row, 2);
+	CHECK(pool_map(pool, POOL(fail_without_descriptors), x, 8, ITEMS, y, 8, &policy) < 0);
+	for (int i = 0; i < ITEMS; i++)
+		CHECK(statuses[i] == POOL_TASK_ERROR || statuses[i] == POOL_WORKER_LOST);
+	CHECK(pool_map(pool, POOL(too_large_without_descriptors), x, 8, ITEMS, bytes, POOL_VARIABLE,
+		       &policy) < 0);
+	for (int i = 0; i < ITEMS; i++)
+		CHECK(statuses[i] == POOL_ENCODE_ERROR || statuses[i] == POOL_WORKER_LOST);
+	expect_squares(pool, 10);
+	suite_finish(pool);
+}
+
+/* == Results made of themselves == */
+
+static int return_a_part(struct pool_call *call)
+{
+	const uint64_t size = *(const uint64_t *)pool_arg(call, 0);
+	unsigned char *room = pool_result_alloc(call, size);
+	for (uint64_t i = 0; room && i < size; i++)
+		room[i] = (unsigned char)(i * 7);
+	return !room || pool_return(call, room + size / 4, size / 2);
+}
+POOL_TASK(return_a_part)
+
+/* The room that was replaced had been given back before the new one was filled from it. */
+static void result_may_be_a_part_of_what_it_replaces(const struct pool_backend_info *row)
+{
+	const uint64_t sizes[] = { 0, 4, 64, 5000, 262144, 5000000 };
+	struct pool_bytes y[COUNT(sizes)] = { { 0 } };
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, POOL(return_a_part), sizes, 8, COUNT(sizes), y, POOL_VARIABLE,
+			  NULL),
+		 0);
+	for (size_t k = 0; k < COUNT(sizes); k++) {
+		const unsigned char *got = y[k].data;
+		CHECK_EQ(y[k].size, sizes[k] / 2);
+		for (uint64_t i = 0; i < y[k].size; i++)
+			CHECK_EQ(got[i], (unsigned char)((sizes[k] / 4 + i) * 7));
+		free(y[k].data);
+	}
+	suite_finish(pool);
+}
+
+/* == Memory that is not there == */
+
+/* By pipe the kernel reads arguments, and says so if it cannot (EFAULT): the caller took that for "no room yet" and tried
+ * for ever. Elsewhere the caller's own copying ends it, as any use of such memory does. */
+static void arguments_that_are_not_there_end_the_call(const struct pool_backend_info *row)
+{
+	enum { BYTES = 1 << 20 };
+	const struct pool_policy policy = { .timeout_ns = WAIT };
+	if (strcmp(row->transport, "pipe") != 0)
+		return;
+	void *sealed = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(sealed != MAP_FAILED);
+	struct pool *pool = suite_open(row, 2);
+	CHECK_EQ(pool_map(pool, POOL(nap), sealed, BYTES, 1, NULL, 0, &policy), POOL_ENCODE_ERROR);
+	expect_squares(pool, 100);
+	suite_finish(pool);
+	munmap(sealed, BYTES);
+}
+
+static const struct suite_case cases[] = {
+	CASE(items_do_not_wait_for_a_finalizer, POOL_CAN_OVERLAP),
+	CASE(items_do_not_wait_for_an_initializer, POOL_CAN_OVERLAP),
+	CASE(callback_comes_after_a_slow_initializer, POOL_CAN_OVERLAP),
+	CASE(failure_that_cannot_be_told_is_no_success, FAULTS),
+	CASE(result_may_be_a_part_of_what_it_replaces, 0),
+	CASE(arguments_that_are_not_there_end_the_call, FAULTS),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
