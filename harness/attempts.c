@@ -121,3 +121,13 @@ const char *attempt_error(const struct group *attempt)
 			return attempt->at[i]->error;
 	return NULL;
 }
+
+const char *attempts_error(const struct attempts *attempts, const struct cell *cell)
+{
+	const char *error = NULL;
+
+	for (size_t i = 0; error == NULL && i < attempts->groups.count; i++)
+		if (cell_equal(attempts->groups.at[i].cell, cell))
+			error = attempt_error(&attempts->groups.at[i]);
+	return error;
+}

@@ -24,5 +24,7 @@ void attempts_free(struct attempts *attempts);
 
 /* Why it has no value ("failed: ..."); NULL: it succeeded in each round. */
 const char *attempt_error(const struct group *attempt);
+/* Likewise of this cell; NULL also where nobody tried it. */
+const char *attempts_error(const struct attempts *attempts, const struct cell *cell);
 
 #endif

@@ -140,6 +140,13 @@ struct interval group_speedup(const struct group *group, const struct group *bas
 	return stats_ratio_interval(base_ns, ns, n, CONFIDENCE);
 }
 
+bool interval_precedes(const struct interval *a, const struct interval *b, double sign)
+{
+	bool a_known = a->level > 0, b_known = b->level > 0;
+
+	return a_known != b_known ? a_known : sign * a->mid < sign * b->mid;
+}
+
 static void put_number(FILE *file, bool known, double x)
 {
 	if (known && isfinite(x))

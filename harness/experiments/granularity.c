@@ -157,16 +157,26 @@ static bool same_curve(const struct cell *a, const struct cell *b)
 	return strcmp(a->backend, b->backend) == 0 && a->chunk == b->chunk;
 }
 
-/* What the finding tells of: the pool with the smallest METG at the automatic chunk. */
+/* What the finding tells of: the pool with the smallest METG at the automatic chunk, of those no point of which failed, and
+ * with an interval if there are any. */
 struct best {
+	const struct attempts *attempts;
 	const char *half_backend, *even_backend; /* NULL: none reaches it */
 	struct metg half, even;
 };
 
+static bool has_interval(const struct metg *metg)
+{
+	return metg->ns.level > 0 && isfinite(metg->ns.high);
+}
+
 static bool is_smaller(const struct metg *a, const struct metg *b)
 {
+	bool a_known = has_interval(a), b_known = has_interval(b);
 	bool a_below = a->side == METG_BELOW, b_below = b->side == METG_BELOW;
 
+	if (a_known != b_known)
+		return a_known;
 	return a_below != b_below ? a_below : a->ns.mid < b->ns.mid;
 }
 
@@ -178,7 +188,8 @@ static void note_best(struct best *best, const struct curve *curve, const struct
 
 	if (cell->chunk != 0 || !backend_is_process_pool(cell->backend) || curve->level > 0.5)
 		return;
-	if (metg->rounds == 0 || metg->side == METG_BEYOND)
+	if (metg->rounds == 0 || metg->side == METG_BEYOND ||
+	    metg_error(best->attempts, cell->backend, cell->chunk) != NULL)
 		return;
 	if (*backend && !is_smaller(metg, smallest))
 		return;
@@ -250,9 +261,10 @@ static int half_text(const struct best *best, char *text, size_t size)
 	char mid[24], low[24], high[24];
 
 	if (!best->half_backend)
-		return snprintf(text, size,
-				"No crossing of 50 %% efficiency was measured: the tasks of this "
-				"grid are all too small, or there are too few rows.");
+		return snprintf(
+			text, size,
+			"No crossing of 50 %% efficiency was measured: the tasks of this "
+			"grid are all too small, or there are too few rows, or some failed.");
 	if (best->half.all_below)
 		return snprintf(text, size,
 				"On this machine, more than half of the processors' time is useful "
@@ -297,17 +309,23 @@ static void find(struct derivation *d, const struct best *best)
 
 static int granularity_derive(struct derivation *d)
 {
-	struct best best = { .half_backend = NULL };
+	struct attempts attempts;
+	struct best best = { .attempts = &attempts };
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
+	rc = attempts_make(&attempts, d, "granularity");
+	if (rc < 0)
+		goto out_groups;
 	rc = write_points(d, &groups);
 	if (rc == 0)
 		rc = write_metg(d, &groups, &best);
 	if (rc == 0)
 		find(d, &best);
+	attempts_free(&attempts);
+out_groups:
 	groups_free(&groups);
 	return rc;
 }

@@ -4,7 +4,7 @@
 #ifndef HARNESS_EXPERIMENTS_GRANULARITY_H
 #define HARNESS_EXPERIMENTS_GRANULARITY_H
 
-#include "harness/series.h"
+#include "harness/attempts.h"
 
 /* Useful time per wall time; that of the best of the plain forked processes in that round, 0: none. */
 double useful_rate(const struct record *record);
@@ -40,6 +40,10 @@ struct metg metg_of(const struct curve *curve);
 /* Of map of `spin` by this backend with this chunk. */
 struct metg metg_find(const struct groups *groups, const char *backend, int64_t chunk,
 		      double level);
+
+/* A point of that curve, or of the best that is possible, without a value in each round; NULL: none. Without it the curve
+ * is another. */
+const char *metg_error(const struct attempts *attempts, const char *backend, int64_t chunk);
 
 /* "not reached: at least 12 us; of 7 rounds 2 crossed, 5 did not reach it": for people. Returns text. */
 #define METG_NOTE 160

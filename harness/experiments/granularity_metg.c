@@ -126,6 +126,21 @@ struct metg metg_find(const struct groups *groups, const char *backend, int64_t 
 	return metg_of(&curve);
 }
 
+const char *metg_error(const struct attempts *attempts, const char *backend, int64_t chunk)
+{
+	const char *error = NULL;
+
+	for (size_t i = 0; error == NULL && i < attempts->groups.count; i++) {
+		const struct group *attempt = &attempts->groups.at[i];
+		const struct cell *cell = attempt->cell;
+		if (strcmp(cell->workload, "spin") == 0 &&
+		    (strcmp(cell->backend, "forked") == 0 ||
+		     (strcmp(cell->backend, backend) == 0 && cell->chunk == chunk)))
+			error = attempt_error(attempt);
+	}
+	return error;
+}
+
 const char *metg_note(const struct metg *metg, char text[METG_NOTE])
 {
 	static const char *const sides[] = { "crossed", "below the smallest measured: at most ",

@@ -6,8 +6,8 @@
  * waking the workers once a call does not show, few enough that a call at 5 us a message is no longer than a
  * few batches.
  */
+#include "harness/attempts.h"
 #include "harness/grid.h"
-#include "harness/series.h"
 
 #include <errno.h>
 #include <math.h>
@@ -139,19 +139,28 @@ static int write_fits(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
-/* The process row with the cheapest map at this chunk size, NULL: none measured. */
-static const struct group *cheapest(const struct groups *groups, int64_t chunk, double sign)
+/* What the finding may be about. */
+struct choice {
+	const struct groups *groups;
+	const struct attempts *attempts;
+};
+
+/* The process row with the cheapest map at this chunk size (sign -1: the dearest) that failed in no round, one with an
+ * interval if there is any; NULL: none. */
+static const struct group *cheapest(const struct choice *choice, int64_t chunk, double sign)
 {
+	const struct groups *groups = choice->groups;
 	const struct group *best = NULL;
-	double best_ns = 0;
+	struct interval best_ns = { 0 };
 
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
 		if (g->cell->chunk != chunk || strcmp(g->cell->variant, "map") != 0 ||
-		    !backend_is_process_pool(g->cell->backend))
+		    !backend_is_process_pool(g->cell->backend) ||
+		    attempts_error(choice->attempts, g->cell) != NULL)
 			continue;
-		double ns = sign * group_ns(g).mid;
-		if (!best || ns < best_ns) {
+		struct interval ns = group_ns(g);
+		if (!best || interval_precedes(&ns, &best_ns, sign)) {
 			best = g;
 			best_ns = ns;
 		}
@@ -159,25 +168,28 @@ static const struct group *cheapest(const struct groups *groups, int64_t chunk, 
 	return best;
 }
 
-static const struct group *each_row(const struct groups *groups)
+static const struct group *each_row(const struct choice *choice)
 {
+	const struct groups *groups = choice->groups;
+
 	for (size_t i = 0; i < groups->count; i++)
-		if (backend_is_each(groups->at[i].cell->backend))
+		if (backend_is_each(groups->at[i].cell->backend) &&
+		    attempts_error(choice->attempts, groups->at[i].cell) == NULL)
 			return &groups->at[i];
 	return NULL;
 }
 
-static void find(struct derivation *d, const struct groups *groups)
+static void find(struct derivation *d, const struct choice *choice)
 {
-	const struct group *one = cheapest(groups, 1, 1), *automatic = cheapest(groups, 0, 1);
-	const struct group *dear = cheapest(groups, 1, -1), *each = each_row(groups);
+	const struct group *one = cheapest(choice, 1, 1), *automatic = cheapest(choice, 0, 1);
+	const struct group *dear = cheapest(choice, 1, -1), *each = each_row(choice);
 	char text[4][24];
 	int size;
 
 	if (!one || !automatic) {
 		snprintf(d->finding, sizeof d->finding,
-			 "The rows do not tell what a task costs: map was not measured at chunk 1 "
-			 "and auto.");
+			 "The rows do not tell what a task costs: map was not right in each round "
+			 "at chunk 1 and auto.");
 		return;
 	}
 	size = snprintf(
@@ -197,16 +209,22 @@ static void find(struct derivation *d, const struct groups *groups)
 
 static int overhead_derive(struct derivation *d)
 {
+	struct attempts attempts;
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
+	rc = attempts_make(&attempts, d, "overhead");
+	if (rc < 0)
+		goto out_groups;
 	rc = write_times(d, &groups);
 	if (rc == 0)
 		rc = write_fits(d, &groups);
 	if (rc == 0)
-		find(d, &groups);
+		find(d, &(struct choice){ &groups, &attempts });
+	attempts_free(&attempts);
+out_groups:
 	groups_free(&groups);
 	return rc;
 }

@@ -107,29 +107,12 @@ static void judge_p6(struct judge *j)
  * == Granularity ==
  */
 
-/* A point of the curve, or of the best that is possible, that there is no value of; NULL: none. Without it the curve is
- * another. */
-static const char *curve_error(const struct judge *j, const char *backend, int64_t chunk)
-{
-	const char *error = NULL;
-
-	for (size_t i = 0; error == NULL && i < j->attempts->groups.count; i++) {
-		const struct group *attempt = &j->attempts->groups.at[i];
-		const struct cell *cell = attempt->cell;
-		if (strcmp(cell->workload, "spin") == 0 &&
-		    (strcmp(cell->backend, "forked") == 0 ||
-		     (strcmp(cell->backend, backend) == 0 && cell->chunk == chunk)))
-			error = attempt_error(attempt);
-	}
-	return error;
-}
-
 static void judge_metg(struct judge *j, const char *name, const char *backend, int64_t chunk,
 		       double limit_ns)
 {
 	static const char *const bounds[] = { NULL, "at most ", "at least " };
 	struct metg metg = metg_find(j->groups, backend, chunk, 0.5);
-	const char *error = curve_error(j, backend, chunk);
+	const char *error = metg_error(j->attempts, backend, chunk);
 	struct value value = { .interval = metg.ns, .bound = bounds[metg.side] };
 	char what[96];
 

@@ -2,7 +2,7 @@
  * real.c - real work: which backend should a user take?
  *
  * DESIGN. Speedup is the time of the plain serial loop over the time of the backend, paired by round. The choice for a
- * workload is the pool of processes with the highest median; every other pool whose interval overlaps its interval
+ * workload is the pool of processes with the highest median, of those with an interval if there are any; every other pool whose interval overlaps its interval
  * is named as being as good. One that failed in any round is not chosen, and a workload counts even if nothing of it is right.
  * Task counts make a serial pass some ten milliseconds long.
  */
@@ -93,33 +93,23 @@ static bool is_pool(const struct cell *cell, const char *workload)
 	return strcmp(cell->workload, workload) == 0 && backend_is_process_pool(cell->backend);
 }
 
-/* Why there is no value of it; NULL: there is one. */
-static const char *error_of(const struct choice *choice, const struct cell *cell)
-{
-	const struct groups *attempts = &choice->attempts->groups;
-	const char *error = NULL;
-
-	for (size_t i = 0; error == NULL && i < attempts->count; i++)
-		if (cell_equal(attempts->at[i].cell, cell))
-			error = attempt_error(&attempts->at[i]);
-	return error;
-}
-
 static bool is_candidate(const struct choice *choice, const struct group *g, const char *workload)
 {
-	return is_pool(g->cell, workload) && error_of(choice, g->cell) == NULL;
+	return is_pool(g->cell, workload) && attempts_error(choice->attempts, g->cell) == NULL;
 }
 
 static const struct group *best_for(const struct choice *choice, const char *workload,
 				    const struct group *loop)
 {
 	const struct group *best = NULL;
-	double best_speedup = 0;
+	struct interval best_speedup = { 0 };
 
 	for (size_t i = 0; i < choice->groups->count; i++) {
 		const struct group *g = &choice->groups->at[i];
-		double speedup = is_candidate(choice, g, workload) ? group_speedup(g, loop).mid : 0;
-		if (speedup > best_speedup) {
+		if (!is_candidate(choice, g, workload))
+			continue;
+		struct interval speedup = group_speedup(g, loop);
+		if (interval_precedes(&speedup, &best_speedup, -1)) {
 			best = g;
 			best_speedup = speedup;
 		}
@@ -188,7 +178,7 @@ static void write_choice(FILE *file, const struct choice *choice, const char *wo
 	const struct group *loop = serial_loop(choice->groups, workload);
 	const struct group *best = NULL;
 
-	if (loop && error_of(choice, loop->cell) == NULL)
+	if (loop && attempts_error(choice->attempts, loop->cell) == NULL)
 		best = best_for(choice, workload, loop);
 	if (!best) {
 		fprintf(file, "%s\t-\t?\t?\t?\t-\tnot measured\n", workload);

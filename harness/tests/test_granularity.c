@@ -248,6 +248,77 @@ static void rounds_without_a_floor_count_for_it(void **state)
 	assert_null(strstr(table, "nan"));
 }
 
+/* Both transports cross one half, the one named first at finer tasks. */
+static void add_two_pools(struct fixture *f, const char *finer, const char *coarser)
+{
+	struct cell cell = cell_of("granularity", coarser, "map", "spin");
+
+	for (int i = 0; i < 4; i++) {
+		double serial = 25 << (2 * i);
+		cell.work = i + 1;
+		add(f, &cell, (serial + 400) / 2, serial);
+	}
+	snprintf(cell.backend, sizeof cell.backend, "forked");
+	cell.work = 1000;
+	add(f, &cell, 1000, 2000);
+	snprintf(cell.backend, sizeof cell.backend, "%s", finer);
+	for (int i = 0; i < 4; i++) {
+		double serial = 25 << (2 * i);
+		cell.work = i + 1;
+		add(f, &cell, (serial + 100) / 2, serial);
+	}
+}
+
+static void curve_with_a_point_that_failed_is_not_the_best(void **state)
+{
+	const char *shm = transport_row("shm"), *pipe = transport_row("pipe");
+	struct fixture *f = *state;
+
+	add_two_pools(f, pipe, shm);
+	derive(f, "granularity");
+	assert_contains(f->finding, pipe);
+	fail_after(f, ROUNDS - 1);
+	derive(f, "granularity");
+	assert_contains(f->finding, shm);
+	assert_null(strstr(f->finding, pipe));
+	f->rows.count = 0;
+	add_two_pools(f, pipe, shm);
+	fail_after(f, 0); /* without any value */
+	derive(f, "granularity");
+	assert_null(strstr(f->finding, pipe));
+}
+
+static void curve_of_too_few_rounds_does_not_win_over_an_interval(void **state)
+{
+	const char *shm = transport_row("shm"), *pipe = transport_row("pipe");
+	struct fixture *f = *state;
+	size_t kept = 0;
+
+	add_two_pools(f, pipe, shm);
+	for (size_t i = 0; i < f->rows.count; i++)
+		if (strcmp(f->rows.at[i].cell.backend, pipe) != 0 || f->rows.at[i].round < 2)
+			f->rows.at[kept++] = f->rows.at[i];
+	f->rows.count = kept;
+	derive(f, "granularity");
+	assert_contains(f->finding, shm);
+	assert_null(strstr(f->finding, pipe));
+}
+
+static void best_rate_that_failed_leaves_no_half(void **state)
+{
+	struct cell forked = cell_of("granularity", "forked", "map", "spin");
+	struct fixture *f = *state;
+
+	add_two_pools(f, transport_row("pipe"), transport_row("shm"));
+	forked.work = 2000;
+	add(f, &forked, 2000, 4000);
+	derive(f, "granularity");
+	assert_contains(f->finding, "half of the processors' time");
+	fail_after(f, ROUNDS - 1);
+	derive(f, "granularity");
+	assert_contains(f->finding, "No crossing of 50 % efficiency");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +331,9 @@ int main(void)
 		TEST(granularity_crossing_is_where_it_was_put),
 		TEST(inline_overhead_is_the_floor_and_half_of_metg),
 		TEST(rounds_without_a_floor_count_for_it),
+		TEST(curve_with_a_point_that_failed_is_not_the_best),
+		TEST(curve_of_too_few_rounds_does_not_win_over_an_interval),
+		TEST(best_rate_that_failed_leaves_no_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

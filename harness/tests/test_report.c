@@ -11,70 +11,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-static void overhead_of_a_plus_b_over_c_is_fitted_exactly(void **state)
-{
-	struct fixture *f = *state;
-	struct cell cell = cell_of("overhead", process_pool(), "map", "noop");
-
-	for (cell.chunk = 1; cell.chunk <= 4096; cell.chunk *= 4)
-		add(f, &cell, 5 + 800.0 / (double)cell.chunk, 0);
-	cell.chunk = 0;
-	add(f, &cell, 6, 0);
-	derive(f, "overhead");
-	const char *fit = read_file(f, "tables/overhead-fit.tsv");
-	near(number_at(fit, process_pool(), 2), 5 * DRIFT);
-	near(number_at(fit, process_pool(), 3), 800 * DRIFT);
-	assert_contains(f->finding, "On this machine");
-}
-
-static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
-{
-	struct fixture *f = *state;
-	struct cell loop = cell_of("scaling", "loop", "map", "spin");
-	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
-
-	loop.workers = 1;
-	pool.workers = pool_cpus();
-	add(f, &loop, 1000, 1000);
-	add(f, &pool, 625, 1000);
-	derive(f, "scaling");
-	const char *table = read_file(f, "tables/scaling.tsv");
-	for (int column = 2; column <= 4; column++) /* drift cancels: the interval is a point */
-		near(number_at(table, process_pool(), column), 1.6);
-	assert_contains(f->finding, "1.60 times");
-	assert_contains(f->finding, "Amdahl's law is not fitted");
-}
-
-static void startup_slope_per_gib_is_fitted(void **state)
-{
-	struct fixture *f = *state;
-	struct cell cell = cell_of("startup", process_pool(), "open", "noop");
-
-	for (int mib = 1; mib <= 256; mib *= 4) {
-		cell.parent_bytes = (uint64_t)mib << 20;
-		add(f, &cell, 100e3 + 30e6 * mib / 1024, 0);
-	}
-	derive(f, "startup");
-	const char *table = read_file(f, "tables/startup-reuse.tsv");
-	near(number_at(table, process_pool(), 1), 100 * DRIFT);
-	near(number_at(table, process_pool(), 2), 30 * DRIFT);
-}
-
-static void startup_shows_what_the_system_takes(void **state)
-{
-	struct fixture *f = *state;
-	struct cell cell = cell_of("startup", "raw-fork", "map", "noop");
-
-	for (int mib = 1; mib <= 256; mib *= 4) {
-		cell.parent_bytes = (uint64_t)mib << 20;
-		add(f, &cell, 50e3 + 20e6 * mib / 1024, 0);
-	}
-	derive(f, "startup");
-	near(number_at(read_file(f, "tables/startup-reuse.tsv"), "raw-fork", 2), 20 * DRIFT);
-	near(number_at(read_file(f, "tables/startup.tsv"), "raw-fork\tstart\t1", 3),
-	     (50 + 20e3 / 1024) * DRIFT);
-}
-
 static void real_choice_names_the_faster_pool_and_the_loss(void **state)
 {
 	struct fixture *f = *state;
@@ -130,6 +66,21 @@ static void real_gain_that_is_undecided_is_not_the_most(void **state)
 	assert_contains(f->finding, "for 1 of 2 workloads. It gains most for primes (2.00 times).");
 }
 
+static void real_choice_of_too_few_rounds_does_not_win_over_an_interval(void **state)
+{
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell shm = cell_of("real", transport_row("shm"), "map", "primes");
+	struct cell pipe = cell_of("real", transport_row("pipe"), "map", "primes");
+	struct fixture *f = *state;
+
+	add(f, &loop, 1000, 1000);
+	add(f, &shm, 600, 1000);
+	add(f, &pipe, 500, 1000);
+	keep_rounds(f, 2);
+	derive(f, "real");
+	near(number_at(read_file(f, "tables/real-choice.tsv"), "primes", 2), 1 / 0.6);
+}
+
 static void findings_without_enough_rows_say_so(void **state)
 {
 	struct fixture *f = *state;
@@ -171,23 +122,6 @@ static void write_real_run(struct fixture *f)
 	write_rows(f);
 	write_file(f, "run.json",
 		   "{\"host\":{\"cpu_model\":\"<script>alert('x')</script> & co\",\"cpus\":2}}");
-}
-
-/* The figures of a run that was measured elsewhere are of the machine it was measured on. */
-static void scaling_knows_the_machine_of_the_run(void **state)
-{
-	struct fixture *f = *state;
-	struct cell loop = cell_of("scaling", "loop", "map", "spin");
-	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
-
-	write_file(f, "run.json", "{\"host\":{\"cpus_usable\":61}}");
-	loop.workers = 1;
-	pool.workers = 61;
-	add(f, &loop, 1000, 1000);
-	add(f, &pool, 20, 1000);
-	derive(f, "scaling");
-	assert_contains(f->finding, "50.00 times");
-	assert_contains(f->finding, "within the 61 CPUs");
 }
 
 static void report_is_one_page_with_figures_and_escaped_data(void **state)
@@ -393,14 +327,10 @@ static void html_text_escapes_what_is_markup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
-		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
-		TEST(scaling_knows_the_machine_of_the_run),
-		TEST(startup_slope_per_gib_is_fitted),
-		TEST(startup_shows_what_the_system_takes),
 		TEST(real_choice_names_the_faster_pool_and_the_loss),
 		TEST(real_loss_needs_enough_rounds),
 		TEST(real_gain_that_is_undecided_is_not_the_most),
+		TEST(real_choice_of_too_few_rounds_does_not_win_over_an_interval),
 		TEST(findings_without_enough_rows_say_so),
 		TEST(rows_that_failed_do_not_count),
 		TEST(report_is_one_page_with_figures_and_escaped_data),
