@@ -2,13 +2,14 @@
  * io.c - tasks that wait: what many workers bring where none needs a CPU, and what each costs in memory.
  *
  * DESIGN. A task waits WAIT_US in place of input/output, so W workers could do W waits at a time however few CPUs there are.
- * Processes and threads of the same transport are compared, so that they differ in nothing else. The memory of a cell is
+ * Processes and threads of the same transport are compared, at the largest number of workers that both have, so that they
+ * differ in nothing else. The memory of a cell is
  * looked at in a batch of its own (probe "memory"); what a waiting worker costs is the slope of a straight line through it
  * by the number of workers, one line a round.
  */
+#include "harness/attempts.h"
 #include "harness/clock.h"
 #include "harness/grid.h"
-#include "harness/series.h"
 
 #include <errno.h>
 #include <string.h>
@@ -110,9 +111,19 @@ struct series {
 	const struct group *most;   /* with the most workers */
 	struct interval worker_mib; /* slope */
 	size_t rounds;		    /* that have one */
-	struct interval
-		share_percent; /* at most workers: of what that many waits at a time would give */
 };
+
+/* Of what so many waits at a time would give. */
+static struct interval share_percent(const struct group *g)
+{
+	double whole = g->cell->workers * 1e6 / (double)g->cell->work;
+	struct interval share = tasks_per_s(g);
+
+	share.low *= 100 / whole;
+	share.mid *= 100 / whole;
+	share.high *= 100 / whole;
+	return share;
+}
 
 static bool round_slope(const struct series *s, int round, double *slope)
 {
@@ -142,11 +153,6 @@ static void measure_series(struct series *s)
 		s->rounds += round_slope(s, round, &slope[s->rounds]);
 	if (s->rounds > 0)
 		s->worker_mib = stats_median_interval(slope, s->rounds, CONFIDENCE);
-	double whole = s->most->cell->workers * 1e6 / (double)s->most->cell->work;
-	s->share_percent = tasks_per_s(s->most);
-	s->share_percent.low *= 100 / whole;
-	s->share_percent.mid *= 100 / whole;
-	s->share_percent.high *= 100 / whole;
 }
 
 static size_t find_series(const struct groups *groups, struct series series[ROWS_MAX])
@@ -175,25 +181,50 @@ static int write_costs(const struct derivation *d, const struct series *series, 
 	      "ideal\tlow\thigh\n",
 	      file);
 	for (size_t i = 0; i < count; i++) {
+		struct interval share = share_percent(series[i].most);
 		fputs(series[i].first->cell->backend, file);
 		put_interval(file, &series[i].worker_mib);
 		fprintf(file, "\t%zu\t%d", series[i].rounds, series[i].most->cell->workers);
-		put_interval(file, &series[i].share_percent);
+		put_interval(file, &share);
 		fputc('\n', file);
 	}
 	return table_close(file);
 }
 
-/* The first that has both intervals. */
+/* The first whose memory is known. */
 static const struct series *first_of(const struct series *series, size_t count, bool processes)
 {
 	for (size_t i = 0; i < count; i++)
 		if (backend_is_process_pool(series[i].first->cell->backend) == processes &&
-		    series[i].worker_mib.level > 0 && series[i].share_percent.level > 0 &&
+		    series[i].worker_mib.level > 0 &&
 		    (!processes ||
 		     strcmp(series[i].first->cell->backend, transport_row("shm")) == 0))
 			return &series[i];
 	return NULL;
+}
+
+/* Both sides with the same number of workers; NULL: none. */
+struct pair {
+	const struct group *processes, *threads;
+};
+
+static bool is_known(const struct attempts *attempts, const struct group *g)
+{
+	return group_ns(g).level > 0 && attempts_error(attempts, g->cell) == NULL;
+}
+
+/* The largest number that both sides have an interval for and failed with in no round. */
+static struct pair common(const struct attempts *attempts, const struct series *processes,
+			  const struct series *threads)
+{
+	struct pair pair = { NULL, NULL };
+
+	for (const struct group *p = processes->first; p < processes->end; p++)
+		for (const struct group *t = threads->first; t < threads->end; t++)
+			if (p->cell->workers == t->cell->workers && is_known(attempts, p) &&
+			    is_known(attempts, t))
+				pair = (struct pair){ p, t };
+	return pair;
 }
 
 static const char *compare(const struct interval *ratio, char text[96])
@@ -216,44 +247,56 @@ static const char *memory_text(const struct interval *mib_each, char text[96])
 	return text;
 }
 
-static void find(struct derivation *d, const struct series *series, size_t count)
+static void find(struct derivation *d, const struct attempts *attempts, const struct series *series,
+		 size_t count)
 {
 	const struct series *p = first_of(series, count, true), *t = first_of(series, count, false);
+	struct pair both = { NULL, NULL };
 	char text[96], memory[2][96];
 
-	if (!p || !t) {
+	if (p && t)
+		both = common(attempts, p, t);
+	if (!both.processes) {
 		snprintf(d->finding, sizeof d->finding,
 			 "The rows do not tell what waiting workers cost: it takes 6 rounds of "
-			 "processes and of threads, each with 3 numbers of workers.");
+			 "processes and of threads, each with 3 numbers of workers, one of them "
+			 "that "
+			 "of both.");
 		return;
 	}
-	struct interval rate = tasks_per_s(p->most);
-	struct interval ratio = group_speedup(p->most, t->most);
+	const struct cell *cell = both.processes->cell;
+	struct interval ratio = group_speedup(both.processes, both.threads);
 	snprintf(d->finding, sizeof d->finding,
 		 "On this machine, %d processes (%s) do %.0f waits of %.3g ms a second, %.0f %% of "
 		 "what so many at a time would give; %d threads do %.0f %% (%s). A waiting process "
 		 "takes %s, a waiting thread %s.",
-		 p->most->cell->workers, p->first->cell->backend, rate.mid,
-		 (double)p->most->cell->work / 1e3, p->share_percent.mid, t->most->cell->workers,
-		 t->share_percent.mid, compare(&ratio, text),
+		 cell->workers, cell->backend, tasks_per_s(both.processes).mid,
+		 (double)cell->work / 1e3, share_percent(both.processes).mid, cell->workers,
+		 share_percent(both.threads).mid, compare(&ratio, text),
 		 memory_text(&p->worker_mib, memory[0]), memory_text(&t->worker_mib, memory[1]));
 }
 
 static int io_derive(struct derivation *d)
 {
 	struct series series[ROWS_MAX];
+	struct attempts attempts;
 	struct groups groups;
 	size_t count;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
+	rc = attempts_make(&attempts, d, "io");
+	if (rc < 0)
+		goto out_groups;
 	count = find_series(&groups, series);
 	rc = write_rates(d, &groups);
 	if (rc == 0)
 		rc = write_costs(d, series, count);
 	if (rc == 0)
-		find(d, series, count);
+		find(d, &attempts, series, count);
+	attempts_free(&attempts);
+out_groups:
 	groups_free(&groups);
 	return rc;
 }

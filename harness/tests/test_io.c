@@ -93,6 +93,38 @@ static void cost_that_drowns_in_noise_is_not_told(void **state)
 	assert_contains(f->finding, "which of them is faster cannot be told");
 }
 
+/* Threads with 64 workers fail in the last round; the other side stays as it is. */
+static void sides_are_compared_at_the_most_workers_that_both_have(void **state)
+{
+	struct fixture *f = *state;
+
+	add_series(f, transport_row("shm"), 0.5, 512);
+	add_series(f, threads(), 0.8, 64);
+	derive(f, "io");
+	assert_contains(f->finding, "64 processes");
+	assert_contains(f->finding, "64 threads");
+	fail_after(f, ROUNDS - 1);
+	derive(f, "io");
+	assert_contains(f->finding, "16 processes");
+	assert_contains(f->finding, "16 threads do 80 %");
+	assert_contains(f->finding, "threads take 0.62 times as long");
+	assert_null(strstr(f->finding, "64"));
+	f->rows.count -= 6; /* right, and in too few rounds */
+	derive(f, "io");
+	assert_contains(f->finding, "16 processes");
+}
+
+static void sides_that_have_no_number_of_workers_in_common_are_not_compared(void **state)
+{
+	struct fixture *f = *state;
+
+	add_series(f, transport_row("shm"), 0.5, 512);
+	for (int workers = 2; workers <= 32; workers *= 4)
+		add_workers(f, threads(), workers, 0.8, 2000, 64);
+	derive(f, "io");
+	assert_contains(f->finding, "The rows do not tell");
+}
+
 static void plans_are_sensible_and_bounded(void **state)
 {
 	(void)state;
@@ -106,6 +138,8 @@ int main(void)
 		TEST(table_has_rates_and_memory_by_workers),
 		TEST(rows_without_memory_have_no_cost),
 		TEST(cost_that_drowns_in_noise_is_not_told),
+		TEST(sides_are_compared_at_the_most_workers_that_both_have),
+		TEST(sides_that_have_no_number_of_workers_in_common_are_not_compared),
 		TEST(plans_are_sensible_and_bounded),
 	};
 
