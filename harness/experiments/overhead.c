@@ -179,11 +179,25 @@ static const struct group *each_row(const struct choice *choice)
 	return NULL;
 }
 
+/* Who takes it, and how well that is known. */
+static const char *known_text(const struct group *g, char text[128])
+{
+	struct interval ns = group_ns(g);
+	char low[24], high[24];
+
+	if (ns.level > 0)
+		snprintf(text, 128, "%s, 95 %% interval %s to %s", g->cell->backend,
+			 time_text(ns.low, low), time_text(ns.high, high));
+	else
+		snprintf(text, 128, "%s, too few rounds for an interval", g->cell->backend);
+	return text;
+}
+
 static void find(struct derivation *d, const struct choice *choice)
 {
 	const struct group *one = cheapest(choice, 1, 1), *automatic = cheapest(choice, 0, 1);
 	const struct group *dear = cheapest(choice, 1, -1), *each = each_row(choice);
-	char text[4][24];
+	char text[2][24], known[2][128];
 	int size;
 
 	if (!one || !automatic) {
@@ -196,15 +210,19 @@ static void find(struct derivation *d, const struct choice *choice)
 		d->finding, sizeof d->finding,
 		"On this machine, handing out an empty task by map costs %s at chunk 1 (%s) and %s "
 		"at the automatic chunk (%s)",
-		time_text(group_ns(one).mid, text[0]), one->cell->backend,
-		time_text(group_ns(automatic).mid, text[1]), automatic->cell->backend);
+		time_text(group_ns(one).mid, text[0]), known_text(one, known[0]),
+		time_text(group_ns(automatic).mid, text[1]), known_text(automatic, known[1]));
 	if (dear != one)
 		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-				 "; the dearest pool at chunk 1 is %s with %s", dear->cell->backend,
-				 time_text(group_ns(dear).mid, text[2]));
-	snprintf(d->finding + size, sizeof d->finding - (size_t)size, "%s%s%s.",
-		 each ? ". A process for each task costs " : "",
-		 each ? time_text(group_ns(each).mid, text[3]) : "", each ? " a task" : "");
+				 "; the dearest pool at chunk 1 takes %s (%s)",
+				 time_text(group_ns(dear).mid, text[0]),
+				 known_text(dear, known[0]));
+	if (each)
+		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+				 ". A process for each task costs %s a task (%s)",
+				 time_text(group_ns(each).mid, text[0]),
+				 known_text(each, known[0]));
+	snprintf(d->finding + size, sizeof d->finding - (size_t)size, ".");
 }
 
 static int overhead_derive(struct derivation *d)

@@ -2,13 +2,14 @@
  * startup.c - what a worker costs to start, by start method and size of the parent, and when reuse pays.
  *
  * DESIGN. Variant "open" times opening and ending a pool, per worker, while the parent holds touched memory: fork copies the
- * page tables of all of it, exec and threads do not, so the slope in ms/GiB is the price of fork. Reuse pays from
+ * page tables of all of it, exec and threads do not, so the slope in ms/GiB, a line in each round, is the price of fork. Reuse pays from
  * N tasks on, N = cost of the pool / (task with a process of its own - task in the pool).
  */
 #include "harness/grid.h"
 #include "harness/series.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -129,51 +130,96 @@ static const struct group *find_group(const struct groups *groups, const char *b
 	return NULL;
 }
 
-/* One backend's cost of starting: ns per worker = fixed + slope x GiB of parent. */
+/* One backend's cost of starting: ns per worker = fixed + slope x GiB of parent, fitted in each round. */
 struct start {
 	const char *backend;
-	bool fitted;
-	struct line line;   /* x in GiB, y in ns */
-	double reuse_tasks; /* reuse pays from so many tasks on; 0: not known */
+	size_t rounds;			  /* that have a line */
+	struct interval fixed, slope, r2; /* x in GiB, y in ns */
+	size_t reuse_rounds;		  /* in which it can be told, INFINITY among them */
+	struct interval reuse_tasks;	  /* reuse pays from so many tasks on */
 };
 
 /* Small parents would drown in the errors of large ones: weights 1/ns^2. */
-static void fit(struct start *start, const struct group *first, const struct group *end)
+static bool round_line(const struct group *first, const struct group *end, int round,
+		       struct line *line)
 {
 	double x[PARENTS_MAX], y[PARENTS_MAX], w[PARENTS_MAX];
 	size_t n = 0;
 
 	for (const struct group *g = first; g < end && n < PARENTS_MAX; g++) {
+		const struct record *record = group_round(g, round);
+		if (!record)
+			continue;
 		x[n] = (double)g->cell->parent_bytes / GIB_BYTES;
-		y[n] = group_ns(g).mid;
+		y[n] = record_median(record);
 		w[n] = 1 / (y[n] * y[n]);
 		n++;
 	}
-	start->fitted = n >= 3 && stats_line(x, y, w, n, &start->line);
+	return n >= 3 && stats_line(x, y, w, n, line);
 }
 
+static void fit(struct start *start, const struct group *first, const struct group *end)
+{
+	double fixed[PAIRS_MAX], slope[PAIRS_MAX], r2[PAIRS_MAX];
+	struct line line;
+	size_t n = 0;
+
+	for (int round = 0; round <= group_last_round(first) && n < PAIRS_MAX; round++) {
+		if (!round_line(first, end, round, &line))
+			continue;
+		fixed[n] = line.intercept;
+		slope[n] = line.slope;
+		r2[n++] = line.r2;
+	}
+	start->rounds = n;
+	start->fixed = stats_median_interval(fixed, n, CONFIDENCE);
+	start->slope = stats_median_interval(slope, n, CONFIDENCE);
+	start->r2 = stats_median_interval(r2, n, CONFIDENCE);
+}
+
+/* Within rounds; INFINITY where a process for each task was not the slower one. */
 static void set_reuse(struct start *start, const struct groups *groups)
 {
 	const struct group *open = find_group(groups, start->backend, "open", MIB);
 	const struct group *task = find_group(groups, start->backend, "map", MIB);
 	const struct group *each = find_group(groups, NULL, "map", MIB);
+	double tasks[PAIRS_MAX];
+	size_t n = 0;
 
 	if (!open || !task || !each) /* the system's own ways have no pool that is reused */
 		return;
-	double saved = group_ns(each).mid - group_ns(task).mid;
-	if (saved > 0)
-		start->reuse_tasks = group_ns(open).mid * open->cell->workers / saved;
+	for (size_t i = 0; i < open->count && n < PAIRS_MAX; i++) {
+		const struct record *in_pool = group_round(task, open->at[i]->round);
+		const struct record *alone = group_round(each, open->at[i]->round);
+		if (!in_pool || !alone)
+			continue;
+		double saved = record_median(alone) - record_median(in_pool);
+		double cost = record_median(open->at[i]) * open->cell->workers;
+		tasks[n++] = saved > 0 ? cost / saved : INFINITY;
+	}
+	start->reuse_rounds = n;
+	start->reuse_tasks = stats_median_interval(tasks, n, CONFIDENCE);
+}
+
+static void put_scaled(FILE *file, const struct interval *ns, double unit)
+{
+	struct interval scaled = { ns->low / unit, ns->mid / unit, ns->high / unit, ns->level };
+
+	put_interval(file, &scaled);
 }
 
 static void write_start(FILE *file, const struct start *start)
 {
 	fputs(start->backend, file);
-	if (start->fitted)
-		fprintf(file, "\t%.6g\t%.6g\t%.3f", start->line.intercept / 1e3,
-			start->line.slope / 1e6, start->line.r2);
-	else
-		fputs("\t?\t?\t?", file);
-	fprintf(file, start->reuse_tasks > 0 ? "\t%.3g\n" : "\t?\n", start->reuse_tasks);
+	if (start->rounds > 0) {
+		fprintf(file, "\t%.6g", start->fixed.mid / 1e3);
+		put_scaled(file, &start->slope, 1e6);
+		fprintf(file, "\t%.3f", start->r2.mid);
+	} else {
+		fputs("\t?\t?\t?\t?\t?", file);
+	}
+	put_interval(file, &start->reuse_tasks);
+	fprintf(file, "\t%zu\n", start->rounds > 0 ? start->rounds : start->reuse_rounds);
 }
 
 /* Fills in starts[0..*count). */
@@ -186,7 +232,9 @@ static int write_starts(const struct derivation *d, const struct groups *groups,
 	if (!file)
 		return -errno;
 	*count = 0;
-	fputs("backend\tfixed_us\tslope_ms_per_gib\tr2\treuse_pays_tasks\n", file);
+	fputs("backend\tfixed_us\tslope_ms_per_gib\tlow\thigh\tr2\treuse_pays_tasks\tlow\thigh\t"
+	      "rounds\n",
+	      file);
 	for (size_t i = 0; i < groups->count; i = end) {
 		const struct group *first = &groups->at[i];
 		for (end = i + 1; end < groups->count; end++)
@@ -204,52 +252,63 @@ static int write_starts(const struct derivation *d, const struct groups *groups,
 	return table_close(file);
 }
 
-/* A slope that a GiB does not let be seen beside the fixed part is no slope. */
-static const char *slope_text(const struct start *start, char text[32])
+static const char *slope_text(const struct interval *slope, char text[96])
 {
-	if (start->line.slope < 0.02 * start->line.intercept)
+	if (slope->low <= 0)
 		return "nothing that can be seen";
-	snprintf(text, 32, "%.3g ms", start->line.slope / 1e6);
+	snprintf(text, 96, "%.3g ms (95 %% interval %.3g to %.3g)", slope->mid / 1e6,
+		 slope->low / 1e6, slope->high / 1e6);
 	return text;
+}
+
+/* The pools of processes that the sentence names, each with an interval; NULL: none. */
+struct named {
+	const struct start *steep, *flat, *early;
+};
+
+static struct named choose(const struct start *starts, size_t count)
+{
+	struct named named = { NULL, NULL, NULL };
+
+	for (size_t i = 0; i < count; i++) {
+		const struct start *s = &starts[i];
+		if (!backend_is_process_pool(s->backend))
+			continue;
+		if (s->slope.level > 0 && (!named.steep || s->slope.mid > named.steep->slope.mid))
+			named.steep = s;
+		if (s->slope.level > 0 && (!named.flat || s->slope.mid < named.flat->slope.mid))
+			named.flat = s;
+		if (s->reuse_tasks.level > 0 && isfinite(s->reuse_tasks.high) &&
+		    (!named.early || s->reuse_tasks.mid < named.early->reuse_tasks.mid))
+			named.early = s;
+	}
+	return named;
 }
 
 static void find(struct derivation *d, const struct start *starts, size_t count)
 {
-	const struct start *steep = NULL, *flat = NULL, *early = NULL;
-	char text[2][32];
+	struct named named = choose(starts, count);
+	char text[2][96];
 	int size = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct start *s = &starts[i];
-		if (s->fitted && backend_is_process_pool(s->backend) &&
-		    (!steep || s->line.slope > steep->line.slope))
-			steep = s;
-		if (s->fitted && backend_is_process_pool(s->backend) &&
-		    (!flat || s->line.slope < flat->line.slope))
-			flat = s;
-		if (s->reuse_tasks > 0 && (!early || s->reuse_tasks < early->reuse_tasks) &&
-		    backend_is_process_pool(s->backend))
-			early = s;
-	}
-	if (steep && flat && steep != flat)
+	if (named.steep != named.flat)
 		size = snprintf(d->finding, sizeof d->finding,
 				"On this machine, each GiB of memory in the parent adds %s to the "
-				"start of a "
-				"worker of %s and %s to one of %s.",
-				slope_text(steep, text[0]), steep->backend,
-				slope_text(flat, text[1]), flat->backend);
-	if (early)
+				"start of a worker of %s and %s to one of %s.",
+				slope_text(&named.steep->slope, text[0]), named.steep->backend,
+				slope_text(&named.flat->slope, text[1]), named.flat->backend);
+	if (named.early) {
+		const struct interval *tasks = &named.early->reuse_tasks;
 		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
 			 "%sA pool (%s, parent of 1 MiB) pays for its start from about %.0f task%s "
-			 "on, compared with a process for "
-			 "each task.",
-			 size ? " " : "", early->backend,
-			 early->reuse_tasks < 1 ? 1 : early->reuse_tasks,
-			 early->reuse_tasks < 1.5 ? "" : "s");
-	else if (size == 0)
+			 "on (95 %% interval %.2g to %.2g), compared with a process for each task.",
+			 size ? " " : "", named.early->backend, tasks->mid < 1 ? 1 : tasks->mid,
+			 tasks->mid < 1.5 ? "" : "s", tasks->low, tasks->high);
+	} else if (size == 0) {
 		snprintf(d->finding, sizeof d->finding,
 			 "The rows do not tell what starting a worker costs: fewer than 3 parent "
-			 "sizes were measured.");
+			 "sizes were measured, or too few rounds of them (it takes 6).");
+	}
 }
 
 static int startup_derive(struct derivation *d)

@@ -194,6 +194,122 @@ static void scaling_over_a_loop_that_failed_is_not_told(void **state)
 	assert_contains(f->finding, "The rows do not tell a speedup");
 }
 
+/* Of all cells. */
+static void keep_first(struct fixture *f, int rounds)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->rows.count; i++)
+		if (f->rows.at[i].round < rounds)
+			f->rows.at[kept++] = f->rows.at[i];
+	f->rows.count = kept;
+}
+
+/* 100 us and slope_ms a GiB; with the largest parent, `scatter` times as long or as short in turn. */
+static void add_starts(struct fixture *f, const char *backend, double slope_ms, double scatter)
+{
+	struct cell cell = cell_of("startup", backend, "open", "noop");
+
+	for (int mib = 1; mib <= 256; mib *= 4) {
+		cell.parent_bytes = (uint64_t)mib << 20;
+		add(f, &cell, 100e3 + slope_ms * 1e6 * mib / 1024, 0);
+		for (size_t i = f->rows.count - ROUNDS; mib == 256 && i < f->rows.count; i++)
+			for (int k = 0; k < 3; k++)
+				f->rows.at[i].ns_per_task[k] *= i % 2 ? scatter : 1 / scatter;
+	}
+}
+
+static void startup_names_a_slope_only_if_its_interval_is_above_none(void **state)
+{
+	const char *shm = transport_row("shm"), *pipe = transport_row("pipe");
+	struct fixture *f = *state;
+
+	add_starts(f, pipe, 30, 1);
+	add_starts(f, shm, 0.1, 1.5);
+	derive(f, "startup");
+	const char *table = read_file(f, "tables/startup-reuse.tsv");
+	near(number_at(table, pipe, 3), 30 * 0.94);
+	near(number_at(table, pipe, 4), 30 * 1.07);
+	assert_true(number_at(table, shm, 3) < 0);
+	assert_int_equal((int)number_at(table, pipe, 9), ROUNDS);
+	assert_contains(f->finding, "adds 30.1 ms (95 % interval 28.2 to 32.1) to the start");
+	assert_contains(f->finding, "and nothing that can be seen to one of");
+}
+
+static void startup_of_too_few_rounds_tells_no_numbers(void **state)
+{
+	struct fixture *f = *state;
+
+	add_starts(f, transport_row("pipe"), 30, 1);
+	add_starts(f, transport_row("shm"), 1, 1);
+	keep_first(f, 5);
+	derive(f, "startup");
+	assert_contains(f->finding, "too few rounds");
+	assert_null(strstr(f->finding, " ms"));
+	assert_contains(read_file(f, "tables/startup-reuse.tsv"), "\t?\t?\t");
+}
+
+/* A pool of two workers costs 200 us, a task 1 us in it and 101 us in a process of its own. */
+static void add_reuse(struct fixture *f)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+
+	assert_true(grid_rows(PICK_EACH, row) > 0);
+	struct cell open = cell_of("startup", process_pool(), "open", "noop");
+	struct cell task = cell_of("startup", process_pool(), "map", "noop");
+	struct cell each = cell_of("startup", row[0]->name, "map", "noop");
+	open.parent_bytes = task.parent_bytes = each.parent_bytes = 1 << 20;
+	open.workers = 2;
+	add(f, &open, 100e3, 0);
+	add(f, &task, 1e3, 0);
+	add(f, &each, 101e3, 0);
+}
+
+static void startup_tells_from_how_many_tasks_on_a_pool_pays(void **state)
+{
+	struct fixture *f = *state;
+
+	add_reuse(f);
+	derive(f, "startup");
+	const char *table = read_file(f, "tables/startup-reuse.tsv");
+	for (int column = 6; column <= 8; column++) /* paired: the rounds' drift cancels */
+		near(number_at(table, process_pool(), column), 2);
+	assert_contains(f->finding, "from about 2 tasks on (95 % interval 2 to 2)");
+	keep_rounds(f, 5);
+	derive(f, "startup");
+	assert_null(strstr(f->finding, "from about"));
+	assert_contains(f->finding, "too few rounds");
+}
+
+/* In half of the rounds a process of its own is quicker than the pool: there is no number from which on the pool pays. */
+static void startup_without_an_end_of_reuse_tells_no_number(void **state)
+{
+	struct fixture *f = *state;
+
+	add_reuse(f);
+	for (size_t i = f->rows.count - 3; i < f->rows.count; i++)
+		for (int k = 0; k < 3; k++)
+			f->rows.at[i].ns_per_task[k] = 100;
+	derive(f, "startup");
+	assert_null(strstr(f->finding, "from about"));
+	assert_null(strstr(read_file(f, "tables/startup-reuse.tsv"), "inf"));
+}
+
+static void overhead_is_told_with_its_interval(void **state)
+{
+	struct fixture *f = *state;
+
+	add_maps(f, 2, ROUNDS, false);
+	derive(f, "overhead");
+	assert_contains(f->finding, "costs 100 ns at chunk 1 (");
+	assert_contains(f->finding, "95 % interval 94 ns to 107 ns");
+	assert_null(strstr(f->finding, "too few"));
+	keep_first(f, 5);
+	derive(f, "overhead");
+	assert_contains(f->finding, "too few rounds for an interval");
+	assert_null(strstr(f->finding, "95 %"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +324,11 @@ int main(void)
 		TEST(scaling_of_a_backend_that_failed_is_not_the_best),
 		TEST(scaling_of_too_few_rounds_does_not_win_over_an_interval),
 		TEST(scaling_over_a_loop_that_failed_is_not_told),
+		TEST(startup_names_a_slope_only_if_its_interval_is_above_none),
+		TEST(startup_of_too_few_rounds_tells_no_numbers),
+		TEST(startup_tells_from_how_many_tasks_on_a_pool_pays),
+		TEST(startup_without_an_end_of_reuse_tells_no_number),
+		TEST(overhead_is_told_with_its_interval),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
