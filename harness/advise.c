@@ -32,8 +32,9 @@ static const char help[] =
 	"worth it when it is shown to be faster than the loop, by more than 2 %. The automatic\n"
 	"chunk is kept unless another is shown to be better. Other calls are shown for what they\n"
 	"cost, not taken for speed: imap gives results early and needs little memory.\n"
-	"Exit status: 0 an advice, 1 the loop or all pools failed, 2 bad arguments, 3 undecided,\n"
-	"4 not measured.\n";
+	"What failed or gave a wrong result once is not advised, and shown with its error.\n"
+	"Exit status: 0 an advice, 1 the loop, all pools or, in the second part, the fastest one\n"
+	"failed, 2 bad arguments, 3 undecided, 4 not measured.\n";
 
 /* One of the two answers on stdout. */
 struct answer {
@@ -148,6 +149,13 @@ static const char *judgement(const struct comparison *c)
  * == Tables ==
  */
 
+static const char *error_of(const struct record *failed)
+{
+	const char *error = record_error(failed);
+
+	return error ? error : "no time";
+}
+
 static void print_pools(const struct answer *a)
 {
 	char text[48];
@@ -157,12 +165,11 @@ static void print_pools(const struct answer *a)
 		const struct record *failed = trial_failed(a->pools, i);
 		struct interval ns = trial_ns(a->pools, i);
 		struct interval speedup = trial_ratio(a->pools, ADVISE_LOOP, i);
-		if (ns.mid > 0)
+		if (failed == NULL)
 			printf("%-12s  %10.4g  %8.3g  %s\n", a->pools->cells[i].backend, ns.mid,
 			       speedup.mid, i == ADVISE_LOOP ? "" : interval_text(&speedup, text));
 		else
-			printf("%-12s  %s\n", a->pools->cells[i].backend,
-			       failed ? failed->error : "");
+			printf("%-12s  failed: %s\n", a->pools->cells[i].backend, error_of(failed));
 	}
 }
 
@@ -176,6 +183,11 @@ static void print_others(const struct answer *a)
 	       pool->backend, pool->variant, "call", "chunk", "ratio", "95 % interval", "");
 	for (size_t i = ADVISE_OTHERS; i < a->advice->count; i++) {
 		const struct comparison *c = &a->advice->comparison[i];
+		if (c->refused) {
+			printf("%-14s  %6s  %s\n", a->calls->cells[i].variant,
+			       chunk_text(a->calls->cells[i].chunk, chunk), c->why);
+			continue;
+		}
 		printf("%-14s  %6s  %8.3g  %-16s  %s\n", a->calls->cells[i].variant,
 		       chunk_text(a->calls->cells[i].chunk, chunk), c->ratio.mid,
 		       interval_text(&c->ratio, text), judgement(c));
@@ -208,10 +220,14 @@ static void print_json(const struct answer *a)
 	json_t *pools = json_array(), *others = json_array(), *all;
 
 	for (size_t i = ADVISE_POOL; i < a->pools->count; i++) {
-		struct interval ratio = trial_ratio(a->pools, ADVISE_LOOP, i);
-		json_array_append_new(pools,
-				      json_pack("{ss so}", "backend", a->pools->cells[i].backend,
-						"speedup", interval_json(&ratio)));
+		const struct record *failed = trial_failed(a->pools, i);
+		struct interval ratio = { 0 };
+		if (failed == NULL)
+			ratio = trial_ratio(a->pools, ADVISE_LOOP, i);
+		json_array_append_new(pools, json_pack("{ss so ss*}", "backend",
+						       a->pools->cells[i].backend, "speedup",
+						       interval_json(&ratio), "error",
+						       failed ? error_of(failed) : NULL));
 	}
 	for (size_t i = ADVISE_OTHERS; i < a->advice->count; i++) {
 		const struct comparison *c = &a->advice->comparison[i];

@@ -30,12 +30,12 @@ struct advice {
 size_t advise_pools(struct cell cells[ADVISE_CELLS], const struct cell *cell, const char *call);
 size_t advise_calls(struct cell cells[ADVISE_CELLS], const struct cell *pool);
 
-/* The cell with the highest speedup; ADVISE_LOOP: no pool worked, or the loop did not. */
+/* The cell with the highest speedup of those that never failed; ADVISE_LOOP: no pool worked, or the loop did not. */
 size_t advise_best(const struct trial *pools);
 /* Do their intervals of speedup overlap, so that the rounds do not tell them apart? */
 bool advise_as_good(const struct trial *pools, size_t best, size_t other);
 
-/* 0, -EINVAL: loop and pool have no round in common; -ENOMEM. */
+/* 0, -EINVAL: loop or pool failed; -ENOMEM. */
 int advise_decide(struct advice *advice, const struct trial *calls);
 
 #endif

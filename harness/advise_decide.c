@@ -56,6 +56,14 @@ size_t advise_calls(struct cell cells[ADVISE_CELLS], const struct cell *pool)
 	return count;
 }
 
+/* The first row of the two that is not good; NULL: all are. A failed cell's other rounds are a selection. */
+static const struct record *any_failed(const struct trial *trial, size_t a, size_t b)
+{
+	const struct record *failed = trial_failed(trial, a);
+
+	return failed ? failed : trial_failed(trial, b);
+}
+
 size_t advise_best(const struct trial *pools)
 {
 	size_t best = ADVISE_LOOP;
@@ -63,7 +71,7 @@ size_t advise_best(const struct trial *pools)
 
 	for (size_t i = ADVISE_POOL; i < pools->count; i++) {
 		double speedup = trial_ratio(pools, ADVISE_LOOP, i).mid;
-		if (speedup <= highest)
+		if (speedup <= highest || any_failed(pools, ADVISE_LOOP, i))
 			continue;
 		highest = speedup;
 		best = i;
@@ -76,27 +84,31 @@ bool advise_as_good(const struct trial *pools, size_t best, size_t other)
 	struct interval first = trial_ratio(pools, ADVISE_LOOP, best),
 			second = trial_ratio(pools, ADVISE_LOOP, other);
 
-	return other != best && first.level > 0 && second.level > 0 && second.high >= first.low;
+	return other != best && first.level > 0 && second.level > 0 && second.high >= first.low &&
+	       trial_failed(pools, other) == NULL;
 }
 
-/* False: no round has both. */
+/* False: one of them failed. */
 static bool compare(struct comparison *c, const struct trial *trial, size_t candidate,
 		    size_t baseline)
 {
 	double of_candidate[TRIAL_ROUNDS_MAX], of_baseline[TRIAL_ROUNDS_MAX];
-	size_t n = 0;
+	const struct record *failed = any_failed(trial, candidate, baseline);
+	char why[sizeof c->why];
 
-	for (int round = 0; round < trial->rounds; round++) {
-		const struct record *a = trial_row(trial, candidate, round),
-				    *b = trial_row(trial, baseline, round);
-		if (!a->verified || !b->verified || record_median(a) <= 0 || record_median(b) <= 0)
-			continue;
-		of_candidate[n] = record_median(a);
-		of_baseline[n++] = record_median(b);
-	}
 	cell_label(&trial->cells[candidate], c->label, sizeof c->label);
-	comparison_pairs(c, of_candidate, of_baseline, n);
-	return n > 0;
+	if (failed != NULL) {
+		const char *error = record_error(failed);
+		snprintf(why, sizeof why, "failed: %.120s", error ? error : "no time");
+		comparison_refuse(c, why);
+		return false;
+	}
+	for (int round = 0; round < trial->rounds; round++) {
+		of_candidate[round] = record_median(trial_row(trial, candidate, round));
+		of_baseline[round] = record_median(trial_row(trial, baseline, round));
+	}
+	comparison_pairs(c, of_candidate, of_baseline, (size_t)trial->rounds);
+	return true;
 }
 
 static enum worth worth_of(const struct comparison *c)

@@ -131,6 +131,35 @@ static void loop_that_failed_leaves_nothing_to_decide(void **state)
 	assert_int_equal(advise_best(&m.trial), ADVISE_LOOP);
 }
 
+/* One bad round of twelve; the others are a selection. */
+static void pool_that_failed_once_is_not_advised(void **state)
+{
+	struct made m;
+	struct advice advice;
+
+	(void)state;
+	make(&m, (double[]){ 100, 20, 50, 60, 60 });
+	m.rows[CELLS + ADVISE_POOL].verified = false;
+	assert_int_equal(advise_best(&m.trial), 2);
+	assert_false(advise_as_good(&m.trial, 2, ADVISE_POOL));
+	assert_int_equal(advise_decide(&advice, &m.trial), -EINVAL);
+}
+
+static void chunk_that_failed_once_is_not_chosen_and_says_why(void **state)
+{
+	struct made m;
+	struct advice advice;
+
+	(void)state;
+	make(&m, (double[]){ 100, 50, 45, 40, 20 });
+	m.rows[CELLS + 3].verified = false;
+	snprintf(m.rows[CELLS + 3].error, sizeof m.rows[0].error, "wrong result, item 3");
+	advice = decided(&m);
+	assert_int_equal(advice.chosen, 2);
+	assert_int_equal(advice.comparison[3].verdict, NOT_COMPARABLE);
+	assert_string_equal(advice.comparison[3].why, "failed: wrong result, item 3");
+}
+
 static void best_has_the_highest_speedup_and_ties_overlap(void **state)
 {
 	struct made m;
@@ -246,6 +275,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(too_few_rounds_are_undecided),
 		cmocka_unit_test(chunk_is_chosen_only_where_it_is_shown_to_be_better),
 		cmocka_unit_test(loop_that_failed_leaves_nothing_to_decide),
+		cmocka_unit_test(pool_that_failed_once_is_not_advised),
+		cmocka_unit_test(chunk_that_failed_once_is_not_chosen_and_says_why),
 		cmocka_unit_test(best_has_the_highest_speedup_and_ties_overlap),
 		cmocka_unit_test(cells_are_the_loop_and_what_makes_sense),
 		cmocka_unit_test(advise_measures_and_its_status_says_what_it_found),
