@@ -6,13 +6,14 @@
 #include "harness/commands.h"
 #include "workloads/workload.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS 10
+#define ROUNDS 12
 #define BATCHES 3
 
 static const char help[] =
@@ -25,12 +26,14 @@ static const char help[] =
 	"\n"
 	"  --workload W  see `poolbench list`; --tasks --work --payload --workers --window\n"
 	"                --memory --batch-ms --seed are those of `poolbench cell`\n"
-	"  --rounds R    6 to 32 (default 10), for each of the two parts\n"
+	"  --rounds R    9 to 32 (default 12), for each of the two parts; for very few tasks from\n"
+	"                7 on, as there are fewer questions\n"
 	"  --json        one JSON object: advice, worth, pool, call, chunk, pools, others\n"
 	"\n"
 	"Verdicts hold for all questions of the second part together (5 % after Holm): a pool is\n"
-	"worth it when it is shown to be faster than the loop, by more than 2 %. The automatic\n"
-	"chunk is kept unless another is shown to be better. Other calls are shown for what they\n"
+	"worth it when it is shown to be faster than the loop, by more than 2 %, with some chunk.\n"
+	"The automatic chunk is kept unless another is shown to be better. Other calls are shown "
+	"for what they\n"
 	"cost, not taken for speed: imap gives results early and needs little memory.\n"
 	"What failed or gave a wrong result once is not advised, and shown with its error.\n"
 	"Exit status: 0 an advice, 1 the loop, all pools or, in the second part, the fastest one\n"
@@ -100,36 +103,39 @@ static void say_chunk(const struct answer *a, char *text, size_t size)
 
 	text[0] = '\0';
 	if (a->advice->chosen != ADVISE_POOL)
-		snprintf(text, size, ", and with this chunk it takes %.3g of that time",
-			 c->ratio.mid);
+		snprintf(text, size, ", in %.3g of the time of the automatic chunk", c->ratio.mid);
 }
 
 static void advise(struct answer *a)
 {
-	const struct comparison *worth = &a->advice->comparison[ADVISE_POOL];
+	const struct comparison *worth = advise_to_loop(a->advice, a->advice->chosen);
 	const struct cell *chosen = &a->calls->cells[a->advice->chosen];
 	struct interval speedup = inverse(worth->ratio);
-	char ties[256], chunk[24], range[48], more[64];
+	char ties[256], number[24], range[48], more[80];
+	const char *chunk = chunk_text(chosen->chunk, number);
 
 	if (a->advice->worth == WORTH_YES) {
 		say_ties(a, ties, sizeof ties);
 		say_chunk(a, more, sizeof more);
 		snprintf(a->text, sizeof a->text,
-			 "Take %s through %s with chunk %s: at the automatic chunk it is %.3g "
-			 "times as fast as the serial loop (95 %% interval %s)%s.%s",
-			 chosen->backend, chosen->variant, chunk_text(chosen->chunk, chunk),
-			 speedup.mid, interval_text(&speedup, range), more, ties);
+			 "Take %s through %s with chunk %s: it is %.3g times as fast as the serial "
+			 "loop (95 %% interval %s)%s.%s",
+			 chosen->backend, chosen->variant, chunk, speedup.mid,
+			 interval_text(&speedup, range), more, ties);
 	} else if (a->advice->worth == WORTH_NO) {
-		snprintf(a->text, sizeof a->text,
-			 "Keep the serial loop: the fastest pool, %s, takes %.3g times as long (95 "
-			 "%% interval %s).",
-			 chosen->backend, worth->ratio.mid, interval_text(&worth->ratio, range));
+		snprintf(
+			a->text, sizeof a->text,
+			"Keep the serial loop: the fastest pool, %s, takes %.3g times as long with "
+			"chunk %s (95 %% interval %s).",
+			chosen->backend, worth->ratio.mid, chunk,
+			interval_text(&worth->ratio, range));
 	} else {
 		say_undecided(worth, more, sizeof more);
-		snprintf(a->text, sizeof a->text,
-			 "Undecided: the fastest pool, %s, is %.3g times as fast as the serial "
-			 "loop (95 %% interval %s).%s",
-			 chosen->backend, speedup.mid, interval_text(&speedup, range), more);
+		snprintf(
+			a->text, sizeof a->text,
+			"Undecided: the fastest pool, %s, is %.3g times as fast as the serial loop "
+			"with chunk %s (95 %% interval %s).%s",
+			chosen->backend, speedup.mid, chunk, interval_text(&speedup, range), more);
 	}
 }
 
@@ -216,7 +222,7 @@ static void print_json(const struct answer *a)
 {
 	static const char *const worth[] = { "yes", "no", "undecided" };
 	const struct cell *chosen = &a->calls->cells[a->advice->chosen];
-	struct interval speedup = inverse(a->advice->comparison[ADVISE_POOL].ratio);
+	struct interval speedup = inverse(advise_to_loop(a->advice, a->advice->chosen)->ratio);
 	json_t *pools = json_array(), *others = json_array(), *all;
 
 	for (size_t i = ADVISE_POOL; i < a->pools->count; i++) {
@@ -303,12 +309,23 @@ static const char *refusal(const struct cell_request *r)
 		return "advise finds out backend, variant and chunk: these options are not for it";
 	if (r->record || r->cell.probe[0] || r->setup.tree || r->cell.parent_bytes)
 		return "advise does not take --record, --probe, --tree or --parent";
-	if (r->cell.batches < VERDICT_ROUNDS_LEAST || r->cell.batches > TRIAL_ROUNDS_MAX)
-		return "advise: --rounds must be 6 to 32";
 	return NULL;
 }
 
-/* Fills in the number of tasks, and says which call takes the work's columns. */
+/* Once the number of tasks is known. */
+static int check_rounds(const struct cell_request *r, char *why, size_t why_size)
+{
+	int least = advise_rounds_least(&r->cell);
+
+	if (r->cell.batches >= least && r->cell.batches <= TRIAL_ROUNDS_MAX)
+		return 0;
+	snprintf(why, why_size,
+		 "advise: --rounds must be %d to %d: in fewer nothing could be shown", least,
+		 TRIAL_ROUNDS_MAX);
+	return -EINVAL;
+}
+
+/* Fills in the number of tasks, checks that of rounds, and says which call takes the work's columns. */
 static int look_at_work(struct cell_request *r, const char **call, char *why, size_t why_size)
 {
 	struct cell probe = r->cell;
@@ -330,7 +347,7 @@ static int look_at_work(struct cell_request *r, const char **call, char *why, si
 	r->cell.tasks = work.tasks;
 	*call = work.columns == 1 ? "map" : "starmap";
 	work_close(&work);
-	return 0;
+	return check_rounds(r, why, why_size);
 }
 
 int advise_main(int argc, char **argv)

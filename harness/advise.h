@@ -19,8 +19,9 @@ enum { ADVISE_LOOP = 0, ADVISE_POOL = 1, ADVISE_OTHERS = 2 };
 enum worth { WORTH_YES, WORTH_NO, WORTH_UNDECIDED };
 
 struct advice {
-	/* [ADVISE_POOL]: against the loop; the alternatives: against the pool at the automatic chunk. */
-	struct comparison comparison[ADVISE_CELLS];
+	/* [ADVISE_POOL]: against the loop; the alternatives: against the pool at the automatic chunk. From [count] on: the
+	 * alternatives against the loop, other calls refused. */
+	struct comparison comparison[2 * ADVISE_CELLS];
 	size_t count;
 	size_t chosen; /* of the second trial: the pool as it is, or with another chunk size */
 	enum worth worth;
@@ -34,6 +35,11 @@ size_t advise_calls(struct cell cells[ADVISE_CELLS], const struct cell *pool);
 size_t advise_best(const struct trial *pools);
 /* Do their intervals of speedup overlap, so that the rounds do not tell them apart? */
 bool advise_as_good(const struct trial *pools, size_t best, size_t other);
+
+/* Of the pool at the automatic chunk, or of another chunk size of it. */
+const struct comparison *advise_to_loop(const struct advice *advice, size_t cell);
+/* The second trial of `cell`, a pool's: in fewer rounds none of its questions can be answered. */
+int advise_rounds_least(const struct cell *cell);
 
 /* 0, -EINVAL: loop or pool failed; -ENOMEM. */
 int advise_decide(struct advice *advice, const struct trial *calls);

@@ -124,21 +124,67 @@ static enum worth worth_of(const struct comparison *c)
 	}
 }
 
-/* Another chunk size, only where it is shown to be better; other calls do another thing, so they are not taken for speed. */
-static size_t choose(const struct advice *a, const struct trial *trial)
+static bool is_chunk(const struct trial *trial, size_t cell)
+{
+	return cell >= ADVISE_OTHERS &&
+	       strcmp(trial->cells[cell].variant, trial->cells[ADVISE_POOL].variant) == 0;
+}
+
+static size_t loop_at(const struct advice *a, size_t cell)
+{
+	return cell == ADVISE_POOL ? cell : a->count + cell - ADVISE_OTHERS;
+}
+
+const struct comparison *advise_to_loop(const struct advice *a, size_t cell)
+{
+	return &a->comparison[loop_at(a, cell)];
+}
+
+static bool beats_loop(const struct advice *a, size_t cell)
+{
+	return advise_to_loop(a, cell)->verdict == IMPROVEMENT;
+}
+
+/* The chunk size with the least ratio of those shown to be better, than the automatic one or than the loop; ADVISE_POOL:
+ * none. Other calls do another thing, so they are not taken for speed. */
+static size_t best_chunk(const struct advice *a, const struct trial *trial, bool than_loop)
 {
 	size_t chosen = ADVISE_POOL;
 	double least = 1;
 
 	for (size_t i = ADVISE_OTHERS; i < a->count; i++) {
-		const struct comparison *c = &a->comparison[i];
-		if (strcmp(trial->cells[i].variant, trial->cells[ADVISE_POOL].variant) != 0 ||
-		    c->verdict != IMPROVEMENT || c->ratio.mid >= least)
+		const struct comparison *c = than_loop ? advise_to_loop(a, i) : &a->comparison[i];
+		if (!is_chunk(trial, i) || c->verdict != IMPROVEMENT || c->ratio.mid >= least)
 			continue;
 		least = c->ratio.mid;
 		chosen = i;
 	}
 	return chosen;
+}
+
+/* All chunk sizes are asked about the loop, not only the one that is chosen: it was the best in these very rounds. */
+static void choose(struct advice *a, const struct trial *trial)
+{
+	size_t beating = best_chunk(a, trial, true);
+
+	a->chosen = best_chunk(a, trial, false);
+	if (!beats_loop(a, a->chosen) && !beats_loop(a, ADVISE_POOL) && beating != ADVISE_POOL)
+		a->chosen = beating;
+	a->worth = beats_loop(a, ADVISE_POOL) ? WORTH_YES : worth_of(advise_to_loop(a, a->chosen));
+}
+
+int advise_rounds_least(const struct cell *cell)
+{
+	struct cell cells[ADVISE_CELLS], pool = *cell;
+	size_t count, questions;
+	int rounds = VERDICT_ROUNDS_LEAST;
+
+	snprintf(pool.variant, sizeof pool.variant, "map");
+	count = advise_calls(cells, &pool);
+	questions = count - ADVISE_POOL + (count - ADVISE_OTHERS - sizeof calls / sizeof *calls);
+	while ((double)questions * 2 / (double)(1 << rounds) >= VERDICT_ALPHA)
+		rounds++;
+	return rounds;
 }
 
 int advise_decide(struct advice *a, const struct trial *trial)
@@ -147,11 +193,16 @@ int advise_decide(struct advice *a, const struct trial *trial)
 	a->count = trial->count;
 	if (!compare(&a->comparison[ADVISE_POOL], trial, ADVISE_POOL, ADVISE_LOOP))
 		return -EINVAL;
-	for (size_t i = ADVISE_OTHERS; i < a->count; i++)
+	for (size_t i = ADVISE_OTHERS; i < a->count; i++) {
 		compare(&a->comparison[i], trial, i, ADVISE_POOL);
-	if (verdicts_decide(&a->comparison[ADVISE_POOL], a->count - ADVISE_POOL, 0) < 0)
+		if (is_chunk(trial, i))
+			compare(&a->comparison[loop_at(a, i)], trial, i, ADVISE_LOOP);
+		else
+			comparison_refuse(&a->comparison[loop_at(a, i)], "another call");
+	}
+	if (verdicts_decide(&a->comparison[ADVISE_POOL], 2 * a->count - ADVISE_OTHERS - ADVISE_POOL,
+			    0) < 0)
 		return -ENOMEM;
-	a->worth = worth_of(&a->comparison[ADVISE_POOL]);
-	a->chosen = choose(a, trial);
+	choose(a, trial);
 	return 0;
 }

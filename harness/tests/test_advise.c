@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -118,6 +119,41 @@ static void chunk_is_chosen_only_where_it_is_shown_to_be_better(void **state)
 	assert_int_equal(decided(&m).chosen, 2);
 }
 
+static void chunk_that_beats_the_loop_is_advised_where_the_automatic_one_does_not(void **state)
+{
+	struct made m;
+	struct advice advice;
+
+	(void)state;
+	make(&m, (double[]){ 100, 130, 120, 55, 130 });
+	advice = decided(&m);
+	assert_int_equal(advice.worth, WORTH_YES);
+	assert_int_equal(advice.chosen, 3);
+	assert_true(fabs(advise_to_loop(&advice, 3)->ratio.mid - 0.55) < 1e-9);
+	make(&m, (double[]){ 100, 130, 120, 110, 130 });
+	advice = decided(&m);
+	assert_int_equal(advice.worth, WORTH_NO);
+	assert_int_equal(advice.chosen, 3);
+	/* faster than the loop for certain, and not told from the automatic one */
+	make(&m, (double[]){ 100, 100, 90, 130, 130 });
+	for (int round = 0; round < ROUNDS; round++)
+		m.rows[round * CELLS + ADVISE_POOL].ns_per_task[0] = round % 2 ? 60 : 170;
+	advice = decided(&m);
+	assert_int_equal(advice.worth, WORTH_YES);
+	assert_int_equal(advice.chosen, 2);
+}
+
+/* 2 / 2^n is the least p of n rounds, and Holm multiplies it by the number of questions: 1 + 3 + 2 of chunks, calls and the
+ * loop, and as many of chunks against the loop. */
+static void rounds_that_can_tell_depend_on_the_questions(void **state)
+{
+	(void)state;
+	assert_int_equal(advise_rounds_least(&(struct cell){ .tasks = 1000, .workers = 2 }), 9);
+	assert_int_equal(advise_rounds_least(&(struct cell){ .tasks = 100, .workers = 2 }), 9);
+	assert_int_equal(advise_rounds_least(&(struct cell){ .tasks = 4, .workers = 2 }), 8);
+	assert_int_equal(advise_rounds_least(&(struct cell){ .tasks = 1, .workers = 2 }), 7);
+}
+
 static void loop_that_failed_leaves_nothing_to_decide(void **state)
 {
 	struct made m;
@@ -213,7 +249,7 @@ static void advise_measures_and_its_status_says_what_it_found(void **state)
 	const char *worth;
 
 	(void)state;
-	capture(&c, advise_main, ADVISE " --rounds 6 --json");
+	capture(&c, advise_main, ADVISE " --rounds 9 --json");
 	if (c.status != EXIT_FINE && c.status != EXIT_INCONCLUSIVE)
 		fail_msg("status %d: %s", c.status, c.error);
 	all = json_loads(c.out, JSON_REJECT_DUPLICATES, NULL);
@@ -230,12 +266,12 @@ static void advise_measures_and_its_status_says_what_it_found(void **state)
 
 static void advise_as_text_ends_with_the_advice(void **state)
 {
-	static const char *const said[] = { "add, 100 tasks, ", "6 rounds\n", "\nloop ",
+	static const char *const said[] = { "add, 100 tasks, ", "9 rounds\n", "\nloop ",
 					    "\nfork-shm ",	"\nstarmap ", "\nimap_unordered " };
 	const char *last;
 
 	(void)state;
-	capture(&c, advise_main, ADVISE " --rounds 6");
+	capture(&c, advise_main, ADVISE " --rounds 9");
 	for (size_t i = 0; i < sizeof said / sizeof *said; i++)
 		if (strstr(c.out, said[i]) == NULL)
 			fail_msg("no '%s' in:\n%s", said[i], c.out);
@@ -257,8 +293,8 @@ static void advise_of_what_cannot_be_is_refused(void **state)
 	assert_refuses(advise_main, ADVISE " --variant map", "finds out");
 	assert_refuses(advise_main, ADVISE " --chunk 4", "finds out");
 	assert_refuses(advise_main, ADVISE " --probe latency", "--probe");
-	assert_refuses(advise_main, ADVISE " --rounds 5", "6 to 32");
-	assert_refuses(advise_main, ADVISE " --rounds 33", "6 to 32");
+	assert_refuses(advise_main, ADVISE " --rounds 8", "--rounds must be 9 to 32");
+	assert_refuses(advise_main, ADVISE " --rounds 33", "9 to 32");
 	assert_refuses(advise_main, ADVISE " --work 5", "add");
 	assert_refuses(advise_main, ADVISE " surplus", "surplus");
 	capture(&c, advise_main, "advise --help");
@@ -274,6 +310,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(pool_that_wins_and_loses_is_undecided),
 		cmocka_unit_test(too_few_rounds_are_undecided),
 		cmocka_unit_test(chunk_is_chosen_only_where_it_is_shown_to_be_better),
+		cmocka_unit_test(
+			chunk_that_beats_the_loop_is_advised_where_the_automatic_one_does_not),
+		cmocka_unit_test(rounds_that_can_tell_depend_on_the_questions),
 		cmocka_unit_test(loop_that_failed_leaves_nothing_to_decide),
 		cmocka_unit_test(pool_that_failed_once_is_not_advised),
 		cmocka_unit_test(chunk_that_failed_once_is_not_chosen_and_says_why),
