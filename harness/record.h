@@ -86,7 +86,8 @@ char *record_format(const struct record *record);
 /* Parses one line; 0, or -EINVAL with one line in `why`: an unknown schema, a missing or ill-typed field. */
 int record_parse(struct record *record, const char *line, char *why, size_t why_size);
 
-/* All rows of RUN/rows.jsonl. A broken line is refused with its number; a last line without newline (an interrupted
+/* All rows of RUN/rows.jsonl. A broken line, and a second one of the same cell, round and
+ * arm, is refused with its number; a last line without newline (an interrupted
  * write) is left out and reported by *truncated. 0 or -errno with `why`. rows_free in any case. */
 int rows_load(struct rows *rows, const char *run, bool *truncated, char *why, size_t why_size);
 int rows_add(struct rows *rows, const struct record *record);

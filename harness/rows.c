@@ -70,6 +70,79 @@ static int load_lines(struct rows *rows, FILE *file, bool *truncated, const char
 	return rc;
 }
 
+/*
+ * == Twice the same ==
+ */
+
+struct key {
+	uint64_t hash;
+	size_t row;
+};
+
+/* FNV-1a: Fowler, Noll, Vo. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001B3);
+	return hash;
+}
+
+static uint64_t hash_of(const struct record *record)
+{
+	char text[NAME_SIZE + 320];
+	uint64_t hash;
+
+	cell_label(&record->cell, text, sizeof text);
+	hash = hash_text(UINT64_C(0xCBF29CE484222325), text);
+	snprintf(text, sizeof text, "|%s|%s|%d", record->cell.experiment, record->arm,
+		 record->round);
+	return hash_text(hash, text);
+}
+
+static int compare_keys(const void *left, const void *right)
+{
+	const struct key *a = left, *b = right;
+
+	if (a->hash != b->hash)
+		return a->hash > b->hash ? 1 : -1;
+	return (a->row > b->row) - (a->row < b->row);
+}
+
+static bool is_again(const struct record *a, const struct record *b)
+{
+	return a->round == b->round && strcmp(a->arm, b->arm) == 0 &&
+	       cell_equal(&a->cell, &b->cell);
+}
+
+/* A row that is there twice would count twice: the rows seem to tell more than was measured. Each row has a line. */
+static int refuse_twice(const struct rows *rows, const char *path, char *why, size_t why_size)
+{
+	struct key *keys = calloc(rows->count + 1, sizeof *keys);
+	size_t first = 0, second = rows->count;
+
+	if (keys == NULL) {
+		snprintf(why, why_size, "%s: no memory", path);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < rows->count; i++)
+		keys[i] = (struct key){ hash_of(&rows->at[i]), i };
+	qsort(keys, rows->count, sizeof *keys, compare_keys);
+	for (size_t i = 1; i < rows->count; i++) {
+		size_t a = keys[i - 1].row, b = keys[i].row;
+		if (keys[i - 1].hash != keys[i].hash || b >= second ||
+		    !is_again(&rows->at[a], &rows->at[b]))
+			continue;
+		first = a;
+		second = b;
+	}
+	free(keys);
+	if (second == rows->count)
+		return 0;
+	snprintf(why, why_size, "%s:%zu: cell, round and arm of line %zu again", path, second + 1,
+		 first + 1);
+	return -EINVAL;
+}
+
 int rows_load(struct rows *rows, const char *run, bool *truncated, char *why, size_t why_size)
 {
 	char path[4096];
@@ -87,7 +160,7 @@ int rows_load(struct rows *rows, const char *run, bool *truncated, char *why, si
 	}
 	rc = load_lines(rows, file, truncated, path, why, why_size);
 	fclose(file);
-	return rc;
+	return rc < 0 ? rc : refuse_twice(rows, path, why, why_size);
 }
 
 int rows_last_round(const struct rows *rows)

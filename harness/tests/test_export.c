@@ -83,6 +83,7 @@ static void write_run(void)
 	for (row.round = 0; row.round < 2; row.round++)
 		put_row(rows, &row);
 	row = sample;
+	row.round = ROUNDS;
 	row.verified = false;
 	row.samples = 0;
 	snprintf(row.error, sizeof row.error, "said \"no\", and\nleft");

@@ -247,11 +247,14 @@ static int remove_place(void **state)
 static void write_rows(const struct place *place, const char *tail)
 {
 	FILE *file = fopen(place->rows, "w");
-	char *line = record_format(&sample);
+	struct record next = sample;
+	next.round++;
+	char *line = record_format(&sample), *second = record_format(&next);
 
 	assert_non_null(file);
-	fprintf(file, "%s%s%s", line, line, tail);
+	fprintf(file, "%s%s%s", line, second, tail);
 	fclose(file);
+	free(second);
 	free(line);
 }
 
@@ -297,6 +300,30 @@ static void rows_load_of_garbage_names_the_line(void **state)
 	rows_free(&rows);
 }
 
+/* The same cell, round and arm again would count twice. */
+static void rows_load_of_a_row_twice_names_the_second(void **state)
+{
+	struct place *place = *state;
+	char *twice = record_format(&sample),
+	     *other_arm = altered("\"arm\":\"b\"", "\"arm\":\"c\"");
+	struct rows rows;
+	bool truncated;
+	char why[512] = "", *tail;
+
+	assert_true(asprintf(&tail, "%s%s%s", other_arm, twice, twice) > 0);
+	write_rows(place, other_arm);
+	assert_int_equal(rows_load(&rows, place->directory, &truncated, why, sizeof why), 0);
+	rows_free(&rows);
+	write_rows(place, tail);
+	assert_int_equal(rows_load(&rows, place->directory, &truncated, why, sizeof why), -EINVAL);
+	assert_non_null(strstr(why, "rows.jsonl:4: "));
+	assert_non_null(strstr(why, "line 1"));
+	rows_free(&rows);
+	free(tail);
+	free(other_arm);
+	free(twice);
+}
+
 static void rows_load_without_file_says_so(void **state)
 {
 	struct rows rows;
@@ -327,6 +354,8 @@ int main(void)
 						make_place, remove_place),
 		cmocka_unit_test_setup_teardown(rows_load_of_garbage_names_the_line, make_place,
 						remove_place),
+		cmocka_unit_test_setup_teardown(rows_load_of_a_row_twice_names_the_second,
+						make_place, remove_place),
 		cmocka_unit_test(rows_load_without_file_says_so),
 	};
 
