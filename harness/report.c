@@ -55,6 +55,8 @@ static int add_section(struct report *report, const struct experiment *experimen
 		return rc;
 	if (section->drawing == NO_ROWS)
 		return add_failed(report, experiment);
+	if (report_is_exploratory(report))
+		snprintf(section->finding, sizeof section->finding, "None: exploratory.");
 	if (experiment_rows(experiment, &report->rows, &section->rows) < 0)
 		return complain(report->run, "no memory");
 	section->experiment = experiment;
@@ -72,7 +74,7 @@ static const char *run_name(const char *run)
 
 static void write_summary(FILE *file, const struct report *report)
 {
-	char origin[256];
+	char origin[256], state[256];
 
 	fputs("<h1>Which process pool?</h1>\n<p class=\"soft\">poolbench, run ", file);
 	html_text(file, run_name(report->run));
@@ -80,6 +82,9 @@ static void write_summary(FILE *file, const struct report *report)
 	report_origin(report, origin, sizeof origin);
 	html_text(file, origin);
 	fputs("</p>\n", file);
+	report_state(report, state, sizeof state);
+	if (state[0])
+		fprintf(file, "<p><strong>%s</strong></p>\n", state);
 	if (report_has_choice(report)) {
 		fputs("<h3>What to take for which work</h3>\n", file);
 		html_table(file, report->run, CHOICE, 0);
@@ -134,6 +139,8 @@ static void write_table(FILE *out, const struct report *report, const char *file
 	    strcmp(file + size - suffix, ".tsv") != 0)
 		return;
 	snprintf(name, sizeof name, "%.*s", (int)(size - suffix), file);
+	if (report_is_exploratory(report) && strcmp(name, CHOICE) == 0)
+		return; /* it is verdicts */
 	fputs("<h3>tables/", out);
 	html_text(out, file);
 	fputs("</h3>\n", out);
@@ -279,11 +286,11 @@ static void write_noise(FILE *file, const struct report *report)
 			100 * error);
 	else
 		fputs("There are too few rounds for intervals. ", file);
+	report_failed_html(file, report);
 	fprintf(file,
-		"%zu of %zu invocations failed or gave a wrong result and were left out. While "
-		"cells were timed the "
-		"hypervisor took %.2f s from all CPUs together.</p>\n</section>\n",
-		report_failed(report), report->rows.count, steal_ns / 1e9);
+		" While cells were timed the hypervisor took %.2f s from all CPUs "
+		"together.</p>\n</section>\n",
+		steal_ns / 1e9);
 }
 
 static int write_page(FILE *file, const struct report *report)

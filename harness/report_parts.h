@@ -30,6 +30,12 @@ struct report {
 bool report_has_choice(const struct report *report);
 bool report_has_bars(const struct report *report);
 size_t report_failed(const struct report *report); /* invocations that do not count */
+/* How many, and the first of them with their reasons: the middle of a paragraph, which a list may interrupt. */
+void report_failed_html(FILE *file, const struct report *report);
+/* Were its rounds chosen by looking at the results (--precision)? */
+bool report_is_exploratory(const struct report *report);
+/* Why it tells less than others: exploratory, or rows of its plan are missing. Else "". */
+void report_state(const struct report *report, char *text, size_t size);
 /* "8 rounds on <machine>" */
 void report_origin(const struct report *report, char *text, size_t size);
 

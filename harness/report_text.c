@@ -22,14 +22,24 @@ static bool has_table(const struct report *report, const char *table, const char
 	return false;
 }
 
+static const json_t *plan_of(const struct report *report)
+{
+	return json_object_get(report->info, "plan");
+}
+
+bool report_is_exploratory(const struct report *report)
+{
+	return json_number_value(json_object_get(plan_of(report), "precision")) > 0;
+}
+
 bool report_has_choice(const struct report *report)
 {
-	return has_table(report, CHOICE, "real");
+	return !report_is_exploratory(report) && has_table(report, CHOICE, "real");
 }
 
 bool report_has_bars(const struct report *report)
 {
-	return has_table(report, BARS, "peers");
+	return !report_is_exploratory(report) && has_table(report, BARS, "peers");
 }
 
 void report_origin(const struct report *report, char *text, size_t size)
@@ -48,44 +58,102 @@ size_t report_failed(const struct report *report)
 	return count;
 }
 
+/* Invocations that the plan had: a cell that failed once is not measured again. 0: not known. */
+static size_t count_planned(const struct report *report)
+{
+	json_int_t rounds = json_integer_value(json_object_get(plan_of(report), "rounds"));
+	json_int_t planned =
+		rounds * (json_int_t)json_array_size(json_object_get(plan_of(report), "cells"));
+
+	for (size_t i = 0; i < report->rows.count; i++)
+		if (!report->rows.at[i].verified)
+			planned -= rounds - 1 - report->rows.at[i].round;
+	return planned > 0 ? (size_t)planned : 0;
+}
+
+void report_state(const struct report *report, char *text, size_t size)
+{
+	size_t planned = count_planned(report);
+
+	text[0] = '\0';
+	if (report_is_exploratory(report))
+		snprintf(text, size,
+			 "This run is exploratory: each cell was measured until its interval was "
+			 "narrow, so intervals are not 95 %% ones, and there are no findings and "
+			 "verdicts.");
+	else if (report->rows.count < planned)
+		snprintf(text, size,
+			 "This run is incomplete: %zu of %zu planned invocations are there. It was "
+			 "interrupted, or rounds were dropped as its time was up.",
+			 report->rows.count, planned);
+}
+
 #define FAILED_LISTED 20
 
+/* How a list is written. */
+struct list_style {
+	void (*text)(FILE *file, const char *text);
+	const char *begin, *item, *item_end, *end;
+};
+
 /* How many, and the first of them with their reasons. */
-static void put_failed(FILE *file, const struct report *report)
+static void list_failed(FILE *file, const struct report *report, const struct list_style *style)
 {
 	size_t failed = report_failed(report), listed = 0;
 	char label[256];
 
-	fprintf(file,
-		"%zu of %zu invocations failed or gave a wrong result and were left out%s\n\n",
+	fprintf(file, "%zu of %zu invocations failed or gave a wrong result and were left out%s",
 		failed, report->rows.count, failed ? ":" : ".");
+	if (failed == 0)
+		return;
+	fputs(style->begin, file);
 	for (size_t i = 0; i < report->rows.count && listed < FAILED_LISTED; i++) {
 		const struct record *record = &report->rows.at[i];
 		const char *error = record_error(record);
 		if (error == NULL)
 			continue;
 		cell_label(&record->cell, label, sizeof label);
-		fprintf(file, "- %s: ", record->cell.experiment);
-		markdown_text(file, label);
+		fputs(style->item, file);
+		style->text(file, record->cell.experiment);
 		fputs(": ", file);
-		markdown_text(file, error);
-		fputc('\n', file);
+		style->text(file, label);
+		fputs(": ", file);
+		style->text(file, error);
+		fputs(style->item_end, file);
 		listed++;
 	}
 	if (failed > listed)
-		fprintf(file, "- and %zu more\n", failed - listed);
-	if (failed > 0)
-		fputc('\n', file);
+		fprintf(file, "%sand %zu more%s", style->item, failed - listed, style->item_end);
+	fputs(style->end, file);
+}
+
+static void put_failed(FILE *file, const struct report *report)
+{
+	static const struct list_style style = { markdown_text, "\n\n", "- ", "\n", "" };
+
+	list_failed(file, report, &style);
+	fputs(report_failed(report) ? "\n" : "\n\n", file);
+}
+
+void report_failed_html(FILE *file, const struct report *report)
+{
+	static const struct list_style style = { html_text, "</p>\n<ul>\n", "<li>", "</li>\n",
+						 "</ul>\n<p>" };
+
+	list_failed(file, report, &style);
 }
 
 int report_markdown(FILE *file, const struct report *report)
 {
-	char origin[256];
+	char origin[256], state[256];
 
 	report_origin(report, origin, sizeof origin);
+	report_state(report, state, sizeof state);
 	fputs("# Which process pool?\n\n", file);
 	markdown_text(file, origin);
 	fputs(".\n\n", file);
+	if (state[0])
+		fprintf(file, "**%s**\n\n", state);
 	put_failed(file, report);
 	if (report_has_choice(report)) {
 		int rc = markdown_table(file, report->run, CHOICE, 0);

@@ -1,0 +1,75 @@
+/*
+ * test_report_state.c - a report says what its run lacks: cells that failed, rows of the plan, rounds that were not chosen.
+ */
+#include "harness/report.h"
+#include "harness/tests/derived.h"
+
+static void write_real_run(struct fixture *f)
+{
+	struct cell loop = cell_of("real", "loop", "map", "primes");
+	struct cell pool = cell_of("real", process_pool(), "map", "primes");
+	struct cell other = cell_of("real", "forked", "map", "primes");
+
+	add(f, &loop, 1000, 1000);
+	add(f, &pool, 520, 1000);
+	add(f, &other, 900, 1000);
+	write_rows(f);
+}
+
+static void report_names_what_failed_on_the_page_too(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("real", process_pool(), "imap", "primes");
+
+	write_real_run(f);
+	add(f, &cell, 500, 1000);
+	f->rows.at[3 * ROUNDS].verified = false;
+	strcpy(f->rows.at[3 * ROUNDS].error, "wrong result, <b>item 3");
+	write_rows(f);
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "summary.md"), "wrong result, \\<b\\>item 3");
+	assert_contains(read_file(f, "report.html"), "wrong result, &lt;b&gt;item 3</li>");
+	assert_contains(f->text, " imap primes n=100 ");
+}
+
+/* Three of the plan's four cells have rows, of its nine rounds eight. */
+static void report_of_an_interrupted_run_says_what_is_missing(void **state)
+{
+	struct fixture *f = *state;
+
+	write_real_run(f);
+	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":9,\"cells\":[{},{},{},{}]}}");
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "summary.md"), "incomplete: 24 of 36 planned invocations");
+	assert_contains(read_file(f, "report.html"), "incomplete: 24 of 36 planned invocations");
+	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":8,\"cells\":[{},{},{}]}}");
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_null(strstr(read_file(f, "summary.md"), "incomplete"));
+}
+
+static void report_of_an_exploratory_run_gives_no_verdicts(void **state)
+{
+	struct fixture *f = *state;
+
+	write_real_run(f);
+	write_file(
+		f, "run.json",
+		"{\"host\":{},\"plan\":{\"rounds\":100,\"precision\":0.02,\"cells\":[{},{},{}]}}");
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "summary.md"), "exploratory");
+	assert_null(strstr(f->text, "worth it"));
+	assert_null(strstr(f->text, "incomplete"));
+	assert_contains(read_file(f, "report.html"), "exploratory");
+	assert_null(strstr(f->text, "What to take"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(report_names_what_failed_on_the_page_too),
+		TEST(report_of_an_interrupted_run_says_what_is_missing),
+		TEST(report_of_an_exploratory_run_gives_no_verdicts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
