@@ -133,8 +133,10 @@ struct account {
 	pid_t pid[POOL_WORKERS_MAX + 1]; /* worker_pid() */
 	struct counts counts[POOL_WORKERS_MAX + 1];
 	struct traffic traffic[POOL_WORKERS_MAX + 1], parent;
+	struct counts self;
 	struct machine_time machine;
 	struct lives lives;
+	int64_t at_ns;
 };
 
 static struct lives lives(const struct bench *b)
@@ -160,7 +162,9 @@ static void open_account(const struct bench *b, struct account *account)
 		}
 	counts_traffic(getpid(), &account->parent);
 	account->lives = lives(b);
+	counts_self(&account->self);
 	counts_machine(&account->machine);
+	account->at_ns = clock_now_ns();
 }
 
 static void add_traffic(struct record *record, const struct traffic *from, pid_t pid)
@@ -173,8 +177,9 @@ static void add_traffic(struct record *record, const struct traffic *from, pid_t
 	record->run_delay_ns += to.run_delay_ns - from->run_delay_ns;
 }
 
-/* Adds what workers that lived through all batches used; others' counts came with their reaping. */
-static void add_workers(struct bench *b, const struct account *account, struct record *record)
+/* Adds what workers that lived through all batches used, to *own as well; others' counts came with their reaping. */
+static void add_workers(struct bench *b, const struct account *account, struct record *record,
+			struct counts *own)
 {
 	struct counts after;
 
@@ -183,6 +188,7 @@ static void add_workers(struct bench *b, const struct account *account, struct r
 			continue;
 		counts_process(account->pid[i], &after);
 		counts_add_difference(&b->spent, &account->counts[i], &after);
+		counts_add_difference(own, &account->counts[i], &after);
 		add_traffic(record, &account->traffic[i], account->pid[i]);
 	}
 }
@@ -190,19 +196,23 @@ static void add_workers(struct bench *b, const struct account *account, struct r
 static void close_account(struct bench *b, const struct account *account, struct record *record)
 {
 	struct machine_time machine;
+	struct counts self, own = { 0 };
 	struct lives now;
 
+	record->window_ns = clock_now_ns() - account->at_ns;
 	counts_machine(&machine);
+	counts_self(&self);
+	counts_add_difference(&own, &account->self, &self);
 	now = lives(b);
 	add_traffic(record, &account->parent, getpid());
 	record->starts = b->pool ? now.starts - account->lives.starts
 				 : (int64_t)b->calls * (b->has_results ? 0 : b->cell->workers);
 	record->claims = now.claims - account->lives.claims;
-	add_workers(b, account, record);
+	add_workers(b, account, record, &own);
 	record->steal_ns = machine.steal_ns - account->machine.steal_ns;
 	record->pressure_ns = machine.pressure_ns - account->machine.pressure_ns;
 	record->foreign_ns =
-		machine.busy_ns - account->machine.busy_ns - b->spent.user_ns - b->spent.system_ns;
+		machine.busy_ns - account->machine.busy_ns - own.user_ns - own.system_ns;
 	if (record->foreign_ns < 0)
 		record->foreign_ns = 0;
 }

@@ -50,18 +50,9 @@ static void keep(struct checkup *c, const char *name, double value)
  * == An idle spinner ==
  */
 
-static double elapsed_ns(const struct record *row)
-{
-	double sum = 0;
-
-	for (int i = 0; i < row->samples; i++)
-		sum += row->ns_per_task[i];
-	return sum / row->samples * (double)row->calls * (double)row->cell.tasks;
-}
-
 static void note_machine(struct checkup *c, const struct record *row)
 {
-	double time = elapsed_ns(row),
+	double time = (double)row->window_ns,
 	       all = time * json_number_value(json_object_get(c->host, "cpus_online"));
 	double steal = (double)row->steal_ns / all, others = (double)row->foreign_ns / all;
 	double pressure = (double)row->pressure_ns / time;

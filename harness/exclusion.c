@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* A disturbance is a share of the time measured: of processor time, or of the clock's. A round is left out when its share is
+/* A disturbance is a share of the time in which it was counted, checking included: of processor time, or of the clock's. A round is left out when its share is
  * above the run's median by more than `limit`. The pools' own processes wait for each other too, so the rules about waiting
  * leave more room than those about what others took. */
 static const struct {
@@ -23,16 +23,18 @@ static const struct {
 #define RULES (sizeof rules / sizeof *rules)
 
 struct round {
-	double timed_ns, disturbed_ns[RULES];
+	double window_ns, disturbed_ns[RULES];
 };
 
-/* ns_per_task is per worker where the variant is "open". */
-static double timed_ns(const struct record *record)
+/* Of older rows only the timed part is known. ns_per_task is per worker where the variant is "open". */
+static double window_ns(const struct record *record)
 {
 	double units = strcmp(record->cell.variant, "open") == 0 ? record->cell.workers
 								 : (double)record->cell.tasks;
 	double sum = 0;
 
+	if (record->window_ns > 0)
+		return (double)record->window_ns;
 	for (int i = 0; i < record->samples; i++)
 		sum += record->ns_per_task[i] / record->samples;
 	return sum * units * (double)record->calls;
@@ -40,7 +42,7 @@ static double timed_ns(const struct record *record)
 
 static void add_row(struct round *round, const struct record *record)
 {
-	round->timed_ns += timed_ns(record);
+	round->window_ns += window_ns(record);
 	for (size_t k = 0; k < RULES; k++)
 		round->disturbed_ns[k] +=
 			(double)*(const int64_t *)((const char *)record + rules[k].offset);
@@ -52,7 +54,7 @@ static void apply(struct exclusions *e, size_t rule, const struct round *rounds,
 	size_t n = 0, found = 0, used = strlen(e->why);
 
 	for (size_t i = 0; i < ROUNDS_MAX; i++) {
-		double whole = rounds[i].timed_ns * (rules[rule].of_cpus ? cpus : 1);
+		double whole = rounds[i].window_ns * (rules[rule].of_cpus ? cpus : 1);
 		share[i] = whole > 0 ? rounds[i].disturbed_ns[rule] / whole : 0;
 		if (whole > 0)
 			at[n++] = share[i];

@@ -64,6 +64,7 @@ static const struct field record_fields[] = {
 	FIELD(record, foreign_ns, WHOLE),
 	FIELD(record, run_delay_ns, WHOLE),
 	FIELD(record, pressure_ns, WHOLE),
+	FIELD(record, window_ns, LATER),
 	FIELD(record, arm, TEXT),
 	FIELD(record, profile, INT),
 	FIELD(record, error, TEXT),

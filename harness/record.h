@@ -65,11 +65,12 @@ struct record {
 	 * opened, and at most in a batch after the timed ones. */
 	int64_t pss_idle_kib, pss_peak_kib;
 	double clock_ns; /* cost of one reading of the clock */
-	/* What disturbed it, over the timed part. */
+	/* What disturbed it, over all timed batches with the checking between them, which took window_ns. */
 	int64_t steal_ns;     /* time the hypervisor took from all CPUs */
 	int64_t foreign_ns;   /* processor time of processes that are not ours; grain of a tick */
 	int64_t run_delay_ns; /* parent and workers were ready to run and had no CPU */
 	int64_t pressure_ns; /* some process of the machine was in that state (PSI); 0 where not known */
+	int64_t window_ns; /* younger than schema 2: may be missing in a row, then 0 */
 	char arm[NAME_SIZE]; /* which of the programs of a paired session; "" where there is one only */
 	int profile;	     /* how many values; what they are is told by the probe */
 	double profile_ns[SAMPLES_MAX];

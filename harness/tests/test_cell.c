@@ -29,14 +29,20 @@ static struct cell make_cell(const char *backend, const char *variant, const cha
 static void assert_verified(const struct cell *cell)
 {
 	struct record record;
+	double timed_ns = 0;
 
 	if (cell_measure(cell, &setup, &record) != CELL_DONE)
 		fail_msg("%s %s %s: %s", cell->backend, cell->variant, cell->workload,
 			 record.error);
 	assert_true(record.verified);
 	assert_int_equal(record.samples, cell->batches);
-	for (int i = 0; i < record.samples; i++)
+	for (int i = 0; i < record.samples; i++) {
 		assert_true(record.ns_per_task[i] > 0);
+		timed_ns += record.ns_per_task[i] / record.samples *
+			    (double)(record.calls * record.cell.tasks);
+	}
+	if (strcmp(cell->variant, "open") != 0)
+		assert_true(record.window_ns >= timed_ns);
 	assert_true(record.calls >= (uint64_t)cell->batches);
 	assert_true(record.clock_ns > 0);
 }

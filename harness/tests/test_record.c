@@ -47,6 +47,7 @@ static const struct record sample = {
 	.system_calls = -1,
 	.starts = 9,
 	.claims = 15,
+	.window_ns = 16,
 	.max_rss_kib = 6,
 	.pss_idle_kib = 10,
 	.pss_peak_kib = 11,
@@ -105,6 +106,7 @@ static void record_formatted_comes_back_equal(void **state)
 	assert_int_equal(back.pss_peak_kib, sample.pss_peak_kib);
 	assert_int_equal(back.foreign_ns, sample.foreign_ns);
 	assert_int_equal(back.claims, sample.claims);
+	assert_int_equal(back.window_ns, sample.window_ns);
 	assert_string_equal(back.arm, sample.arm);
 	assert_string_equal(back.error, sample.error);
 	assert_true(back.verified);

@@ -325,6 +325,25 @@ static void exclusion_has_every_declared_covariate(void **state)
 	assert_false(exclusions_has(&e, -1) || exclusions_has(&e, ROUNDS_MAX));
 }
 
+/* What was counted while results were checked is no share of what was timed. */
+static void exclusion_is_by_the_time_in_which_was_counted(void **state)
+{
+	static struct exclusions e;
+	struct record at[24];
+	struct rows rows;
+
+	(void)state;
+	quiet_rounds(&rows, at, ROUNDS);
+	for (size_t i = 0; i < rows.count; i++)
+		at[i].window_ns = 40000000;
+	at[7].foreign_ns = 15000000; /* of 2 rows * 40 ms * 2 CPUs: 9.4 % */
+	exclusions_find(&e, &rows, 2);
+	assert_int_equal(e.count, 0);
+	at[7].foreign_ns = 17000000;
+	exclusions_find(&e, &rows, 2);
+	assert_int_equal(e.count, 1);
+}
+
 static void machine_that_is_always_disturbed_keeps_its_rounds(void **state)
 {
 	static struct exclusions e;
@@ -355,6 +374,7 @@ int main(void)
 		cmocka_unit_test(sessions_without_a_floor_have_no_regression),
 		cmocka_unit_test(exclusion_follows_the_machine_and_never_the_times),
 		cmocka_unit_test(exclusion_has_every_declared_covariate),
+		cmocka_unit_test(exclusion_is_by_the_time_in_which_was_counted),
 		cmocka_unit_test(machine_that_is_always_disturbed_keeps_its_rounds),
 	};
 
