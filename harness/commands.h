@@ -6,6 +6,8 @@
 #ifndef HARNESS_COMMANDS_H
 #define HARNESS_COMMANDS_H
 
+#include <errno.h>
+
 #define POOLBENCH_VERSION "0.1.0"
 
 enum exit_status {
@@ -17,6 +19,17 @@ enum exit_status {
 	EXIT_SELFTEST = 5,     /* a self-test failed */
 	EXIT_INTERRUPTED = 130 /* Ctrl-C or SIGTERM during a run; what was done is kept */
 };
+
+/* Of a negative errno: is it what was asked for, or has the machine no room? */
+static inline int exit_of(int rc)
+{
+	const int error = -rc;
+
+	return error == ENOSPC || error == EDQUOT || error == EFBIG || error == ENOMEM ||
+			       error == EIO
+		       ? EXIT_UNFIT
+		       : EXIT_USAGE;
+}
 
 int cell_main(int argc, char **argv);
 int run_main(int argc, char **argv);

@@ -19,7 +19,8 @@ static const char help[] =
 	"\n"
 	"Is B (the candidate) slower than A (the baseline)? One of five verdicts for each cell:\n"
 	"  REGRESSION      surely slower, by more than 2 % and more than the floor\n"
-	"  NOT COMPARABLE  a wrong result, another machine, other batches, too much disturbance\n"
+	"  NOT COMPARABLE  a wrong result, another machine, batches of another length, too much\n"
+	"                  disturbance\n"
 	"  INCONCLUSIVE    the rows do not tell; what would have been seen, how many rounds it "
 	"takes\n"
 	"  IMPROVEMENT     surely faster, likewise\n"
@@ -70,12 +71,19 @@ struct request {
 	const char *cells;
 	int level, rounds;
 	int64_t seed;
+	bool scaled;			  /* a level was given */
 	bool is_rerun, wants_rerun, help; /* wants_rerun: an option of --rerun was given */
 };
 
 static int too_many(const char *option, size_t most)
 {
 	fprintf(stderr, "poolbench: %s: given more than %zu times\n", option, most);
+	return -EINVAL;
+}
+
+static int refuse(const char *why)
+{
+	fprintf(stderr, "poolbench: compare %s, see `poolbench compare --help`\n", why);
 	return -EINVAL;
 }
 
@@ -93,6 +101,9 @@ static int read_rerun_option(struct request *r, int id, const char *text)
 		return args_int("--rounds", text, 1, PAIRS_MAX, &r->rounds);
 	case 'q':
 	case 'F':
+		if (r->scaled)
+			return refuse("takes --quick or --full, not both, and once");
+		r->scaled = true;
 		r->level = id == 'q' ? 0 : 2;
 		return 0;
 	case 'b':
@@ -150,12 +161,6 @@ static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
-
-static int refuse(const char *why)
-{
-	fprintf(stderr, "poolbench: compare %s, see `poolbench compare --help`\n", why);
-	return -EINVAL;
-}
 
 /* Options that go together. */
 static int check(const struct request *r, int names)

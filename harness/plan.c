@@ -278,6 +278,8 @@ json_t *plan_to_json(const struct plan *plan)
 			   "cells", cells);
 	if (plan->part)
 		json_object_set_new(object, "part", json_true());
+	if (plan->save[0])
+		json_object_set_new(object, "save_baseline", json_string(plan->save));
 	if (plan->precision > 0)
 		json_object_set_new(object, "precision", json_real(plan->precision));
 	return object;
@@ -316,6 +318,7 @@ int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t wh
 	json_t *cells;
 	int level, rounds;
 	json_int_t seed, budget_ns, batch_ns;
+	const char *save = json_string_value(json_object_get(object, "save_baseline"));
 
 	if (json_unpack_ex((json_t *)object, &error, 0, "{si si sI sI sI so}", "level", &level,
 			   "rounds", &rounds, "seed", &seed, "budget_ns", &budget_ns, "batch_ns",
@@ -329,6 +332,8 @@ int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t wh
 	plan->scale.batch_ns = batch_ns;
 	plan->precision = json_number_value(json_object_get(object, "precision"));
 	plan->input_seed = plan_input_seed(object);
+	if (save)
+		snprintf(plan->save, sizeof plan->save, "%s", save);
 	plan->part = json_is_true(json_object_get(object, "part"));
 	return cells_from_json(plan, cells, why, why_size);
 }

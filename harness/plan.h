@@ -12,13 +12,17 @@
 
 #include <jansson.h>
 
+#define BASELINE_NAME_MOST 64 /* characters */
+
 struct plan {
 	struct scale scale;
 	uint64_t seed;	     /* of the order */
 	uint64_t input_seed; /* of the inputs: runs are compared where it is the same */
 	int64_t budget_ns;   /* 0: none, the user said how many rounds */
-	bool part;	     /* --cells chose among the cells of the grids */
-	double precision;    /* 0.02: a cell is left alone when it is known within 2 %; 0: never */
+	char save[BASELINE_NAME_MOST +
+		  1];	  /* the baseline that it becomes when all is done; "": none */
+	bool part;	  /* --cells chose among the cells of the grids */
+	double precision; /* 0.02: a cell is left alone when it is known within 2 %; 0: never */
 	const char *experiment; /* whose grid is being added */
 	struct cell *cells;
 	size_t count, room;

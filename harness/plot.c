@@ -229,8 +229,10 @@ int plot_experiment(const char *command, const char *run, const struct rows *all
 	memcpy(finding, d.finding, sizeof d.finding);
 	rows_free(&own);
 	rows_free(&failed);
-	if (rc < 0)
-		return complain(command, experiment->name, strerror(-rc));
+	if (rc < 0) {
+		complain(command, experiment->name, strerror(-rc));
+		return exit_of(rc);
+	}
 	if (*drawing == DRAWN && draw_all(command, run, experiment) != 0)
 		*drawing = BADLY;
 	return 0;

@@ -26,6 +26,13 @@ static int complain(const char *what, const char *why)
 	return EXIT_USAGE;
 }
 
+/* rc: -errno. */
+static int complain_of(const char *what, int rc)
+{
+	complain(what, strerror(-rc));
+	return exit_of(rc);
+}
+
 /* Nothing of it was measured: that is what was found. */
 static int add_failed(struct report *report, const struct experiment *experiment)
 {
@@ -33,7 +40,7 @@ static int add_failed(struct report *report, const struct experiment *experiment
 	struct rows failed;
 
 	if (experiment_failed(experiment, &report->rows, &failed) < 0)
-		return complain(report->run, "no memory");
+		return complain_of(report->run, -ENOMEM);
 	if (failed.count > 0) {
 		snprintf(section->finding, sizeof section->finding,
 			 "Nothing was measured: all of %zu invocations failed, the first with: %s.",
@@ -58,7 +65,7 @@ static int add_section(struct report *report, const struct experiment *experimen
 	if (report_is_exploratory(report))
 		snprintf(section->finding, sizeof section->finding, "None: exploratory.");
 	if (experiment_rows(experiment, &report->rows, &section->rows) < 0)
-		return complain(report->run, "no memory");
+		return complain_of(report->run, -ENOMEM);
 	section->experiment = experiment;
 	report->sections++;
 	return 0;
@@ -113,20 +120,38 @@ static void write_summary(FILE *file, const struct report *report)
 	fputs("</ul>\n", file);
 }
 
+/* "3 batches of about 50 ms", or what the cells have between them. */
+static void batches_text(const struct groups *groups, char *text, size_t size)
+{
+	const struct cell *first = groups->at[0].cell;
+	int least = first->batches, most = least, used;
+	int64_t shortest = first->batch_ns, longest = shortest;
+
+	for (size_t i = 1; i < groups->count; i++) {
+		const struct cell *cell = groups->at[i].cell;
+		least = cell->batches < least ? cell->batches : least;
+		most = cell->batches > most ? cell->batches : most;
+		shortest = cell->batch_ns < shortest ? cell->batch_ns : shortest;
+		longest = cell->batch_ns > longest ? cell->batch_ns : longest;
+	}
+	used = least < most ? snprintf(text, size, "%d to ", least) : 0;
+	snprintf(text + used, size - (size_t)used, "%d batches of %sabout %.3g ms", most,
+		 shortest < longest ? "at most " : "", (double)longest / 1e6);
+}
+
 static void write_method(FILE *file, const struct section *section, const struct groups *groups)
 {
-	const struct cell *cell = groups->at[0].cell;
+	char batches[80];
 
+	batches_text(groups, batches, sizeof batches);
 	fprintf(file,
 		"<p class=\"soft\">How it was measured: %zu cells, %d rounds in random order, each "
 		"cell in a "
-		"process of its own each time (%zu in all). A value is the median of %d batches of "
-		"about %.3g ms after "
+		"process of its own each time (%zu in all). A value is the median of %s after "
 		"one that is discarded; points are medians over rounds with the order-statistic "
 		"interval; every result "
 		"was checked.</p>\n",
-		groups->count, rows_last_round(&section->rows) + 1, section->rows.count,
-		cell->batches, (double)cell->batch_ns / 1e6);
+		groups->count, rows_last_round(&section->rows) + 1, section->rows.count, batches);
 }
 
 /* `file` is the name of a file. */
@@ -319,7 +344,7 @@ static int write_file(const struct report *report, const char *name,
 	snprintf(fresh, sizeof fresh, "%s.new", path);
 	FILE *file = fopen(fresh, "we");
 	if (!file)
-		return complain(fresh, strerror(errno));
+		return complain_of(fresh, -errno);
 	int rc = writer(file, report), closed = table_close(file);
 	if (rc == 0)
 		rc = closed;
@@ -328,7 +353,7 @@ static int write_file(const struct report *report, const char *name,
 	if (rc == 0)
 		return 0;
 	unlink(fresh);
-	return complain(path, strerror(-rc));
+	return complain_of(path, rc);
 }
 
 static int load_info(struct report *report)
@@ -398,7 +423,9 @@ int report_main(int argc, char **argv)
 		      "\n"
 		      "A figure that cannot be drawn is missing on the page, which says so.\n"
 		      "\n"
-		      "Exit status: 0 fine, 2 the run cannot be read, or a figure not be drawn.\n",
+		      "Exit status: 0 fine, 2 the run cannot be read, or a figure not be drawn, 4 "
+		      "the disk is full "
+		      "or\nthere is no memory.\n",
 		      stdout);
 		return EXIT_FINE;
 	}
@@ -407,7 +434,7 @@ int report_main(int argc, char **argv)
 				"one run's directory is wanted; see --help");
 	struct report *report = calloc(1, sizeof *report);
 	if (!report)
-		return complain(argv[1], strerror(ENOMEM));
+		return complain_of(argv[1], -ENOMEM);
 	report->run = argv[1];
 	int rc = make_report(report);
 	free_report(report);

@@ -367,13 +367,16 @@ static int run_session(struct rerun *r, const struct program *programs)
 				      { ARM_FLOOR, programs[0].path, NULL } },
 			     .arm_count = r->judging.floor >= 0 ? 2 : 3,
 			     .dir = &dir };
-	int rc, status = EXIT_USAGE;
+	int rc, status;
 
 	settle(r, arms.arm_count);
-	if (open_directory(r, programs, &dir) == 0) {
+	rc = open_directory(r, programs, &dir);
+	if (rc == 0) {
 		announce(r, arms.arm_count, dir.path);
 		rc = measure_all(r, &arms);
 		status = conclude(r, &arms, programs, rc);
+	} else {
+		status = exit_of(rc);
 	}
 	rows_free(&arms.rows);
 	run_dir_close(&dir);

@@ -34,8 +34,7 @@ struct session {
 	bool *done;   /* by order number */
 	bool *failed; /* by cell */
 	size_t *order;
-	const char *save; /* the baseline's name; NULL: none */
-	bool resumed;	  /* and run.json does not say so yet */
+	bool resumed; /* and run.json does not say so yet */
 	struct stopping stopping;
 	int64_t deadline_ns, begin_ns;
 	sigset_t waiting; /* the signal mask while waiting */
@@ -72,6 +71,8 @@ static int new_run(struct session *s, const struct run_wish *wish)
 	if (wish->budget_ns > 0 && rounds == 0)
 		plan_fill(plan);
 	plan->budget_ns = wish->budget_ns > 0 ? wish->budget_ns : plan->budget_ns;
+	if (wish->save)
+		snprintf(plan->save, sizeof plan->save, "%s", wish->save);
 	rc = wish->save ? saved_prepare() : 0;
 	return rc ? rc : run_dir_create(&s->dir, wish->out, plan, NULL);
 }
@@ -289,11 +290,13 @@ static void report_precision(const struct session *s)
 /* As a baseline, if that was asked for. */
 static int save(const struct session *s, int status)
 {
-	if (s->save == NULL)
+	const char *name = s->plan.save;
+
+	if (!name[0])
 		return status;
-	if (saved_store(s->save, s->dir.path) < 0)
+	if (saved_store(name, s->dir.path) < 0)
 		return EXIT_UNFIT;
-	fprintf(stderr, "poolbench: kept as baseline %s, with this program\n", s->save);
+	fprintf(stderr, "poolbench: kept as baseline %s, with this program\n", name);
 	return status;
 }
 
@@ -310,7 +313,7 @@ static int conclude(struct session *s, int rc)
 			rc == -EINTR ? "interrupted" : strerror(-rc), s->rows.count, s->dir.path);
 		return rc == -EINTR ? EXIT_INTERRUPTED : EXIT_UNFIT;
 	}
-	if (failed > 0 && s->save != NULL)
+	if (failed > 0 && s->plan.save[0])
 		fprintf(stderr, "poolbench: not kept as a baseline: a cell failed\n");
 	fprintf(stderr,
 		"poolbench: %zu rows, %zu failed; next: poolbench plot %s, poolbench report %s\n",
@@ -413,11 +416,12 @@ int run_main(int argc, char **argv)
 	}
 	if (wish.baseline != NULL)
 		return run_against(&wish);
-	s.save = wish.save;
 	s.resumed = wish.resume != NULL;
 	rc = wish.resume ? run_dir_resume(&s.dir, wish.resume, &s.plan, &s.rows)
 			 : new_run(&s, &wish);
-	rc = rc < 0 ? EXIT_USAGE : run_session(&s);
+	if (rc == 0 && s.plan.save[0])
+		rc = saved_check_name("save_baseline of its plan", s.plan.save);
+	rc = rc < 0 ? exit_of(rc) : run_session(&s);
 	session_free(&s);
 	return rc;
 }

@@ -143,6 +143,15 @@ static int write_run_json(const char *directory, json_t *object)
 	return rc;
 }
 
+/* A directory that holds nothing can be given again. */
+static void remove_rows(const struct run_dir *dir)
+{
+	char path[1100];
+
+	snprintf(path, sizeof path, "%s/rows.jsonl", dir->path);
+	unlink(path);
+}
+
 int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan, json_t *arms)
 {
 	json_t *description = describe_run(plan, arms);
@@ -164,9 +173,13 @@ int run_dir_create(struct run_dir *dir, const char *path, const struct plan *pla
 		rc = open_rows(dir,
 			       O_CREAT |
 				       O_EXCL); /* before run.json, which tells that all is there */
-	if (rc == 0)
-		return write_run_json(dir->path, description);
-	json_decref(description);
+	if (rc < 0) {
+		json_decref(description);
+		return rc;
+	}
+	rc = write_run_json(dir->path, description);
+	if (rc < 0)
+		remove_rows(dir);
 	return rc;
 }
 

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME_MAX_LENGTH 64
 #define PATH_SIZE 256
 
 static const char *const files[] = { "run.json", "rows.jsonl", "poolbench" };
@@ -22,7 +21,7 @@ static const char *const files[] = { "run.json", "rows.jsonl", "poolbench" };
 int saved_check_name(const char *option, const char *name)
 {
 	size_t length = strlen(name);
-	bool good = length >= 1 && length <= NAME_MAX_LENGTH && name[0] != '.';
+	bool good = length >= 1 && length <= BASELINE_NAME_MOST && name[0] != '.';
 
 	for (size_t i = 0; i < length; i++)
 		good = good && (isalnum((unsigned char)name[i]) || strchr("._-", name[i]));
@@ -31,7 +30,7 @@ int saved_check_name(const char *option, const char *name)
 	fprintf(stderr,
 		"poolbench: %s: '%s' is not acceptable, want a name of at most %d letters, digits, "
 		"'.', '_', '-'\n",
-		option, name, NAME_MAX_LENGTH);
+		option, name, BASELINE_NAME_MOST);
 	return -EINVAL;
 }
 

@@ -333,7 +333,7 @@ static int run(struct selftest *s)
 	if (rc == 0)
 		rc = run_dir_create(&s->dir, s->wish.out, &s->plan, NULL);
 	if (rc < 0)
-		return EXIT_USAGE;
+		return exit_of(rc);
 	announce(s);
 	interrupt_catch(&s->waiting);
 	rc = make_copy(s);

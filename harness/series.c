@@ -140,6 +140,15 @@ struct interval group_speedup(const struct group *group, const struct group *bas
 	return stats_ratio_interval(base_ns, ns, n, CONFIDENCE);
 }
 
+size_t group_pairs(const struct group *group, const struct group *baseline)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < group->count; i++)
+		n += group_round(baseline, group->at[i]->round) != NULL;
+	return n;
+}
+
 bool interval_precedes(const struct interval *a, const struct interval *b, double sign)
 {
 	bool a_known = a->level > 0, b_known = b->level > 0;
@@ -159,7 +168,7 @@ void put_interval(FILE *file, const struct interval *interval)
 {
 	bool bounded = interval->level > 0;
 
-	put_number(file, bounded || interval->mid > 0, interval->mid);
+	put_number(file, bounded || interval->mid != 0, interval->mid);
 	put_number(file, bounded, interval->low);
 	put_number(file, bounded, interval->high);
 }

@@ -34,14 +34,16 @@ int backend_rank(const char *backend);
 struct interval group_ns(const struct group *group); /* ns per task, over rounds */
 /* Time of `baseline` over time of `group`, paired by round: > 1 where group is the faster one. */
 struct interval group_speedup(const struct group *group, const struct group *baseline);
+/* Rounds that both have, the pairs of group_speedup. */
+size_t group_pairs(const struct group *group, const struct group *baseline);
 /* Is `a` named before `b`: a known one (with a level) before one of too few rounds, then the smaller `sign` x middle. */
 bool interval_precedes(const struct interval *a, const struct interval *b, double sign);
 /* The row of that round, NULL: it has none. */
 const struct record *group_round(const struct group *group, int round);
 int group_last_round(const struct group *group);
 
-/* A writer of tables: "\t%.6g" for each of mid, low, high; "?" for an end that too few rounds leave unknown, and for what is
- * not finite. */
+/* A writer of tables: "\t%.6g" for each of mid, low, high; "?" for an end that too few rounds leave unknown, for what is not
+ * finite, and for a middle of 0 without ends: no round knows it. */
 void put_interval(FILE *file, const struct interval *interval);
 
 /* "12.3 us": a time for people. Returns text. */

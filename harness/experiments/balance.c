@@ -102,7 +102,7 @@ static int write_makespans(const struct derivation *d, const struct groups *grou
 		fprintf(file, "%s\t%s\t%lld", lengths_of(g->cell->workload), g->cell->backend,
 			(long long)g->cell->chunk);
 		put_interval(file, &ratio);
-		fprintf(file, "\t%zu\n", g->count);
+		fprintf(file, "\t%zu\n", group_pairs(g, list));
 	}
 	return table_close(file);
 }
@@ -111,11 +111,19 @@ static int write_makespans(const struct derivation *d, const struct groups *grou
 struct choice {
 	const struct group *list, *automatic, *best; /* NULL: not measured */
 	struct interval over_best;		     /* time of auto over that of the best chunk */
+	struct interval ideal, best_ideal; /* times of auto and of the best chunk over list's */
 };
 
 static bool same_series(const struct cell *a, const struct cell *b)
 {
 	return strcmp(a->backend, b->backend) == 0 && strcmp(a->workload, b->workload) == 0;
+}
+
+static bool precedes(const struct group *a, const struct group *b)
+{
+	struct interval a_ns = group_ns(a), b_ns = group_ns(b);
+
+	return interval_precedes(&a_ns, &b_ns, 1);
 }
 
 /* Chunk 0, which is auto, comes first in each series. */
@@ -126,25 +134,25 @@ static struct choice choose(const struct groups *groups, const struct group *aut
 			    .automatic = automatic };
 
 	for (const struct group *g = automatic + 1; g < end; g++)
-		if (same_series(g->cell, automatic->cell) &&
-		    (!c.best || group_ns(g).mid < group_ns(c.best).mid))
+		if (same_series(g->cell, automatic->cell) && (!c.best || precedes(g, c.best)))
 			c.best = g;
 	if (c.best)
 		c.over_best = group_speedup(c.best, automatic);
+	if (c.best && c.list) {
+		c.best_ideal = group_speedup(c.list, c.best);
+		c.ideal = group_speedup(c.list, automatic);
+	}
 	return c;
 }
 
 static void write_choice(FILE *file, const struct choice *c)
 {
-	struct interval best = group_speedup(c->list, c->best);
-	struct interval automatic = group_speedup(c->list, c->automatic);
-
 	fprintf(file, "%s\t%s\t%lld", lengths_of(c->best->cell->workload), c->best->cell->backend,
 		(long long)c->best->cell->chunk);
-	put_interval(file, &best);
-	put_interval(file, &automatic);
+	put_interval(file, &c->best_ideal);
+	put_interval(file, &c->ideal);
 	put_interval(file, &c->over_best);
-	fprintf(file, "\t%zu\n", c->automatic->count);
+	fprintf(file, "\t%zu\n", group_pairs(c->automatic, c->best));
 }
 
 /* *worst, which is zeroed, becomes the one where auto loses most against the best chunk, of those with an interval. */
@@ -167,7 +175,7 @@ static int write_choices(const struct derivation *d, const struct groups *groups
 		if (!c.list || !c.best)
 			continue;
 		write_choice(file, &c);
-		if (c.over_best.level > 0 &&
+		if (c.over_best.level > 0 && c.best_ideal.level > 0 && c.ideal.level > 0 &&
 		    (!worst->best || c.over_best.mid > worst->over_best.mid))
 			*worst = c;
 	}
@@ -191,8 +199,6 @@ static void find(struct derivation *d, const struct choice *worst)
 			 "from.");
 		return;
 	}
-	struct interval best = group_speedup(worst->list, worst->best);
-	struct interval automatic = group_speedup(worst->list, worst->automatic);
 	snprintf(d->finding, sizeof d->finding,
 		 "On this machine, the automatic chunk does worst for %s lengths by %s: %.2f times "
 		 "the time of the best fixed chunk found, %lld (95 %% interval %.2f to %.2f, %s). "
@@ -200,11 +206,12 @@ static void find(struct derivation *d, const struct choice *worst)
 		 "%.2f times.%s",
 		 lengths_of(worst->best->cell->workload), worst->best->cell->backend,
 		 worst->over_best.mid, (long long)worst->best->cell->chunk, worst->over_best.low,
-		 worst->over_best.high, verdict(&worst->over_best), automatic.mid, automatic.low,
-		 automatic.high, best.mid,
-		 best.mid < IDEAL_LEAST ? " (Less than 1: the CPUs were busier with other things "
-					  "while the lengths were measured.)"
-					: "");
+		 worst->over_best.high, verdict(&worst->over_best), worst->ideal.mid,
+		 worst->ideal.low, worst->ideal.high, worst->best_ideal.mid,
+		 worst->best_ideal.mid < IDEAL_LEAST
+			 ? " (Less than 1: the CPUs were busier with other things "
+			   "while the lengths were measured.)"
+			 : "");
 }
 
 static int balance_derive(struct derivation *d)

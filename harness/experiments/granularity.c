@@ -271,20 +271,23 @@ static int half_text(const struct best *best, char *text, size_t size)
 				"even at the smallest tasks measured (%s, map, automatic chunk).",
 				best->half_backend);
 	if (half->level > 0 && half->low <= 0 && isfinite(half->high))
-		return snprintf(text, size,
-				"On this machine, half of the processors' time is useful from a "
-				"granularity of at most %s on (%s, map, automatic chunk; the upper "
-				"end of the 95 %% interval).",
-				time_text(half->high, high), best->half_backend);
+		return snprintf(
+			text, size,
+			"On this machine, half of the processors' time is useful where a task, "
+			"with what the pool adds, takes at most %s of it (%s, map, automatic "
+			"chunk; the upper end of the 95 %% interval).",
+			time_text(half->high, high), best->half_backend);
 	if (!is_known(half))
 		return snprintf(
 			text, size,
 			"The rows scatter too much to tell the granularity of 50 %% efficiency.");
-	return snprintf(text, size,
-			"On this machine, half of the processors' time is useful from a "
-			"granularity of %s on (%s, map, automatic chunk; 95 %% interval %s to %s).",
-			time_text(half->mid, mid), best->half_backend, time_text(half->low, low),
-			time_text(half->high, high));
+	return snprintf(
+		text, size,
+		"On this machine, half of the processors' time is useful where a task, with "
+		"what the pool adds, takes %s of it (%s, map, automatic chunk; 95 %% "
+		"interval %s to %s).",
+		time_text(half->mid, mid), best->half_backend, time_text(half->low, low),
+		time_text(half->high, high));
 }
 
 static void find(struct derivation *d, const struct best *best)
@@ -337,7 +340,8 @@ const struct experiment experiment_granularity = {
 	.reading = "To the right tasks are larger. Efficiency is the share of what plain forked "
 		   "processes reach on the same kernel in the same round; where a curve passes 0.5 "
 		   "is METG(50 %), the smallest granularity at which half of the time is useful "
-		   "work. A bar that goes to the frame has no known end there.",
+		   "work: processor time a task, of which the task itself is half. A bar that goes "
+		   "to the frame has no known end there.",
 	.grid = granularity_grid,
 	.derive = granularity_derive,
 };

@@ -68,11 +68,19 @@ static struct interval point(const struct group *g, int i, size_t *rounds)
 	return stats_median_interval(ns, n, CONFIDENCE);
 }
 
+/* A point that fewer than half of the rounds know: the longest of them only would be there. */
+static bool is_rare(const struct group *g, size_t rounds)
+{
+	return rounds == 0 || 2 * rounds < g->count;
+}
+
+/* What the finding is about; all 0 where it is rare. */
 static struct interval percentile(const struct group *g, size_t which)
 {
 	size_t rounds;
+	struct interval ns = point(g, probe_exceedance_find(told[which].exceedance), &rounds);
 
-	return point(g, probe_exceedance_find(told[which].exceedance), &rounds);
+	return is_rare(g, rounds) ? (struct interval){ 0 } : ns;
 }
 
 static void put_us(FILE *file, const struct interval *ns)
@@ -82,7 +90,6 @@ static void put_us(FILE *file, const struct interval *ns)
 	put_interval(file, &us);
 }
 
-/* Points that fewer than half of the rounds know stay out: the longest of them only would be there. */
 static int write_curves(const struct derivation *d, const struct groups *groups)
 {
 	FILE *file = derive_table(d, "latency");
@@ -94,7 +101,7 @@ static int write_curves(const struct derivation *d, const struct groups *groups)
 		for (int k = 0; k < PROBE_EXCEEDANCES - 1; k++) {
 			size_t rounds;
 			struct interval ns = point(&groups->at[i], k, &rounds);
-			if (rounds == 0 || 2 * rounds < groups->at[i].count)
+			if (is_rare(&groups->at[i], rounds))
 				continue;
 			fprintf(file, "%s\t%g", groups->at[i].cell->backend, probe_exceedance[k]);
 			put_us(file, &ns);

@@ -56,6 +56,7 @@ static int order_grid(struct plan *plan, const struct scale *scale)
 /* Both calls of one backend on one workload. */
 struct pair {
 	const struct group *imap, *unordered;
+	size_t rounds;		  /* that tell */
 	struct interval delay_ns; /* of a result, mean over all results */
 	struct interval share;	  /* the same as a share of the whole call */
 	struct interval whole_ns; /* imap's last result */
@@ -99,17 +100,19 @@ static double round_share(const struct record *imap, const struct record *unorde
 	return share / imap->profile;
 }
 
-static struct interval paired(const struct group *imap, const struct group *unordered,
+static struct interval paired(struct pair *pair,
 			      double (*difference)(const struct record *, const struct record *))
 {
+	const struct group *imap = pair->imap;
 	double x[PAIRS_MAX];
 	size_t n = 0;
 
 	for (size_t i = 0; i < imap->count && n < PAIRS_MAX; i++) {
-		const struct record *other = group_round(unordered, imap->at[i]->round);
+		const struct record *other = group_round(pair->unordered, imap->at[i]->round);
 		if (other && other->profile == imap->at[i]->profile && other->profile > 0)
 			x[n++] = difference(imap->at[i], other);
 	}
+	pair->rounds = n;
 	return stats_median_interval(x, n, CONFIDENCE);
 }
 
@@ -132,8 +135,8 @@ static bool pair_of(const struct groups *groups, const struct group *g, struct p
 	*pair = (struct pair){ .imap = g, .unordered = partner(groups, g->cell) };
 	if (!pair->unordered || marks(pair->unordered) != marks(g))
 		return false;
-	pair->delay_ns = paired(pair->imap, pair->unordered, round_delay);
-	pair->share = paired(pair->imap, pair->unordered, round_share);
+	pair->delay_ns = paired(pair, round_delay);
+	pair->share = paired(pair, round_share);
 	pair->whole_ns = mark(pair->imap, marks(g) - 1);
 	return true;
 }
@@ -191,11 +194,15 @@ static int write_costs(const struct derivation *d, const struct groups *groups)
 			continue;
 		fprintf(file, "%s\t%s", pair.imap->cell->workload, pair.imap->cell->backend);
 		put_ms(file, &pair.delay_ns);
-		fprintf(file, "\t%.6g",
-			pair.delay_ns.mid * (double)pair.imap->cell->tasks / (double)NS_PER_S);
+		if (pair.rounds)
+			fprintf(file, "\t%.6g",
+				pair.delay_ns.mid * (double)pair.imap->cell->tasks /
+					(double)NS_PER_S);
+		else
+			fputs("\t?", file);
 		put_interval(file, &pair.share);
 		put_ms(file, &pair.whole_ns);
-		fprintf(file, "\t%zu\n", pair.imap->count);
+		fprintf(file, "\t%zu\n", pair.rounds);
 	}
 	return table_close(file);
 }

@@ -77,7 +77,7 @@ static int write_speedups(const struct derivation *d, const struct groups *group
 		struct interval speedup = group_speedup(g, loop);
 		fprintf(file, "%s\t%s", g->cell->workload, g->cell->backend);
 		put_interval(file, &speedup);
-		fprintf(file, "\t%.6g\t%.6g\t%zu\n", ns, 1e9 / ns, g->count);
+		fprintf(file, "\t%.6g\t%.6g\t%zu\n", ns, 1e9 / ns, group_pairs(g, loop));
 	}
 	return table_close(file);
 }

@@ -77,7 +77,7 @@ static int write_speedups(const struct derivation *d, const struct groups *group
 			continue;
 		fprintf(file, "%s\t%d", g->cell->backend, g->cell->workers);
 		put_interval(file, &speedup);
-		fprintf(file, "\t%.6g\t%zu\n", group_ns(g).mid, g->count);
+		fprintf(file, "\t%.6g\t%zu\n", group_ns(g).mid, group_pairs(g, loop));
 	}
 	return table_close(file);
 }

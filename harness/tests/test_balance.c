@@ -89,6 +89,35 @@ static void series_without_an_ideal_gives_no_finding(void **state)
 	assert_contains(f->finding, "The rows do not tell");
 }
 
+/* Two pairs have no interval, however many rounds each side has. */
+static void ideal_of_two_rounds_gives_no_finding(void **state)
+{
+	struct fixture *f = *state;
+	char start[64];
+
+	add_chunk(f, "raw-list", "sorted", 0, 1000);
+	keep_rounds(f, 2);
+	add_chunk(f, transport_row("shm"), "sorted", 0, 1200);
+	add_chunk(f, transport_row("shm"), "sorted", 8, 1100);
+	derive(f, "balance");
+	snprintf(start, sizeof start, "sorted\t%s\t8", transport_row("shm"));
+	assert_int_equal((int)number_at(read_file(f, "tables/balance.tsv"), start, 6), 2);
+	assert_contains(f->finding, "The rows do not tell");
+}
+
+static void chunk_of_few_rounds_is_not_the_best(void **state)
+{
+	struct fixture *f = *state;
+	char start[64];
+
+	add_curve(f, "sorted", 1210);
+	add_chunk(f, transport_row("shm"), "sorted", 4096, 900);
+	keep_rounds(f, 1);
+	derive(f, "balance");
+	snprintf(start, sizeof start, "sorted\t%s", transport_row("shm"));
+	assert_int_equal((int)number_at(read_file(f, "tables/balance-auto.tsv"), start, 2), 8);
+}
+
 static void plans_are_sensible_and_bounded(void **state)
 {
 	(void)state;
@@ -102,6 +131,8 @@ int main(void)
 		TEST(best_chunk_is_found_and_auto_held_against_it),
 		TEST(auto_that_differs_by_noise_alone_is_not_called_slower),
 		TEST(series_without_an_ideal_gives_no_finding),
+		TEST(ideal_of_two_rounds_gives_no_finding),
+		TEST(chunk_of_few_rounds_is_not_the_best),
 		TEST(plans_are_sensible_and_bounded),
 	};
 

@@ -34,6 +34,22 @@ static void baseline_is_kept_with_its_program(void **state)
 	assert_int_equal(outside_run("ls -A results/baselines | grep -vx good"), 1);
 }
 
+/* What was asked for when it was begun. */
+static void run_that_was_interrupted_is_kept_when_it_is_whole(void **state)
+{
+	(void)state;
+	assert_outside(ONE_CELL "--rounds 6 --out broken --save-baseline late", 0, "kept");
+	assert_int_equal(outside_run("rm -r results/baselines/late && head -n 4 broken/rows.jsonl "
+				     ">rest && mv rest broken/rows.jsonl"),
+			 0);
+	assert_outside("run --resume broken", 0, "kept as baseline late");
+	assert_int_equal(outside_rows("results/baselines/late"), 6);
+	assert_int_equal(outside_run("sed -i 's|\"late\"|\"../../late\"|' broken/run.json && "
+				     "rm -r results/baselines/late"),
+			 0);
+	assert_outside("run --resume broken", 2, "save_baseline of its plan");
+}
+
 static void gate_against_the_same_program_is_passed(void **state)
 {
 	(void)state;
@@ -179,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(baseline_is_kept_with_its_program),
+		cmocka_unit_test(run_that_was_interrupted_is_kept_when_it_is_whole),
 		cmocka_unit_test(gate_against_the_same_program_is_passed),
 		cmocka_unit_test(gate_against_a_faster_program_is_a_regression),
 		cmocka_unit_test(baseline_that_cannot_be_kept_is_refused_before_measuring),

@@ -234,6 +234,7 @@ static void arguments_that_do_not_go_together_are_refused(void **state)
 	assert_refuses(compare_main, "compare a a --floor 2 --floor-from a", "not both");
 	assert_refuses(compare_main, "compare s --floor-from a", "two runs");
 	assert_refuses(compare_main, "compare a a --rounds 9", "--rerun");
+	assert_refuses(compare_main, "compare --rerun a a --quick --full", "not both");
 	assert_refuses(compare_main, "compare --rerun a", "two poolbench programs");
 	assert_refuses(compare_main, "compare --rerun a a --rounds 0", "--rounds");
 	assert_refuses(compare_main, "compare --rerun a a --rounds 257", "256");

@@ -1,6 +1,7 @@
 /*
  * test_findings.c - overhead, scaling, startup: what is derived from rows whose truth is known, and who may be named for it.
  */
+#include "harness/probe.h"
 #include "harness/tests/derived.h"
 
 static void overhead_of_a_plus_b_over_c_is_fitted_exactly(void **state)
@@ -52,6 +53,27 @@ static void scaling_knows_the_machine_of_the_run(void **state)
 	derive(f, "scaling");
 	assert_contains(f->finding, "50.00 times");
 	assert_contains(f->finding, "within the 61 CPUs");
+}
+
+/* Only the rounds with most calls know a far percentile: their times alone are not the machine's. */
+static void latency_tail_of_a_minority_of_rounds_is_not_told(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("latency", process_pool(), "apply", "noop");
+
+	add(f, &cell, 10e3, 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct record *record = &f->rows.at[round];
+		record->profile = PROBE_EXCEEDANCES;
+		for (int i = 0; i < PROBE_EXCEEDANCES; i++)
+			record->profile_ns[i] = probe_exceedance[i] >= .01 ? 10e3 : 0;
+		record->profile_ns[probe_exceedance_find(.001)] = round < 4 ? 120e3 : 0;
+	}
+	derive(f, "latency");
+	assert_contains(f->finding, "in 0.1 % 120 us");
+	f->rows.at[3].profile_ns[probe_exceedance_find(.001)] = 0;
+	derive(f, "latency");
+	assert_contains(f->finding, "too few calls for 0.1 %");
 }
 
 static void startup_slope_per_gib_is_fitted(void **state)
@@ -316,6 +338,7 @@ int main(void)
 		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
 		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
 		TEST(scaling_knows_the_machine_of_the_run),
+		TEST(latency_tail_of_a_minority_of_rounds_is_not_told),
 		TEST(startup_slope_per_gib_is_fitted),
 		TEST(startup_shows_what_the_system_takes),
 		TEST(overhead_of_a_backend_that_failed_is_not_the_cheapest),

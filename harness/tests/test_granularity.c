@@ -161,11 +161,11 @@ static void tables_and_sentence_tell_what_is_known(void **state)
 
 	add_rounds(f, 3, 9, 0);
 	assert_derived(f, "\tMETG50\t6531.97\t?\t6531.97\t9\t12\tcrossed; of 12",
-		       "from a granularity of at most 6.5 us on (fork-shm");
+		       "takes at most 6.5 us of it (fork-shm");
 	add_rounds(f, 9, 3, 0);
 	assert_derived(f,
 		       "\tMETG50\t?\t?\t6531.97\t3\t12\tbelow the smallest measured: at most 125",
-		       "from a granularity of at most 6.5 us on (fork-shm");
+		       "takes at most 6.5 us of it (fork-shm");
 	add_rounds(f, 10, 2, 0);
 	assert_derived(f, "\tMETG50\t?\t?\t125\t2\t12\tbelow the smallest measured: at most 125",
 		       "even at the smallest tasks measured (fork-shm");

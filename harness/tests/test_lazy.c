@@ -112,6 +112,25 @@ static void area_between_the_curves_is_the_cost_of_order(void **state)
 	assert_null(strstr(f->finding, "heavy-tailed"));
 }
 
+/* Too few rounds for ends do not hide the middle, of whatever sign; no round that both have tells nothing. */
+static void delay_below_nothing_is_a_number(void **state)
+{
+	struct fixture *f = *state;
+	char line[80];
+
+	add_delivery(f, "imap", "straggler", 0, 10e6);
+	keep_rounds(f, 3);
+	add_delivery(f, "imap_unordered", "straggler", 5e6, 10e6);
+	derive(f, "order");
+	snprintf(line, sizeof line, "straggler\t%s\t-2.5\t?\t?\t-0.32\t", process_pool());
+	assert_contains(read_file(f, "tables/order-cost.tsv"), line);
+	for (size_t i = 0; i < 3; i++)
+		f->rows.at[i].round += ROUNDS;
+	derive(f, "order");
+	snprintf(line, sizeof line, "straggler\t%s\t?\t?\t?\t?\t", process_pool());
+	assert_contains(read_file(f, "tables/order-cost.tsv"), line);
+}
+
 static void calls_that_deliver_alike_show_no_cost(void **state)
 {
 	struct fixture *f = *state;
@@ -146,6 +165,7 @@ int main(void)
 		TEST(table_has_memory_and_first_result_by_tasks),
 		TEST(two_sizes_are_no_line),
 		TEST(area_between_the_curves_is_the_cost_of_order),
+		TEST(delay_below_nothing_is_a_number),
 		TEST(calls_that_deliver_alike_show_no_cost),
 		TEST(one_call_alone_tells_nothing),
 		TEST(plans_are_sensible_and_bounded),

@@ -236,9 +236,22 @@ static void directory_without_room_for_run_json_is_an_error_before(void **state)
 	(void)state;
 	assert_int_equal(outside_run("prlimit --fsize=100 sh -c 'trap \"\" XFSZ; exec $P " RUN
 				     "none' 2>&1"),
-			 2);
+			 4);
 	assert_non_null(strstr(outside_said, "none/run.json: cannot write this file"));
 	assert_int_equal(access("none/run.json", F_OK), -1);
+	assert_int_equal(rmdir("none"), 0); /* nothing is left in it: it can be given again */
+}
+
+static void report_without_room_says_so(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		outside_run("cp -r whole crammed && rm -f crammed/summary.md && "
+			    "prlimit --fsize=100 sh -c 'trap \"\" XFSZ; exec $P report crammed' "
+			    "2>&1"),
+		4);
+	assert_non_null(strstr(outside_said, "File too large"));
+	assert_int_equal(access("crammed/summary.md", F_OK), -1);
 }
 
 /* Nothing is computed from the wall clock: rows of the far past and future are like others. */
@@ -275,6 +288,7 @@ int main(void)
 		cmocka_unit_test(full_disk_keeps_whole_rows),
 		cmocka_unit_test(full_file_system_keeps_whole_rows),
 		cmocka_unit_test(directory_without_room_for_run_json_is_an_error_before),
+		cmocka_unit_test(report_without_room_says_so),
 		cmocka_unit_test(wall_clock_that_was_set_changes_nothing),
 		cmocka_unit_test(results_that_cannot_be_printed_are_an_error),
 	};
