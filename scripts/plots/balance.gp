@@ -12,7 +12,7 @@ stats table using (valid(6) ? column("high") : column("makespan_over_ideal")) no
 if (STATS_max > top) { top = STATS_max }
 panels = words(rows)
 eval canvas(panels > 1 ? 1100 : 960, 600)
-set multiplot layout 1,panels margins 0.115,0.93,0.235,0.925 spacing 0.03,0
+set multiplot layout 1,panels margins 0.135,0.93,0.235,0.925 spacing 0.03,0
 hues = "#0072B2 #D55E00 #009E73 #CC79A7"
 shapes = "7 5 9 13"
 hue(l) = rgb(word(hues, 1 + (position(list, l) - 1) % 4))
@@ -47,7 +47,7 @@ do for [p=1:panels] {
 	b = word(rows, p)
 	set title b offset 0,-0.6
 	if (p == panels) { set label 1 "ideal" at graph 1, first 1 left offset 0.5,0 textcolor rgb "#444444" }
-	set ylabel (p == 1 ? "time over that of list scheduling" : "") offset 1.3,0
+	set ylabel (p == 1 ? "time over that of list scheduling" : "") offset 0,0
 	eval (p == 1 ? y_all : y_bare)
 	if (p == 2) { unset label 99; do for [i=1:words(list)] { unset arrow 100+i; unset label 100+i; unset label 200+i } }
 	plot for [l in list] table using (fixed(l, b) ? place(l) : NaN):(column("makespan_over_ideal")) \

@@ -22,7 +22,7 @@ do for [i=1:4] { set ytics add (word(levels, i) i) }
 do for [i=1:3] { set arrow i from graph 0, first i+0.5 to graph 1, first i+0.5 nohead lw 0.7 lc rgb "#d8d8d8" }
 set grid xtics noytics
 set lmargin 13
-set multiplot layout 1,panels margins 0.13,0.975,0.3,0.92 spacing 0.03,0
+set multiplot layout 1,panels margins 0.13,0.965,0.3,0.9 spacing 0.03,0
 shift(b) = 0.6 * ((position(list, b) - 0.5) / words(list) - 0.5)
 place(b, chunk) = strcol(1) eq b && column("chunk") == chunk ? position(levels, strcol(3)) - shift(b) : NaN
 # An end that lies beyond what was measured is drawn to the frame.

@@ -28,7 +28,7 @@ stats table using (valid(5) ? column("high") : column("ns_per_task")) nooutput
 if (exists("STATS_max") && STATS_max > most) { most = STATS_max }
 eval canvas(1100, 150 + 46 * count)
 set lmargin at screen 0.2
-set rmargin at screen 0.975
+set rmargin at screen 0.955
 set tmargin 2.6
 set bmargin 3.8
 set logscale x 10
