@@ -131,3 +131,19 @@ const char *attempts_error(const struct attempts *attempts, const struct cell *c
 			error = attempt_error(&attempts->groups.at[i]);
 	return error;
 }
+
+int attempts_keep_right(struct groups *groups, const struct derivation *d, const char *experiment)
+{
+	struct attempts attempts;
+	size_t kept = 0;
+	int rc = attempts_make(&attempts, d, experiment);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < groups->count; i++)
+		if (attempts_error(&attempts, groups->at[i].cell) == NULL)
+			groups->at[kept++] = groups->at[i];
+	groups->count = kept;
+	attempts_free(&attempts);
+	return 0;
+}

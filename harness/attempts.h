@@ -27,4 +27,7 @@ const char *attempt_error(const struct group *attempt);
 /* Likewise of this cell; NULL also where nobody tried it. */
 const char *attempts_error(const struct attempts *attempts, const struct cell *cell);
 
+/* Leaves out of groups those that failed in any round: what remains may be named in a finding. 0 or -ENOMEM. */
+int attempts_keep_right(struct groups *groups, const struct derivation *d, const char *experiment);
+
 #endif

@@ -8,6 +8,7 @@
  * ones in workers that have nothing left to do; `auto` is held against the best fixed chunk. That is the best of several
  * in the same rounds, so it looks a little better than it is, and `auto` a little worse.
  */
+#include "harness/attempts.h"
 #include "harness/grid.h"
 #include "harness/series.h"
 
@@ -223,6 +224,8 @@ static int balance_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_makespans(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "balance");
 	if (rc == 0)
 		rc = write_choices(d, &groups, &worst);
 	if (rc == 0)

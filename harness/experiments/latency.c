@@ -7,6 +7,7 @@
  * polls, and what happens to a spinner (baseline "hiccup"): the tail that the machine makes and no pool is to blame for.
  * Batches are long, because a 99.9th percentile needs ten thousand calls.
  */
+#include "harness/attempts.h"
 #include "harness/clock.h"
 #include "harness/grid.h"
 #include "harness/probe.h"
@@ -240,6 +241,8 @@ static int latency_derive(struct derivation *d)
 	rc = write_curves(d, &groups);
 	if (rc == 0)
 		rc = write_percentiles(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "latency");
 	if (rc == 0)
 		find(d, &groups);
 	groups_free(&groups);

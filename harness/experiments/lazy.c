@@ -7,6 +7,7 @@
  * within each round; its median and interval are over rounds. Tasks are empty: the first result of map waits for
  * all tasks, so with longer ones its disadvantage only grows.
  */
+#include "harness/attempts.h"
 #include "harness/grid.h"
 #include "harness/series.h"
 
@@ -238,8 +239,10 @@ static int lazy_derive(struct derivation *d)
 
 	if (rc < 0)
 		return rc;
-	size_t count = find_curves(&groups, curves);
 	rc = write_sizes(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "lazy");
+	size_t count = find_curves(&groups, curves);
 	if (rc == 0)
 		rc = write_slopes(d, curves, count);
 	if (rc == 0)

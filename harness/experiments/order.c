@@ -7,6 +7,7 @@
  * curves is the cost of waiting at the head of the line: its unit is result x second, and over the number of results it is
  * the mean delay of one. Taken within rounds.
  */
+#include "harness/attempts.h"
 #include "harness/clock.h"
 #include "harness/grid.h"
 #include "harness/probe.h"
@@ -275,6 +276,8 @@ static int order_derive(struct derivation *d)
 	rc = write_curves(d, &groups);
 	if (rc == 0)
 		rc = write_costs(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "order");
 	if (rc == 0)
 		find(d, &groups);
 	groups_free(&groups);

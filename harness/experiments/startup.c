@@ -5,6 +5,7 @@
  * page tables of all of it, exec and threads do not, so the slope in ms/GiB, a line in each round, is the price of fork. Reuse pays from
  * N tasks on, N = cost of the pool / (task with a process of its own - task in the pool).
  */
+#include "harness/attempts.h"
 #include "harness/grid.h"
 #include "harness/series.h"
 
@@ -321,6 +322,8 @@ static int startup_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_times(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "startup");
 	if (rc == 0)
 		rc = write_starts(d, &groups, starts, &count);
 	if (rc == 0)

@@ -118,6 +118,19 @@ static void chunk_of_few_rounds_is_not_the_best(void **state)
 	assert_int_equal((int)number_at(read_file(f, "tables/balance-auto.tsv"), start, 2), 8);
 }
 
+static void chunk_that_failed_is_not_the_best(void **state)
+{
+	struct fixture *f = *state;
+	char start[64];
+
+	add_curve(f, "sorted", 1210);
+	add_chunk(f, transport_row("shm"), "sorted", 4096, 900);
+	fail_after(f, 7);
+	derive(f, "balance");
+	snprintf(start, sizeof start, "sorted\t%s", transport_row("shm"));
+	assert_int_equal((int)number_at(read_file(f, "tables/balance-auto.tsv"), start, 2), 8);
+}
+
 static void plans_are_sensible_and_bounded(void **state)
 {
 	(void)state;
@@ -133,6 +146,7 @@ int main(void)
 		TEST(series_without_an_ideal_gives_no_finding),
 		TEST(ideal_of_two_rounds_gives_no_finding),
 		TEST(chunk_of_few_rounds_is_not_the_best),
+		TEST(chunk_that_failed_is_not_the_best),
 		TEST(plans_are_sensible_and_bounded),
 	};
 

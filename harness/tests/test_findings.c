@@ -74,6 +74,9 @@ static void latency_tail_of_a_minority_of_rounds_is_not_told(void **state)
 	f->rows.at[3].profile_ns[probe_exceedance_find(.001)] = 0;
 	derive(f, "latency");
 	assert_contains(f->finding, "too few calls for 0.1 %");
+	fail_after(f, 6); /* its six rounds with an interval are a selection */
+	derive(f, "latency");
+	assert_contains(f->finding, "The rows do not tell");
 }
 
 static void startup_slope_per_gib_is_fitted(void **state)
@@ -287,6 +290,18 @@ static void add_reuse(struct fixture *f)
 	add(f, &each, 101e3, 0);
 }
 
+static void startup_beside_what_failed_is_not_told(void **state)
+{
+	struct fixture *f = *state;
+
+	add_reuse(f);
+	derive(f, "startup");
+	assert_contains(f->finding, "pays for its start");
+	fail_after(f, ROUNDS - 1); /* a process for each task */
+	derive(f, "startup");
+	assert_null(strstr(f->finding, "pays for its start"));
+}
+
 static void startup_tells_from_how_many_tasks_on_a_pool_pays(void **state)
 {
 	struct fixture *f = *state;
@@ -350,6 +365,7 @@ int main(void)
 		TEST(startup_names_a_slope_only_if_its_interval_is_above_none),
 		TEST(startup_of_too_few_rounds_tells_no_numbers),
 		TEST(startup_tells_from_how_many_tasks_on_a_pool_pays),
+		TEST(startup_beside_what_failed_is_not_told),
 		TEST(startup_without_an_end_of_reuse_tells_no_number),
 		TEST(overhead_is_told_with_its_interval),
 	};

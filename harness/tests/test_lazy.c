@@ -61,6 +61,17 @@ static void table_has_memory_and_first_result_by_tasks(void **state)
 	assert_contains(f->finding, "The rows do not tell");
 }
 
+static void memory_of_a_call_that_failed_is_not_told(void **state)
+{
+	struct fixture *f = *state;
+
+	add_sizes(f, "imap", 0);
+	add_sizes(f, "map", 32);
+	fail_after(f, ROUNDS - 1); /* its largest size */
+	derive(f, "lazy");
+	assert_contains(f->finding, "The rows do not tell");
+}
+
 static void two_sizes_are_no_line(void **state)
 {
 	struct fixture *f = *state;
@@ -131,6 +142,17 @@ static void delay_below_nothing_is_a_number(void **state)
 	assert_contains(read_file(f, "tables/order-cost.tsv"), line);
 }
 
+static void call_that_failed_once_is_not_told_of(void **state)
+{
+	struct fixture *f = *state;
+
+	add_delivery(f, "imap_unordered", "straggler", 0, 10e6);
+	add_delivery(f, "imap", "straggler", 5e6, 10e6);
+	fail_after(f, 6);
+	derive(f, "order");
+	assert_contains(f->finding, "The rows do not tell");
+}
+
 static void calls_that_deliver_alike_show_no_cost(void **state)
 {
 	struct fixture *f = *state;
@@ -163,9 +185,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(slope_of_memory_is_what_an_item_takes),
 		TEST(table_has_memory_and_first_result_by_tasks),
+		TEST(memory_of_a_call_that_failed_is_not_told),
 		TEST(two_sizes_are_no_line),
 		TEST(area_between_the_curves_is_the_cost_of_order),
 		TEST(delay_below_nothing_is_a_number),
+		TEST(call_that_failed_once_is_not_told_of),
 		TEST(calls_that_deliver_alike_show_no_cost),
 		TEST(one_call_alone_tells_nothing),
 		TEST(plans_are_sensible_and_bounded),
