@@ -105,29 +105,20 @@ static void ideal_of_two_rounds_gives_no_finding(void **state)
 	assert_contains(f->finding, "The rows do not tell");
 }
 
-static void chunk_of_few_rounds_is_not_the_best(void **state)
+static void best_chunk_failed_nowhere_and_has_an_interval(void **state)
 {
 	struct fixture *f = *state;
 	char start[64];
 
+	snprintf(start, sizeof start, "sorted\t%s", transport_row("shm"));
 	add_curve(f, "sorted", 1210);
-	add_chunk(f, transport_row("shm"), "sorted", 4096, 900);
+	add_chunk(f, transport_row("shm"), "sorted", 2048, 900);
 	keep_rounds(f, 1);
 	derive(f, "balance");
-	snprintf(start, sizeof start, "sorted\t%s", transport_row("shm"));
 	assert_int_equal((int)number_at(read_file(f, "tables/balance-auto.tsv"), start, 2), 8);
-}
-
-static void chunk_that_failed_is_not_the_best(void **state)
-{
-	struct fixture *f = *state;
-	char start[64];
-
-	add_curve(f, "sorted", 1210);
 	add_chunk(f, transport_row("shm"), "sorted", 4096, 900);
 	fail_after(f, 7);
 	derive(f, "balance");
-	snprintf(start, sizeof start, "sorted\t%s", transport_row("shm"));
 	assert_int_equal((int)number_at(read_file(f, "tables/balance-auto.tsv"), start, 2), 8);
 }
 
@@ -145,8 +136,7 @@ int main(void)
 		TEST(auto_that_differs_by_noise_alone_is_not_called_slower),
 		TEST(series_without_an_ideal_gives_no_finding),
 		TEST(ideal_of_two_rounds_gives_no_finding),
-		TEST(chunk_of_few_rounds_is_not_the_best),
-		TEST(chunk_that_failed_is_not_the_best),
+		TEST(best_chunk_failed_nowhere_and_has_an_interval),
 		TEST(plans_are_sensible_and_bounded),
 	};
 
