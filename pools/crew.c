@@ -396,7 +396,8 @@ static void replace(struct pool *pool, int worker)
 	hand->stopped += hand->stop_reason != 0;
 	hand->unfit += phase == POOL_PHASE_UNFIT || hand->init_reason;
 	pool->stats.restarts += pool->stopping ? 0 : 1;
-	if (phase >= POOL_PHASE_READY && phase != POOL_PHASE_UNFIT) {
+	if ((phase >= POOL_PHASE_READY && phase != POOL_PHASE_UNFIT) ||
+	    hand->stop_reason == POOL_ENCODE_ERROR) { /* for what it was sent: see pipe_send.c */
 		pool->init_failures = pool->bad_luck = 0;
 		want(pool, worker, 0);
 	} else if (killed_from_outside(hand) && ++pool->bad_luck < BAD_LUCK_MAX) {

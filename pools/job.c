@@ -226,6 +226,8 @@ static void death_text(const struct pool_failure *failure, char *text, size_t si
 		snprintf(text, size, "stopped: over its time limit (worker %d)", (int)failure->pid);
 	else if (failure->status == POOL_DECODE_ERROR)
 		snprintf(text, size, "what worker %d sent was malformed", (int)failure->pid);
+	else if (failure->status == POOL_ENCODE_ERROR)
+		snprintf(text, size, "its argument or result could not be read or written");
 	else if (failure->status != POOL_WORKER_LOST)
 		snprintf(text, size, "stopped while it ran (worker %d)", (int)failure->pid);
 	else if (failure->signal)

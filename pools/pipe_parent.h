@@ -37,10 +37,11 @@ struct channel {
 	struct outbox *outbox;
 	struct outgoing out;
 	struct incoming in;
-	bool watched; /* the reply end */
-	bool left;    /* the worker runs its finalizer: what it had not begun was given back */
-	bool garbled; /* it was given up: nothing more is read from it or sent to it */
-	int reason;   /* what its items get then; 0: as for any death */
+	bool watched;	 /* the reply end */
+	bool left;	 /* the worker runs its finalizer: what it had not begun was given back */
+	bool garbled;	 /* it was given up: nothing more is read from it or sent to it */
+	bool unreadable; /* given up since what was to be sent last cannot be read */
+	int reason;	 /* what its items get then; 0: as for any death */
 };
 
 struct pool_transport {

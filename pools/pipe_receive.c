@@ -268,6 +268,17 @@ static void judge_piece(struct pool_transport *t, int worker, struct deal_end *e
 	end->lost = 1;
 }
 
+/* The flight that was being sent: nobody else could be sent it. */
+static void lose_unreadable(const struct pool_transport *t, int worker, struct deal_end *end)
+{
+	const struct deal_flight *front = deal_flight(t->deal, worker, 0),
+				 *behind = deal_flight(t->deal, worker, 1);
+	if (behind)
+		end->lost_behind = behind->count;
+	else if (front)
+		end->lost = front->count - front->done;
+}
+
 /* What is still in the pipe, then what is in the outbox, then the open piece. */
 void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 {
@@ -280,4 +291,6 @@ void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 		take_outbox(t, worker);
 	*end = (struct deal_end){ .peaceful = t->board->ledger[worker].phase != POOL_PHASE_READY };
 	judge_piece(t, worker, end);
+	if (c->unreadable)
+		lose_unreadable(t, worker, end);
 }

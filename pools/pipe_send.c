@@ -48,8 +48,10 @@ static bool push_out(struct pool_transport *t, int worker)
 					 (int)(count < IOV_AT_ONCE ? count : IOV_AT_ONCE));
 		if (written < 0 && errno == EINTR)
 			continue;
-		if (written < 0 && !pipe_error_passes(errno))
+		if (written < 0 && !pipe_error_passes(errno)) {
+			t->channel[worker].unreadable = true;
 			pipe_give_up(t, worker, POOL_ENCODE_ERROR);
+		}
 		if (written < 0)
 			return false;
 		advance(out, (uint64_t)written);

@@ -292,7 +292,7 @@ static void find(struct derivation *d, const struct start *starts, size_t count)
 	char text[2][96];
 	int size = 0;
 
-	if (named.steep != named.flat)
+	if (named.steep && named.flat && named.steep != named.flat)
 		size = snprintf(d->finding, sizeof d->finding,
 				"On this machine, each GiB of memory in the parent adds %s to the "
 				"start of a worker of %s and %s to one of %s.",

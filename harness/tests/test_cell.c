@@ -42,7 +42,7 @@ static void assert_verified(const struct cell *cell)
 			    (double)(record.calls * record.cell.tasks);
 	}
 	if (strcmp(cell->variant, "open") != 0)
-		assert_true(record.window_ns >= timed_ns);
+		assert_true((double)record.window_ns >= timed_ns);
 	assert_true(record.calls >= (uint64_t)cell->batches);
 	assert_true(record.clock_ns > 0);
 }
