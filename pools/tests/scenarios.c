@@ -84,8 +84,7 @@ void pool_is_opened_and_closed(const struct pool_backend_info *row, const struct
 
 enum { ITEMS = 30 };
 
-/* The status returned is that of an item; not always of the lowest one that failed, since what ends
- * the pool comes first. */
+/* The status returned is that of an item; not always of the lowest that failed: what ends the pool comes first. */
 static void check_statuses(int rc, const int32_t *statuses, size_t n)
 {
 	bool found = rc == 0;
@@ -99,17 +98,18 @@ static void check_statuses(int rc, const int32_t *statuses, size_t n)
 
 static void map_errands(struct pool *pool, const struct errand *errands, int lost)
 {
-	int64_t out[ITEMS];
+	struct pool_stats before, after;
+	int64_t out[ITEMS], again = 0;
 	int32_t statuses[ITEMS];
 	struct pool_failure failure = { 0 };
 	struct pool_policy policy = patient;
 	policy.chunk = 7;
-	policy.retries =
-		lost >= 0; /* in vain for that one, and what else is given back is not lost */
+	policy.retries = lost >= 0; /* in vain for that one, and nothing else is lost */
 	policy.statuses = statuses;
 	policy.failure = &failure;
 	for (int i = 0; i < ITEMS; i++)
 		statuses[i] = 1;
+	CHECK_EQ(pool_stats(pool, &before), 0);
 	int rc = pool_map(pool, suite_errand, errands, sizeof *errands, ITEMS, out, 8, &policy);
 	CHECK(lost < 0 ? may_be(rc) <= 0 : rc < 0);
 	CHECK_EQ(failure.status, rc);
@@ -120,12 +120,14 @@ static void map_errands(struct pool *pool, const struct errand *errands, int los
 	}
 	for (int i = 0; i < ITEMS; i++) {
 		int64_t runs = shared_get(errands[i].word);
+		again += runs > 1;
 		CHECK(i == lost || may_be(statuses[i]) <= 0);
 		CHECK(i != lost || statuses[i] != 0);
-		CHECK(runs <=
-		      1 + policy.retries); /* a new worker that cannot be watched ends, too */
+		CHECK(runs <= 1 + policy.retries);
 		CHECK(statuses[i] || (runs >= 1 && out[i] == errands[i].value * errands[i].value));
 	}
+	CHECK_EQ(pool_stats(pool, &after), 0); /* a new worker that cannot be watched dies, too */
+	CHECK(again <= (int64_t)(after.retried - before.retried));
 }
 
 static void fill_errands(struct errand *errands, unsigned word)
