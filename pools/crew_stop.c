@@ -111,11 +111,9 @@ static bool hunt(struct pool *pool)
 /* Without an initializer, too: a process forked while another thread held a lock may wait for it for ever. */
 static int64_t init_deadline(const struct pool *pool, int worker)
 {
-	int64_t limit = pool->options.initializer_timeout_ns;
-	if (limit < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
+	const int64_t limit = pool_limit_ns(pool->options.initializer_timeout_ns);
+	if (pool->options.initializer_timeout_ns < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
 		return INT64_MAX;
-	if (limit > POOL_LIMIT_NS_MOST)
-		limit = POOL_LIMIT_NS_MOST;
 	return pool->hand[worker].started_ns + (limit ? limit : INIT_TIMEOUT_NS);
 }
 

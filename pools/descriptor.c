@@ -29,3 +29,10 @@ int pool_fd_keep(int fd)
 	errno = error;
 	return copy;
 }
+
+void pool_fd_wake(int fd)
+{
+	const uint64_t one = 1;
+	ssize_t written = write(fd, &one, sizeof one);
+	(void)written;
+}

@@ -72,7 +72,7 @@ struct outbox_piece {
 struct outbox {
 	uint32_t busy; /* enum outbox_busy; compare-and-swap */
 	uint32_t
-		left; /* 1: the worker leaves, all its replies are sent, and it reads nothing more; release */
+		left; /* 1: the worker leaves, its replies are sent, it reads nothing more; release */
 	uint64_t base;	 /* position of bytes[0]; the worker, while busy */
 	uint64_t taken;	 /* position up to which bytes have left; whoever is busy */
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */

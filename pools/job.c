@@ -27,18 +27,15 @@ struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
 	job->pool = pool;
 	job->task = task;
 	job->stop_status = -ECANCELED;
-	job->limit_ns = pool->options.task_timeout_ns;
+	int64_t limit_ns = pool->options.task_timeout_ns;
 	if (policy) {
 		job->chunk = policy->chunk < CHUNK_MOST ? (uint64_t)policy->chunk : CHUNK_MOST;
 		job->retries = policy->retries;
 		job->fail_fast = policy->fail_fast;
 		if (policy->task_timeout_ns)
-			job->limit_ns = policy->task_timeout_ns;
+			limit_ns = policy->task_timeout_ns;
 	}
-	if (job->limit_ns == POOL_FOREVER)
-		job->limit_ns = 0;
-	if (job->limit_ns > POOL_LIMIT_NS_MOST)
-		job->limit_ns = POOL_LIMIT_NS_MOST;
+	job->limit_ns = pool_limit_ns(limit_ns);
 	return job;
 }
 

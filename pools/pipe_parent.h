@@ -53,8 +53,8 @@ struct pool_transport {
 	int workers;
 	bool condemned; /* somebody was given up before it could be killed */
 	bool stopping;
-	bool initializes; /* workers have an initializer */
-	int64_t dozed_ns; /* since when outboxes may hold something; 0: they do not */
+	bool initializes, finalizes; /* workers have an initializer, a finalizer */
+	int64_t dozed_ns;	     /* since when outboxes may hold something; 0: they do not */
 	bool pull_due;
 	int64_t starved_ns; /* since when nothing can be sent for want of memory; 0: it can */
 	struct channel channel[];

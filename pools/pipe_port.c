@@ -176,20 +176,13 @@ static bool is_recalled(const struct pool_port *p)
 	       number;
 }
 
-static void wake_parent(const struct pool_port *p)
-{
-	const uint64_t one = 1;
-	ssize_t written = write(p->wake_fd, &one, sizeof one);
-	(void)written; /* full: it is awake */
-}
-
 /* Before the finalizer, which may take long: what it was sent and has not begun goes to others meanwhile. */
 static int leave(struct pool_port *p)
 {
 	int rc = outbox_flush(p);
 	if (rc == 0 && p->board->finalizer) {
 		__atomic_store_n(&p->outbox->left, 1, __ATOMIC_RELEASE);
-		wake_parent(p);
+		pool_fd_wake(p->wake_fd);
 	}
 	return rc;
 }
@@ -226,17 +219,8 @@ static int find_work(struct pool_port *p)
 	}
 }
 
-/* A worker with an initializer is sent nothing before it is through. */
-static void tell_ready(struct pool_port *p)
-{
-	if (p->board->initializer && !p->told_ready)
-		wake_parent(p);
-	p->told_ready = true;
-}
-
 int pipe_claim(struct pool_port *p, struct pool_span *span)
 {
-	tell_ready(p);
 	int rc = find_work(p);
 	if (rc)
 		return rc;

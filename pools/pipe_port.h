@@ -7,7 +7,6 @@
 
 struct pool_port {
 	int in, out, wake_fd;
-	bool told_ready;
 	struct outbox *outbox;
 	const struct pool_board *board;
 	struct pool_ledger *ledger;

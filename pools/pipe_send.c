@@ -40,8 +40,8 @@ static unsigned advance(struct outgoing *out, uint64_t written)
  * the arguments are said to be (EFAULT) never goes. */
 static bool push_out(struct pool_transport *t, int worker)
 {
-	const struct channel *c = &t->channel[worker];
-	struct outgoing *out = &t->channel[worker].out;
+	struct channel *c = &t->channel[worker];
+	struct outgoing *out = &c->out;
 	while (out->at < out->count) {
 		unsigned count = out->count - out->at;
 		ssize_t written = writev(c->request[1], out->iov + out->at,
@@ -49,7 +49,7 @@ static bool push_out(struct pool_transport *t, int worker)
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written < 0 && !pipe_error_passes(errno)) {
-			t->channel[worker].unreadable = true;
+			c->unreadable = true;
 			pipe_give_up(t, worker, POOL_ENCODE_ERROR);
 		}
 		if (written < 0)

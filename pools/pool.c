@@ -105,14 +105,6 @@ static uint64_t align_up(uint64_t bytes, uint64_t to)
 	return (bytes + to - 1) / to * to;
 }
 
-/* A finalizer begins when no job is under way any more: its limit always applies. */
-static int64_t finalizer_limit_ns(const struct pool_options *o)
-{
-	if (!o->finalizer || o->task_timeout_ns <= 0)
-		return 0;
-	return o->task_timeout_ns < POOL_LIMIT_NS_MOST ? o->task_timeout_ns : POOL_LIMIT_NS_MOST;
-}
-
 /* The board: ledgers, the initializer's argument, a page-aligned outbox for each worker. */
 static int board_open(struct pool *pool)
 {
@@ -145,13 +137,14 @@ static int board_open(struct pool *pool)
 		.tasks_per_worker = o->tasks_per_worker,
 		.initializer = o->initializer ? o->initializer->id : 0,
 		.finalizer = o->finalizer ? o->finalizer->id : 0,
-		.finalizer_limit_ns = finalizer_limit_ns(o),
+		.finalizer_limit_ns = o->finalizer ? pool_limit_ns(o->task_timeout_ns) : 0,
 		.argument_at = argument_at,
 		.argument_size = o->initializer_arg_size,
 		.outbox_at = outbox_at,
 		.cpus = (uint32_t)pool->cpus,
 		.spin_ns = pool->spin_ns,
 	};
+	/* It begins when no job is under way any more: its limit always applies. */
 	pool->shortest_limit_ns = pool->board->finalizer_limit_ns;
 	pool->limited = pool->shortest_limit_ns != 0;
 	if (o->initializer_arg_size)

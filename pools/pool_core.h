@@ -101,8 +101,12 @@ struct pool {
 /* ---- pool.c ---- */
 void pool_ref(struct pool *pool);
 void pool_unref(struct pool *pool);
-/* A limit that can be added to the time without overflow. */
-#define POOL_LIMIT_NS_MOST (INT64_MAX / 4)
+/* A time limit that can be added to the time without overflow; 0, for POOL_FOREVER too: none. */
+static inline int64_t pool_limit_ns(int64_t wanted_ns)
+{
+	const int64_t most_ns = INT64_MAX / 4;
+	return wanted_ns <= 0 ? 0 : wanted_ns < most_ns ? wanted_ns : most_ns;
+}
 
 int pool_usable(const struct pool *pool);      /* 0, -EINVAL or -EPERM */
 int pool_usable_here(const struct pool *pool); /* or -EDEADLK: inside a task that this pool runs */

@@ -350,6 +350,8 @@ bool pool_is_running_for(
 /* Every descriptor that is kept goes through it when it is got: `fd`, or a copy above the standard ones in its place. -1
  * with errno, and fd is gone; -1 is handed on. */
 int pool_fd_keep(int fd);
+/* Wakes who sleeps on this eventfd. Never blocks: a full counter wakes as well. */
+void pool_fd_wake(int fd);
 int pool_fd_duplicate(int fd); /* a further one, close-on-exec; -1 with errno */
 
 /* Helpers for transports. */

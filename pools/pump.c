@@ -56,11 +56,8 @@ int pump_watch_wake(struct pool *pool)
 
 void pump_kick(struct pool *pool)
 {
-	const uint64_t one = 1;
-	if (!pool->leading)
-		return;
-	ssize_t written = write(pool->wake_fd, &one, sizeof one);
-	(void)written; /* a full counter wakes as well */
+	if (pool->leading)
+		pool_fd_wake(pool->wake_fd);
 }
 
 void pump_tell(struct pool *pool)

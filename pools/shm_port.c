@@ -57,7 +57,6 @@ static void notify(struct pool_port *p)
 {
 	struct shm_area *area = p->view->area;
 	uint32_t *asleep = &area->parent_asleep;
-	const uint64_t one = 1;
 	p->untold = 0;
 	if (__atomic_load_n(&area->untold, __ATOMIC_RELAXED))
 		__atomic_store_n(&area->untold, 0, __ATOMIC_RELAXED);
@@ -66,8 +65,7 @@ static void notify(struct pool_port *p)
 	    !__atomic_exchange_n(asleep, 0, __ATOMIC_ACQ_REL))
 		return;
 	__atomic_store_n(&area->woken_ns, (uint64_t)pool_now_ns(), __ATOMIC_RELAXED);
-	ssize_t written = write(p->wake_fd, &one, sizeof one);
-	(void)written; /* a full counter wakes too */
+	pool_fd_wake(p->wake_fd);
 }
 
 /* What was done is to be seen before this clock is read. */

@@ -24,9 +24,7 @@ static void *thread_main(void *argument)
 	thread->code = pool_worker_main(&thread->launch);
 	int wake_fd = thread->launch.ticket.wake_fd;
 	__atomic_store_n(&thread->done, 1, __ATOMIC_RELEASE);
-	const uint64_t one = 1;
-	ssize_t written = write(wake_fd, &one, sizeof one);
-	(void)written; /* full: the parent is awake anyway */
+	pool_fd_wake(wake_fd);
 	return NULL;
 }
 

@@ -38,6 +38,7 @@ static int pipe_open(struct pool_transport **out, const struct pool_transport_se
 	t->outboxes = (unsigned char *)outbox_of(setup->board, 0);
 	t->workers = setup->workers;
 	t->initializes = setup->board->initializer != 0;
+	t->finalizes = setup->board->finalizer != 0;
 	const struct deal_wire wire = { t, pipe_can_send, pipe_send, pipe_recall };
 	t->deal = deal_open(&wire, setup->workers, setup->pool->backend->once);
 	if (!t->deal) {
@@ -201,7 +202,7 @@ static bool pipe_reap(struct pool_transport *t)
 	bool any = false;
 	if (t->condemned)
 		pipe_kill_condemned(t);
-	for (int i = 0; i < t->workers; i++)
+	for (int i = 0; t->finalizes && i < t->workers; i++)
 		any = take_from_leaving(t, i) || any;
 	for (int i = 0; t->pull_due && i < t->workers; i++)
 		any = pipe_pull(t, i) || any;

@@ -153,10 +153,11 @@ int pool_return(struct pool_call *call, const void *data, uint64_t size)
 	void *copy = NULL;
 	if (size && is_own_room(call->worker, data)) {
 		copy = malloc(size);
-		if (copy)
-			data = memcpy(copy, data, size);
-		else
-			size = UINT64_MAX; /* no room, either */
+		if (!copy) {
+			note_encoding(call, false);
+			return -ENOMEM;
+		}
+		data = memcpy(copy, data, size);
 	}
 	void *room = pool_result_alloc(call, size);
 	if (room && size)
@@ -391,6 +392,8 @@ int pool_worker_main(const struct pool_launch *launch)
 	/* An initializer that changes the credentials takes the wish to die with the parent away. */
 	if (launch->board->initializer && getpid() != launch->ticket.parent)
 		die_with_parent(launch->ticket.parent);
+	if (fit && launch->board->initializer)
+		pool_fd_wake(launch->ticket.wake_fd); /* it may be sent work now */
 	if (fit) {
 		rc = work(w);
 		if (rc == 0)
