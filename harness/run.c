@@ -71,9 +71,10 @@ static int new_run(struct session *s, const struct run_wish *wish)
 	if (wish->budget_ns > 0 && rounds == 0)
 		plan_fill(plan);
 	plan->budget_ns = wish->budget_ns > 0 ? wish->budget_ns : plan->budget_ns;
-	if (wish->save)
+	if (wish->save) {
 		snprintf(plan->save, sizeof plan->save, "%s", wish->save);
-	rc = wish->save ? saved_prepare() : 0;
+		rc = saved_prepare();
+	}
 	return rc ? rc : run_dir_create(&s->dir, wish->out, plan, NULL);
 }
 

@@ -173,6 +173,14 @@ void put_interval(FILE *file, const struct interval *interval)
 	put_number(file, bounded, interval->high);
 }
 
+void put_scaled(FILE *file, const struct interval *interval, double unit)
+{
+	struct interval scaled = { interval->low / unit, interval->mid / unit,
+				   interval->high / unit, interval->level };
+
+	put_interval(file, &scaled);
+}
+
 const char *time_text(double ns, char text[24])
 {
 	static const struct {

@@ -45,6 +45,7 @@ int group_last_round(const struct group *group);
 /* A writer of tables: "\t%.6g" for each of mid, low, high; "?" for an end that too few rounds leave unknown, for what is not
  * finite, and for a middle of 0 without ends: no round knows it. */
 void put_interval(FILE *file, const struct interval *interval);
+void put_scaled(FILE *file, const struct interval *interval, double unit); /* in units of so many */
 
 /* "12.3 us": a time for people. Returns text. */
 const char *time_text(double ns, char text[24]);

@@ -84,13 +84,6 @@ static struct interval percentile(const struct group *g, size_t which)
 	return is_rare(g, rounds) ? (struct interval){ 0 } : ns;
 }
 
-static void put_us(FILE *file, const struct interval *ns)
-{
-	struct interval us = { ns->low / 1e3, ns->mid / 1e3, ns->high / 1e3, ns->level };
-
-	put_interval(file, &us);
-}
-
 static int write_curves(const struct derivation *d, const struct groups *groups)
 {
 	FILE *file = derive_table(d, "latency");
@@ -105,7 +98,7 @@ static int write_curves(const struct derivation *d, const struct groups *groups)
 			if (is_rare(&groups->at[i], rounds))
 				continue;
 			fprintf(file, "%s\t%g", groups->at[i].cell->backend, probe_exceedance[k]);
-			put_us(file, &ns);
+			put_scaled(file, &ns, 1e3);
 			fprintf(file, "\t%zu\n", rounds);
 		}
 	return table_close(file);
@@ -125,7 +118,7 @@ static int write_percentiles(const struct derivation *d, const struct groups *gr
 				point(&groups->at[i], probe_exceedance_find(told[k].exceedance),
 				      &rounds);
 			fprintf(file, "%s\t%s", groups->at[i].cell->backend, told[k].name);
-			put_us(file, &ns);
+			put_scaled(file, &ns, 1e3);
 			fprintf(file, "\t%zu\n", rounds);
 		}
 	return table_close(file);

@@ -142,13 +142,6 @@ static bool pair_of(const struct groups *groups, const struct group *g, struct p
 	return true;
 }
 
-static void put_ms(FILE *file, const struct interval *ns)
-{
-	struct interval ms = { ns->low / 1e6, ns->mid / 1e6, ns->high / 1e6, ns->level };
-
-	put_interval(file, &ms);
-}
-
 /* One line a mark, both calls in it: the figure connects them. */
 static void write_pair(FILE *file, const struct pair *pair)
 {
@@ -158,8 +151,8 @@ static void write_pair(FILE *file, const struct pair *pair)
 		struct interval imap = mark(pair->imap, k), other = mark(pair->unordered, k);
 		fprintf(file, "%s\t%s\t%g", cell->workload, cell->backend,
 			(double)(k + 1) * (double)cell->tasks / marks(pair->imap));
-		put_ms(file, &imap);
-		put_ms(file, &other);
+		put_scaled(file, &imap, 1e6);
+		put_scaled(file, &other, 1e6);
 		fputc('\n', file);
 	}
 }
@@ -194,7 +187,7 @@ static int write_costs(const struct derivation *d, const struct groups *groups)
 		if (!pair_of(groups, &groups->at[i], &pair))
 			continue;
 		fprintf(file, "%s\t%s", pair.imap->cell->workload, pair.imap->cell->backend);
-		put_ms(file, &pair.delay_ns);
+		put_scaled(file, &pair.delay_ns, 1e6);
 		if (pair.rounds)
 			fprintf(file, "\t%.6g",
 				pair.delay_ns.mid * (double)pair.imap->cell->tasks /
@@ -202,7 +195,7 @@ static int write_costs(const struct derivation *d, const struct groups *groups)
 		else
 			fputs("\t?", file);
 		put_interval(file, &pair.share);
-		put_ms(file, &pair.whole_ns);
+		put_scaled(file, &pair.whole_ns, 1e6);
 		fprintf(file, "\t%zu\n", pair.rounds);
 	}
 	return table_close(file);

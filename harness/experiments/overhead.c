@@ -139,25 +139,17 @@ static int write_fits(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
-/* What the finding may be about. */
-struct choice {
-	const struct groups *groups;
-	const struct attempts *attempts;
-};
-
-/* The process row with the cheapest map at this chunk size (sign -1: the dearest) that failed in no round, one with an
- * interval if there is any; NULL: none. */
-static const struct group *cheapest(const struct choice *choice, int64_t chunk, double sign)
+/* The process row with the cheapest map at this chunk size (sign -1: the dearest), one with an interval if there is any;
+ * NULL: none. */
+static const struct group *cheapest(const struct groups *groups, int64_t chunk, double sign)
 {
-	const struct groups *groups = choice->groups;
 	const struct group *best = NULL;
 	struct interval best_ns = { 0 };
 
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
 		if (g->cell->chunk != chunk || strcmp(g->cell->variant, "map") != 0 ||
-		    !backend_is_process_pool(g->cell->backend) ||
-		    attempts_error(choice->attempts, g->cell) != NULL)
+		    !backend_is_process_pool(g->cell->backend))
 			continue;
 		struct interval ns = group_ns(g);
 		if (!best || interval_precedes(&ns, &best_ns, sign)) {
@@ -168,13 +160,10 @@ static const struct group *cheapest(const struct choice *choice, int64_t chunk, 
 	return best;
 }
 
-static const struct group *each_row(const struct choice *choice)
+static const struct group *each_row(const struct groups *groups)
 {
-	const struct groups *groups = choice->groups;
-
 	for (size_t i = 0; i < groups->count; i++)
-		if (backend_is_each(groups->at[i].cell->backend) &&
-		    attempts_error(choice->attempts, groups->at[i].cell) == NULL)
+		if (backend_is_each(groups->at[i].cell->backend))
 			return &groups->at[i];
 	return NULL;
 }
@@ -193,10 +182,10 @@ static const char *known_text(const struct group *g, char text[128])
 	return text;
 }
 
-static void find(struct derivation *d, const struct choice *choice)
+static void find(struct derivation *d, const struct groups *groups)
 {
-	const struct group *one = cheapest(choice, 1, 1), *automatic = cheapest(choice, 0, 1);
-	const struct group *dear = cheapest(choice, 1, -1), *each = each_row(choice);
+	const struct group *one = cheapest(groups, 1, 1), *automatic = cheapest(groups, 0, 1);
+	const struct group *dear = cheapest(groups, 1, -1), *each = each_row(groups);
 	char text[2][24], known[2][128];
 	int size;
 
@@ -227,22 +216,18 @@ static void find(struct derivation *d, const struct choice *choice)
 
 static int overhead_derive(struct derivation *d)
 {
-	struct attempts attempts;
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	rc = attempts_make(&attempts, d, "overhead");
-	if (rc < 0)
-		goto out_groups;
 	rc = write_times(d, &groups);
 	if (rc == 0)
 		rc = write_fits(d, &groups);
 	if (rc == 0)
-		find(d, &(struct choice){ &groups, &attempts });
-	attempts_free(&attempts);
-out_groups:
+		rc = attempts_keep_right(&groups, d, "overhead");
+	if (rc == 0)
+		find(d, &groups);
 	groups_free(&groups);
 	return rc;
 }

@@ -82,56 +82,38 @@ static int write_speedups(const struct derivation *d, const struct groups *group
 	return table_close(file);
 }
 
-/* What the finding may be about. */
-struct choice {
-	const struct groups *groups;
-	const struct attempts *attempts;
-	const struct group *loop; /* NULL: none that was right in each round */
-};
-
-static struct choice choice_of(const struct groups *groups, const struct attempts *attempts,
-			       const struct group *loop)
-{
-	bool is_right = loop && attempts_error(attempts, loop->cell) == NULL;
-
-	return (struct choice){ groups, attempts, is_right ? loop : NULL };
-}
-
 /* 1/S = s + (1 - s)/p is a line in 1/p. Returns how many worker counts within the CPUs were measured. */
-static size_t serial_share(const struct choice *choice, const char *backend, int cpus,
-			   double *share)
+static size_t serial_share(const struct groups *groups, const struct group *loop,
+			   const char *backend, int cpus, double *share)
 {
-	const struct groups *groups = choice->groups;
 	double x[WORKERS_POINTS], y[WORKERS_POINTS];
 	size_t n = 0;
 	struct line line;
 
 	for (size_t i = 0; i < groups->count && n < WORKERS_POINTS; i++) {
 		const struct cell *cell = groups->at[i].cell;
-		if (strcmp(cell->backend, backend) != 0 || cell->workers > cpus ||
-		    attempts_error(choice->attempts, cell) != NULL)
+		if (strcmp(cell->backend, backend) != 0 || cell->workers > cpus)
 			continue;
 		x[n] = 1.0 / cell->workers;
-		y[n++] = 1 / group_speedup(&groups->at[i], choice->loop).mid;
+		y[n++] = 1 / group_speedup(&groups->at[i], loop).mid;
 	}
 	if (n >= AMDAHL_POINTS && stats_line(x, y, NULL, n, &line))
 		*share = line.intercept / (line.intercept + line.slope);
 	return n;
 }
 
-/* One that failed in no round, with an interval if there is any; NULL: none. */
-static const struct group *fastest_pool(const struct choice *choice, int cpus)
+/* With an interval if there is any; NULL: none. */
+static const struct group *fastest_pool(const struct groups *groups, const struct group *loop,
+					int cpus)
 {
-	const struct groups *groups = choice->groups;
 	const struct group *best = NULL;
 	struct interval best_speedup = { 0 };
 
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
-		if (g->cell->workers != cpus || !backend_is_process_pool(g->cell->backend) ||
-		    attempts_error(choice->attempts, g->cell) != NULL)
+		if (g->cell->workers != cpus || !backend_is_process_pool(g->cell->backend))
 			continue;
-		struct interval speedup = group_speedup(g, choice->loop);
+		struct interval speedup = group_speedup(g, loop);
 		if (interval_precedes(&speedup, &best_speedup, -1)) {
 			best = g;
 			best_speedup = speedup;
@@ -140,12 +122,12 @@ static const struct group *fastest_pool(const struct choice *choice, int cpus)
 	return best;
 }
 
-static void amdahl_text(const struct choice *choice, const struct group *best, char *text,
-			size_t size)
+static void amdahl_text(const struct groups *groups, const struct group *loop,
+			const struct group *best, char *text, size_t size)
 {
 	int cpus = best->cell->workers;
 	double share = 0;
-	size_t points = serial_share(choice, best->cell->backend, cpus, &share);
+	size_t points = serial_share(groups, loop, best->cell->backend, cpus, &share);
 
 	if (points >= AMDAHL_POINTS)
 		snprintf(text, size, " Amdahl's law gives a serial share of %.1f %%.", 100 * share);
@@ -156,10 +138,11 @@ static void amdahl_text(const struct choice *choice, const struct group *best, c
 			 points, points == 1 ? " lies" : "s lie", cpus, AMDAHL_POINTS);
 }
 
-static void find(struct derivation *d, const struct choice *choice)
+static void find(struct derivation *d, const struct groups *groups)
 {
+	const struct group *loop = serial_loop(groups);
 	int cpus = machine_cpus(d->run);
-	const struct group *best = choice->loop ? fastest_pool(choice, cpus) : NULL;
+	const struct group *best = loop ? fastest_pool(groups, loop, cpus) : NULL;
 	char amdahl[160];
 
 	if (!best) {
@@ -168,7 +151,7 @@ static void find(struct derivation *d, const struct choice *choice)
 			 "workers as CPUs is missing or failed.");
 		return;
 	}
-	struct interval speedup = group_speedup(best, choice->loop);
+	struct interval speedup = group_speedup(best, loop);
 	if (speedup.level <= 0) {
 		snprintf(d->finding, sizeof d->finding,
 			 "Too few rounds for an interval: the median speedup of %d workers is %.2f "
@@ -176,7 +159,7 @@ static void find(struct derivation *d, const struct choice *choice)
 			 cpus, speedup.mid, best->cell->backend);
 		return;
 	}
-	amdahl_text(choice, best, amdahl, sizeof amdahl);
+	amdahl_text(groups, loop, best, amdahl, sizeof amdahl);
 	snprintf(d->finding, sizeof d->finding,
 		 "On this machine, %d workers make CPU-bound work %.2f times as fast as the serial "
 		 "loop (%s, 95 %% "
@@ -186,23 +169,16 @@ static void find(struct derivation *d, const struct choice *choice)
 
 static int scaling_derive(struct derivation *d)
 {
-	struct attempts attempts;
 	struct groups groups;
-	struct choice choice;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	rc = attempts_make(&attempts, d, "scaling");
-	if (rc < 0)
-		goto out_groups;
-	const struct group *loop = serial_loop(&groups);
-	choice = choice_of(&groups, &attempts, loop);
-	rc = write_speedups(d, &groups, loop);
+	rc = write_speedups(d, &groups, serial_loop(&groups));
 	if (rc == 0)
-		find(d, &choice);
-	attempts_free(&attempts);
-out_groups:
+		rc = attempts_keep_right(&groups, d, "scaling");
+	if (rc == 0)
+		find(d, &groups);
 	groups_free(&groups);
 	return rc;
 }

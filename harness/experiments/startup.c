@@ -202,13 +202,6 @@ static void set_reuse(struct start *start, const struct groups *groups)
 	start->reuse_tasks = stats_median_interval(tasks, n, CONFIDENCE);
 }
 
-static void put_scaled(FILE *file, const struct interval *ns, double unit)
-{
-	struct interval scaled = { ns->low / unit, ns->mid / unit, ns->high / unit, ns->level };
-
-	put_interval(file, &scaled);
-}
-
 static void write_start(FILE *file, const struct start *start)
 {
 	fputs(start->backend, file);

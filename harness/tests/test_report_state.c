@@ -4,24 +4,12 @@
 #include "harness/report.h"
 #include "harness/tests/derived.h"
 
-static void write_real_run(struct fixture *f)
-{
-	struct cell loop = cell_of("real", "loop", "map", "primes");
-	struct cell pool = cell_of("real", process_pool(), "map", "primes");
-	struct cell other = cell_of("real", "forked", "map", "primes");
-
-	add(f, &loop, 1000, 1000);
-	add(f, &pool, 520, 1000);
-	add(f, &other, 900, 1000);
-	write_rows(f);
-}
-
 static void report_names_what_failed_on_the_page_too(void **state)
 {
 	struct fixture *f = *state;
 	struct cell cell = cell_of("real", process_pool(), "imap", "primes");
 
-	write_real_run(f);
+	write_real_rows(f, "forked");
 	add(f, &cell, 500, 1000);
 	f->rows.at[3 * ROUNDS].verified = false;
 	strcpy(f->rows.at[3 * ROUNDS].error, "wrong result, <b>item 3");
@@ -37,7 +25,7 @@ static void report_of_an_interrupted_run_says_what_is_missing(void **state)
 {
 	struct fixture *f = *state;
 
-	write_real_run(f);
+	write_real_rows(f, "forked");
 	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":9,\"cells\":[{},{},{},{}]}}");
 	assert_int_equal(command(f, report_main, f->run), 0);
 	assert_contains(read_file(f, "summary.md"), "incomplete: 24 of 36 planned invocations");
@@ -51,7 +39,7 @@ static void report_of_an_exploratory_run_gives_no_verdicts(void **state)
 {
 	struct fixture *f = *state;
 
-	write_real_run(f);
+	write_real_rows(f, "forked");
 	write_file(
 		f, "run.json",
 		"{\"host\":{},\"plan\":{\"rounds\":100,\"precision\":0.02,\"cells\":[{},{},{}]}}");
