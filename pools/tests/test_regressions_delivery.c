@@ -86,13 +86,16 @@ static int note_call(struct pool_async *async, void *user)
 	return 0;
 }
 
-/* Whoever is sent nothing before its initializer has ended must be sent something then, though nobody waits. */
+/* Whoever is sent nothing before its initializer has ended must be sent something then, though nobody waits, and at once:
+ * not when the initializer's time is up. */
 static void callback_comes_after_a_slow_initializer(const struct pool_backend_info *row)
 {
 	const int64_t x = 3;
 	int64_t y = 0;
 	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 1,
-									.initializer = POOL(nap) });
+									.initializer = POOL(nap),
+									.initializer_timeout_ns =
+										POOL_FOREVER });
 	const struct pool_column arg = { &x, sizeof x };
 	struct pool_async *async;
 	CHECK_EQ(pool_apply_async(pool, suite_square, &arg, 1, sizeof y,
