@@ -326,7 +326,8 @@ static void failing_fast_drops_what_has_not_begun(const struct pool_backend_info
 	suite_finish(pool);
 }
 
-/* Who counts its tasks leaves where a chunk ends; but what a chunk is, is the library's own affair here. */
+/* Who counts its tasks leaves where a chunk ends; but what a chunk is, is the library's own affair here. What goes together
+ * is never more than half of what is left, at any speed. */
 static void failing_fast_does_not_end_its_chunk(const struct pool_backend_info *row)
 {
 	static int64_t deeds[ALL / 2];
@@ -341,7 +342,7 @@ static void failing_fast_does_not_end_its_chunk(const struct pool_backend_info *
 		CHECK_EQ(pool_map(pool, POOL(grow_long), deeds, 8, ALL / 2, NULL, 0,
 				  &(struct pool_policy){ .fail_fast = true }),
 			 POOL_TASK_ERROR);
-		CHECK(shared_get(BEGUN) < A_CLAIM);
+		CHECK(shared_get(BEGUN) <= ALL / 8);
 		suite_finish(pool);
 	}
 }
@@ -360,15 +361,14 @@ static void failing_fast_begins_nothing_behind_a_chunk(const struct pool_backend
 	suite_finish(pool);
 }
 
-/* Two maps take turns, and all of a sudden an item of the one does not end. */
-static void cancelled_map_does_not_wait_for_another(const struct pool_backend_info *row)
+/* Two maps take turns, and all of a sudden an item of the one does not end. False: the other was through by then. */
+static bool cancels_beside_a_stuck_map(struct pool *pool, struct errand *errands, int n)
 {
-	enum { N = 20000, GATE = 3 };
-	struct pool *pool = suite_open(row, 1);
-	const int n = suite_some(row, suite_some(row, N)); /* 20 of each come first */
-	struct errand *errands = calloc((size_t)n, sizeof *errands);
+	enum { GATE = 3 };
 	const struct pool_policy policy = { .chunk = 1 };
 	struct pool_async *async[2];
+	shared_set(GATE, 0);
+	shared_set(BEGUN, 0);
 	errands[n / 10] = (struct errand){ .gate = GATE, .word = BEGUN };
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, (uint64_t)n,
@@ -377,13 +377,26 @@ static void cancelled_map_does_not_wait_for_another(const struct pool_backend_in
 		errands[n / 10] = (struct errand){ 0 }; /* the second has none such */
 	}
 	CHECK(shared_reaches(BEGUN, 1));
-	CHECK_EQ(pool_async_cancel(async[1]), 0);
+	const int rc = pool_async_cancel(async[1]);
+	CHECK(rc == 0 || rc == POOL_BUSY);
 	CHECK_EQ(pool_async_wait(async[1], WAIT), 0);
 	CHECK_EQ(pool_async_wait(async[0], 0), -ETIMEDOUT);
 	shared_set(GATE, 1);
 	CHECK_EQ(pool_async_wait(async[0], WAIT), 0);
 	for (int i = 0; i < 2; i++)
 		pool_async_release(async[i]);
+	return rc == 0;
+}
+
+static void cancelled_map_does_not_wait_for_another(const struct pool_backend_info *row)
+{
+	enum { N = 20000 };
+	struct pool *pool = suite_open(row, 1);
+	const int n = suite_some(row, suite_some(row, N)); /* 20 of each come first */
+	struct errand *errands = calloc((size_t)n, sizeof *errands);
+	int tries = 1;
+	while (!cancels_beside_a_stuck_map(pool, errands, n))
+		CHECK(++tries <= 100);
 	free(errands);
 	suite_finish(pool);
 }
