@@ -1,15 +1,13 @@
 /*
- * crew.c - the workers as the parent sees them: started, watched, stopped, replaced.
+ * crew.c - the workers as the parent sees them: started and watched; stopped in crew_stop.c, replaced in crew_deaths.c.
  *
  * DESIGN. The keeper thread starts every worker, first ones and replacements (see pool_core.h for
  * why), and leads when work needs the parent and nobody else was here for a while. Deaths are
  * noticed by whoever leads.
  *
- * Replacement backs off: 10 ms, doubled with each start or initialisation that fails in a row, up
- * to 1 s. When INIT_ATTEMPTS initialisations failed in a row and no worker is fit, the pool is
- * broken: everything queued and everything new is POOL_INIT_FAILED. Being killed from outside
- * before the first task is bad luck, not a failed initialisation, and is only counted up to
- * BAD_LUCK_MAX.
+ * Starts back off: 10 ms, doubled with each start or initialisation that fails in a row, up to 1 s. When START_ATTEMPTS
+ * starts failed in a row and no worker runs, everything queued gets the reason, and so does what is submitted until the next
+ * call: that one tries again.
  */
 #include "pools/pool_core.h"
 
@@ -23,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { INIT_ATTEMPTS = 3, BAD_LUCK_MAX = 100, START_ATTEMPTS = 8 };
+enum { START_ATTEMPTS = 8 };
 static const int64_t BACKOFF_NS = 10000000, BACKOFF_MAX_NS = 1000000000;
 static const int64_t MIND_NS = 2000000; /* after a visit */
 
@@ -35,7 +33,7 @@ void crew_want_keeper(struct pool *pool)
 
 /* ---- starting ---- */
 
-static void want(struct pool *pool, int worker, int failures)
+void crew_want(struct pool *pool, int worker, int failures)
 {
 	struct pool_hand *hand = &pool->hand[worker];
 	if (pool->stopping || pool->broken) {
@@ -48,6 +46,15 @@ static void want(struct pool *pool, int worker, int failures)
 	if (!delay)
 		hand->not_before_ns = 0;
 	crew_want_keeper(pool);
+}
+
+void crew_try_again(struct pool *pool)
+{
+	pool->broken = 0;
+	pool->start_failures = 0;
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state == HAND_GONE)
+			crew_want(pool, i, 0);
 }
 
 static bool any_running(const struct pool *pool)
@@ -74,7 +81,7 @@ static void start_failed(struct pool *pool, int worker, int error)
 		pool->broken = error;
 		job_stop_all(pool, error);
 	}
-	want(pool, worker, pool->start_failures);
+	crew_want(pool, worker, pool->start_failures);
 }
 
 static void start_succeeded(struct pool *pool, int worker, const struct pool_body *body)
@@ -308,143 +315,4 @@ void crew_close(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	pthread_join(pool->keeper, NULL);
 	pool->keeper_runs = false;
-}
-
-/* ---- deaths ---- */
-
-/* Fit, or still on the way to it: also who has left in peace and is not back yet. */
-static bool any_fit(const struct pool *pool)
-{
-	for (int i = 0; i < pool->workers; i++) {
-		const struct pool_hand *hand = &pool->hand[i];
-		if (hand->state == HAND_RUNNING ? phase_of(pool, i) != POOL_PHASE_UNFIT
-						: hand->state != HAND_GONE && !hand->failing)
-			return true;
-	}
-	return false;
-}
-
-static bool killed_from_outside(const struct pool_hand *hand)
-{
-	if (hand->wait_status < 0 || !WIFSIGNALED(hand->wait_status) || hand->init_reason)
-		return false;
-	int number = WTERMSIG(hand->wait_status);
-	return number == SIGKILL || number == SIGTERM || number == SIGHUP || number == SIGINT;
-}
-
-static void note_init_failure(struct pool *pool, int worker)
-{
-	const struct pool_hand *hand = &pool->hand[worker];
-	const struct pool_ledger *ledger = ledger_of(pool, worker);
-	struct pool_failure *failure = &pool->init_failure;
-	char text[320];
-	free(failure->message);
-	*failure = (struct pool_failure){ .status = POOL_INIT_FAILED, .pid = hand->pid };
-	if (ledger->phase == POOL_PHASE_UNFIT) {
-		failure->code = ledger->code;
-		snprintf(text, sizeof text, "the initializer failed with code %d: %.*s",
-			 ledger->code, (int)sizeof ledger->message, ledger->message);
-	} else if (hand->init_reason) {
-		snprintf(text, sizeof text, "the %s took too long",
-			 pool->options.initializer ? "initializer" : "start of the worker");
-	} else if (hand->wait_status >= 0 && WIFSIGNALED(hand->wait_status)) {
-		failure->signal = WTERMSIG(hand->wait_status);
-		snprintf(text, sizeof text,
-			 "the worker was killed by signal %d before it was ready", failure->signal);
-	} else {
-		failure->code = hand->wait_status >= 0 ? WEXITSTATUS(hand->wait_status) : -1;
-		snprintf(text, sizeof text, "the worker exited with code %d before it was ready",
-			 failure->code);
-	}
-	failure->message = strdup(text);
-}
-
-static void init_failed(struct pool *pool, int worker)
-{
-	struct pool_hand *hand = &pool->hand[worker];
-	note_init_failure(pool, worker);
-	pool->init_failures++;
-	hand->failing = true;
-	bool blocked = hand->init_reason && pool->options.initializer;
-	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || blocked)) {
-		pool->broken = POOL_INIT_FAILED;
-		job_stop_all(pool, POOL_INIT_FAILED);
-	}
-	want(pool, worker, pool->init_failures);
-}
-
-static void replace(struct pool *pool, int worker)
-{
-	struct pool_hand *hand = &pool->hand[worker];
-	uint32_t phase = phase_of(pool, worker);
-	const bool peaceful = /* its finalizer, too */
-		hand->wait_status <= 0 ||
-		(hand->stop_reason && hand->stop_reason != POOL_TASK_TIMEOUT);
-	hand->failing = hand->failing && (phase == POOL_PHASE_NEW || phase == POOL_PHASE_UNFIT);
-	if (phase == POOL_PHASE_LEAVING && peaceful) {
-		hand->recycled++;
-		pool->init_failures = pool->bad_luck = 0;
-		want(pool, worker, 0);
-		return;
-	}
-	if (phase == POOL_PHASE_DONE && pool->stopping && peaceful) {
-		hand->state = HAND_GONE;
-		return;
-	}
-	hand->deaths++;
-	hand->last_death = hand->wait_status < 0 ? 0 : hand->wait_status;
-	hand->stopped += hand->stop_reason != 0;
-	hand->unfit += phase == POOL_PHASE_UNFIT || hand->init_reason;
-	pool->stats.restarts += pool->stopping ? 0 : 1;
-	if ((phase >= POOL_PHASE_READY && phase != POOL_PHASE_UNFIT) ||
-	    hand->stop_reason == POOL_ENCODE_ERROR) { /* for what it was sent: see pipe_send.c */
-		pool->init_failures = pool->bad_luck = 0;
-		want(pool, worker, 0);
-	} else if (killed_from_outside(hand) && ++pool->bad_luck < BAD_LUCK_MAX) {
-		want(pool, worker, pool->bad_luck > 3);
-	} else {
-		init_failed(pool, worker);
-	}
-}
-
-static void ended(struct pool *pool, int worker)
-{
-	struct pool_hand *hand = &pool->hand[worker];
-	if (hand->state != HAND_RUNNING ||
-	    !pool->backend->start->ended(&hand->body, &hand->wait_status))
-		return;
-	if (hand->body.pidfd >= 0) {
-		pool_unwatch(pool, hand->body.pidfd);
-		close(hand->body.pidfd);
-	}
-	hand->state = HAND_GONE;
-	hand->lived_ns += (uint64_t)(pool_now_ns() - hand->started_ns);
-	if (ledger_of(pool, worker)->idle_since_ns)
-		pool_ledger_wait(ledger_of(pool, worker), false);
-	hand->body = (struct pool_body){ .pidfd = -1 };
-	pool->backend->transport->lost(pool->transport, worker);
-	replace(pool, worker);
-	pool->news = true;
-}
-
-void crew_event(struct pool *pool, int worker)
-{
-	ended(pool, worker);
-}
-
-/* Nobody leads while a pool is idle: whoever asks for a worker notices its death. */
-void crew_look(struct pool *pool, int worker)
-{
-	if (pool->hand[worker].state != HAND_RUNNING || pool->hand[worker].body.pidfd < 0)
-		return;
-	ended(pool, worker);
-	if (pool->hand[worker].state != HAND_RUNNING)
-		pump_tell(pool);
-}
-
-void crew_sweep(struct pool *pool)
-{
-	for (int i = 0; i < pool->workers && pool->backend->start; i++)
-		if (pool->hand[i].state == HAND_RUNNING && pool->hand[i].body.pidfd < 0)
-			ended(pool, i);
 }

@@ -320,6 +320,13 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 	return status;
 }
 
+/* What failed was no item: the input, the pool, the wait. */
+static void note_failure(struct pool_iter *it, int rc)
+{
+	it->failure = (struct pool_failure){ .status = rc, .index = UINT64_MAX };
+	it->failure.message = strdup(pool_strerror(rc));
+}
+
 int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 {
 	if (!it || timeout_ns < POOL_FOREVER)
@@ -333,6 +340,8 @@ int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 	int64_t deadline = pump_deadline(timeout_ns);
 	pthread_mutex_lock(&it->pool->lock);
 	rc = pool_is_running_for(it->pool->board) ? -EDEADLK : next_locked(it, result, deadline);
+	if (rc < 0 && rc != -EDEADLK && rc != POOL_END && !it->failure.status)
+		note_failure(it, rc);
 	pthread_mutex_unlock(&it->pool->lock);
 	return rc;
 }

@@ -136,20 +136,23 @@ static uint64_t *counter_of(struct pool_stats *stats, int status)
 	}
 }
 
-static void mark(struct pool_job *job, const struct pool_failure *failure, const char *message,
-		 uint64_t size)
+/* `count` items or cells, from the failure's index on, that fail alike: a batch may have hundreds of millions. */
+static void mark(struct pool_job *job, const struct pool_failure *failure, uint64_t count,
+		 const char *message, uint64_t size)
 {
-	uint64_t at = failure->index;
-	if (make_room(job)) {
-		int32_t *status = &job->status[at];
-		if (*status)
-			return;
-		*status = failure->status;
+	const bool room = make_room(job);
+	uint64_t fresh = 0;
+	for (uint64_t at = failure->index; at < failure->index + count; at++) {
+		if (room && job->status[at])
+			continue;
+		if (room)
+			job->status[at] = failure->status;
+		if (fresh++ == 0 || job->stream) /* of a batch the lowest one is told */
+			keep_failure(job, at, failure, message, size);
 	}
-	keep_failure(job, at, failure, message, size);
-	job->failed++;
-	++*counter_of(&job->pool->stats, failure->status);
-	if (job->fail_fast && !job->cancelled)
+	job->failed += fresh;
+	*counter_of(&job->pool->stats, failure->status) += fresh;
+	if (fresh && job->fail_fast && !job->cancelled)
 		job->halting = job->pool->halting = true;
 }
 
@@ -160,7 +163,7 @@ void pool_job_fault(struct pool_job *job, const struct pool_fault *fault)
 		.code = fault->code,
 		.index = fault->index,
 	};
-	mark(job, &failure, fault->message, fault->message_size);
+	mark(job, &failure, 1, fault->message, fault->message_size);
 }
 
 static void finish(struct pool_job *job)
@@ -187,10 +190,10 @@ void pool_job_resolve(struct pool_job *job, uint64_t begin, uint64_t count)
 void job_fail_rest(struct pool_job *job, uint64_t begin, uint64_t count,
 		   const struct pool_failure *why)
 {
+	const char *message = why->message ? why->message : "";
 	struct pool_failure failure = *why;
-	for (failure.index = begin; failure.index < begin + count; failure.index++)
-		mark(job, &failure, why->message ? why->message : "",
-		     why->message ? strlen(why->message) : 0);
+	failure.index = begin;
+	mark(job, &failure, count, message, strlen(message));
 	pool_job_resolve(job, begin, count);
 }
 
@@ -414,8 +417,8 @@ static void abandon(struct pool_job *job)
 	const uint64_t left = job_under_way(job);
 	struct pool_failure failure = { .status = POOL_TERMINATED };
 	const char *message = "lost from sight";
-	for (; !job->stream && failure.index < job->count; failure.index++)
-		mark(job, &failure, message, strlen(message));
+	if (!job->stream)
+		mark(job, &failure, job->count, message, strlen(message));
 	if (job->stream)
 		job->pool->stats.cancelled += left;
 	job->pool->stats.done += left;

@@ -73,7 +73,11 @@ int pool_accepts(struct pool *pool)
 {
 	if (pool_is_running_for(pool->board))
 		return -EDEADLK;
-	return pool->state == POOL_IS_OPEN ? pool->broken : POOL_CLOSED;
+	if (pool->state != POOL_IS_OPEN)
+		return POOL_CLOSED;
+	if (pool->broken && pool->broken != POOL_INIT_FAILED)
+		crew_try_again(pool);
+	return pool->broken;
 }
 
 /* ---- open ---- */
@@ -326,6 +330,11 @@ static bool all_resolved(void *what)
 	return TAILQ_EMPTY(&pool->queue);
 }
 
+static bool callbacks_idle(void *what)
+{
+	return async_callbacks_idle(what);
+}
+
 int pool_terminate(struct pool *pool)
 {
 	int rc = pool_usable_here(pool);
@@ -343,13 +352,14 @@ int pool_terminate(struct pool *pool)
 		pump_wait(pool, all_resolved, pool, INT64_MAX);
 	}
 	pump_tell(pool);
+	pump_wait(pool, callbacks_idle, pool, INT64_MAX);
 	pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
 
 static bool work_done(void *what)
 {
-	return all_resolved(what) && async_callbacks_idle(what);
+	return all_resolved(what) && callbacks_idle(what);
 }
 
 /* Iterators whose input is not at its end get no more workers: what was read is delivered, then

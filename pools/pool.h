@@ -119,7 +119,8 @@ extern "C" {
  * waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
  * POOL_INIT_FAILED: three starts in a row failed, or an initializer exceeded its limit, or workers
  * were killed from outside a hundred times in a row before they were ready, and no worker is fit.
- * The pool stays like that.
+ * The pool stays like that. -EMFILE, -EAGAIN, -ENOMEM and the like of a call that was accepted: all
+ * workers are gone and none could be started, for some 0.4 s; the next call tries again.
  */
 enum pool_status {
 	POOL_END = 1,		   /* iterators: no more results (not an error) */
@@ -259,31 +260,35 @@ struct pool_options {
 				     POOL_FOREVER: no limit */
 	int64_t grace_ns;	  /* between asking (SIGTERM) and killing, for all workers together;
 				     0: 100 ms */
-	bool pin; /* bind worker i to the i-th CPU this process may use, round robin */
+	bool pin; /* bind worker i to the i-th CPU this process may use, round robin; not on serial,
+		     whose worker is the caller */
 };
 
 /* Opens a pool and starts its workers; returns when all are running (their initializers may still
  * run). *pool is the caller's until pool_destroy(). Blocks for the time it takes to start
- * processes. -EINVAL, POOL_NO_BACKEND, POOL_NO_MAIN, -EAGAIN, -ENOMEM, -EMFILE: nothing is left
- * behind. */
+ * processes. -EINVAL, POOL_NO_BACKEND, POOL_NO_MAIN, -ENOTSUP (a task_timeout_ns where no worker can
+ * be killed), POOL_UNKNOWN_TASK, or what the system answered (-EAGAIN, -ENOMEM, -EMFILE, -EFBIG,
+ * -E2BIG, ...): nothing is left behind. */
 int pool_open(struct pool **pool, const struct pool_options *options);
 
 /* No more work is accepted (POOL_CLOSED); what was submitted will be done. Never blocks. Repeating
  * it is fine. */
 int pool_close(struct pool *pool);
 
-/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns
- * (pool_iter_next says it once, then POOL_END; results that were not returned yet are dropped);
- * workers are asked, given the grace, killed and reaped, all at the same time. Blocks for the grace
- * at most, plus a little. Thread rows cannot kill: there it waits for the running items. Repeating
- * it is fine. */
+/* Every unfinished handle and iterator resolves as POOL_TERMINATED before this returns, callbacks
+ * included (pool_iter_next says it once, then POOL_END; results that were not returned yet are
+ * dropped); workers are asked, given the grace, killed and reaped, all at the same time. Blocks for
+ * the grace at most, plus a little, and for the callbacks that are to run. Thread rows cannot kill:
+ * there it waits for the running items. Repeating it is fine, and so is calling it from a callback:
+ * it does not wait for callbacks then. */
 int pool_terminate(struct pool *pool);
 
 /* After close: waits until all work is done, all callbacks have run and all workers are gone. Of an
  * iteration that means what was read from its input: that can still be taken afterwards, then comes
  * POOL_CLOSED, then POOL_END (take all results before joining to have the whole input done). A
  * thread that goes on iterating goes on reading, until all that was read is done at some moment.
- * -ETIMEDOUT: not yet, try again. POOL_BUSY: the pool is not closed. Repeating it is fine. */
+ * -ETIMEDOUT: not yet, try again. POOL_BUSY: the pool is not closed. Repeating it is fine. From a
+ * callback it does not wait for callbacks. */
 int pool_join(struct pool *pool, int64_t timeout_ns);
 
 /* Terminates and joins if that was not done, and gives back everything. NULL is fine. Handles and
@@ -330,7 +335,7 @@ const struct pool_backend_info *pool_backend_info(unsigned i);
 
 struct pool_worker_stats {
 	pid_t pid;
-	uint64_t tasks;	   /* items run, by all processes that had this number */
+	uint64_t tasks;	   /* items begun, by all processes that had this number */
 	uint64_t claims;   /* chunks taken */
 	uint64_t busy_ns;  /* time its processes lived, start and end included, less idle_ns */
 	uint64_t idle_ns;  /* time they waited for work; both approximate, and 0 on serial */
@@ -338,9 +343,10 @@ struct pool_worker_stats {
 	uint64_t recycled; /* of these, how many ended by tasks_per_worker */
 	uint64_t deaths;   /* how many ended by a signal or an unexpected exit */
 	uint64_t stopped;  /* of the deaths: killed by the pool (time limit, cancel, terminate) */
-	uint64_t unfit;	   /* of the deaths: the initializer failed or took too long */
-	int last_signal;   /* the last death's signal, 0: it exited, or nobody died */
-	int last_code;	   /* the last death's exit code */
+	uint64_t
+		unfit; /* of the deaths: the initializer failed, ended the process or took too long */
+	int last_signal; /* the last death's signal, 0: it exited, or nobody died */
+	int last_code;	 /* the last death's exit code */
 };
 
 struct pool_stats {
@@ -362,6 +368,8 @@ int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *s
  * == Work ==
  *
  * Calls that are under way at one time share the workers; which of them comes first is not said.
+ * A worker that somebody else stops (SIGSTOP) keeps what it is at, and by pipe what it was sent;
+ * time limits are for items that have begun.
  */
 
 /* One argument of a task: an array with one element an item. For an element of variable size, size
@@ -380,7 +388,8 @@ struct pool_failure {
 		   */
 	int signal;	/* POOL_WORKER_LOST: the signal that killed it, or 0 */
 	pid_t pid;	/* the worker's process, 0 if it has none */
-	uint64_t index; /* the item; of several failed ones always the lowest */
+	uint64_t index; /* the item; of several failed ones always the lowest, of those that were
+			   cancelled only where nothing else failed */
 	char *message;	/* once filled in NULL only if there was no memory for it; freed by
 			  pool_failure_clear (yours) or with its handle */
 };
@@ -397,12 +406,14 @@ struct pool_policy {
 	int64_t window; /* imap: most items read from the input and not yet returned; 0: as many as
 			   take 4 MiB (arguments and results; a variable one counts 4 KiB), at most
 			   4096, at least 4 chunks a worker. Rounded to whole chunks, at least one. */
-	int64_t timeout_ns;	 /* blocking calls: give up (-ETIMEDOUT, the rest is cancelled); 0:
-				    POOL_FOREVER */
+	int64_t timeout_ns;	 /* blocking calls: give up (-ETIMEDOUT, the rest is cancelled; rows
+				    that cannot kill wait for what runs, and if that was all the
+				    call succeeds); 0: POOL_FOREVER */
 	int64_t task_timeout_ns; /* run time of one item; 0: the pool's; POOL_FOREVER: no limit */
-	int retries;	/* how often an item whose worker died is run again, 255 at most; 0: never
-			(executed at most once). Shared-memory rows: none where a batch has 2^28 items
-			or more, and a death may cost up to n / 2^28 items then. */
+	int retries; /* how often an item whose worker died is run again; more than 255 are 255; 0:
+			never (executed at most once). Shared-memory rows: none where a batch has
+			n > 2^28 - 2 items, and a death may cost n / (2^28 - 2) items then, rounded
+			up. */
 	bool fail_fast; /* the first failing item cancels those that were not started */
 	int (*callback)(struct pool_async *async, void *user); /* async calls: after success */
 	int (*error_callback)(struct pool_async *async,
@@ -417,7 +428,8 @@ struct pool_policy {
 
 /* Runs task once with one element of each column and waits. result: result_size bytes, or NULL with
  * 0 for none; for variable size result_size is POOL_VARIABLE and result a struct pool_bytes, whose
- * data is then the caller's (pool_bytes_free). Returns 0 or the item's status. */
+ * data is then the caller's (pool_bytes_free). Returns 0 or the item's status. results that are
+ * NULL with a size, here and below, are -EINVAL. */
 int pool_apply(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
 	       unsigned columns, void *result, uint64_t result_size,
 	       const struct pool_policy *policy);
@@ -515,7 +527,7 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 
 /* Starts an iteration. The input is read lazily, never more than the window ahead of what was
  * returned; an array's elements are read then too, so it must stay until the end. *iter is the
- * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are open already.
+ * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are not released yet.
  * The work goes on also while the caller is elsewhere (busy between two results, or its generator
  * takes long; not on `serial`): after a few ms what was read in whole chunks is with the workers,
  * time limits are kept, dead workers replaced. */
@@ -533,8 +545,9 @@ int pool_iter_next(struct pool_iter *iter, void *result, int64_t timeout_ns);
 
 uint64_t pool_iter_index(
 	const struct pool_iter *iter); /* position in the input of what next returned last */
-const struct pool_failure *pool_iter_failure(
-	struct pool_iter *iter); /* of the last failed next; NULL: none; until next */
+/* Of the last next, if that returned an error: valid until the next one. NULL: it did not. Its index
+ * is UINT64_MAX where it is of no item but of the input, the pool or the wait. */
+const struct pool_failure *pool_iter_failure(struct pool_iter *iter);
 
 /* Ends the iteration at any time: what was not started is dropped, what runs is left to end. NULL
  * is fine. */

@@ -130,7 +130,7 @@ int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *s
 	const uint64_t idle_ns = idle_time_ns(ledger), lived_ns = life_time_ns(hand);
 	*stats = (struct pool_worker_stats){
 		.pid = hand->state == HAND_RUNNING ? hand->body.pid : 0,
-		.tasks = __atomic_load_n(&ledger->tasks, __ATOMIC_RELAXED),
+		.tasks = pool_ledger_begun(ledger),
 		.claims = __atomic_load_n(&ledger->claims, __ATOMIC_RELAXED),
 		.idle_ns = idle_ns,
 		.busy_ns = lived_ns > idle_ns ? lived_ns - idle_ns : 0,

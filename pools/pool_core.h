@@ -82,8 +82,9 @@ struct pool {
 	bool keeper_runs, keeper_quits, keeper_minds, keeper_leads;
 	uint64_t visits; /* of those whose return is likely: who led, reads input, takes results */
 	bool stopping;	 /* transport told to stop: no successors */
-	int broken;	 /* POOL_INIT_FAILED: no worker comes up; what submissions answer */
-	bool opened;	 /* crew_open is over: from now on failed starts are tried again */
+	int broken; /* POOL_INIT_FAILED: no worker comes up; what submissions answer. -errno: none could be
+			    started; until the next submission */
+	bool opened; /* crew_open is over: from now on failed starts are tried again */
 	int start_error, init_failures, start_failures, bad_luck;
 	struct pool_failure init_failure;
 
@@ -114,7 +115,9 @@ struct plain;
 void plain_free(struct pool *pool, struct plain *plain); /* pool_ask.c: a block of pool_alloc */
 int pool_accepts(struct pool *pool); /* under the lock: 0, POOL_CLOSED, POOL_INIT_FAILED */
 
-/* ---- crew.c, crew_stop.c: workers ---- */
+/* ---- crew.c, crew_stop.c, crew_deaths.c: workers ---- */
+void crew_want(struct pool *pool, int worker, int failures); /* a successor, later after failures */
+void crew_try_again(struct pool *pool); /* whom no worker could be started for */
 int crew_open(
 	struct pool
 		*pool); /* starts the keeper and all workers; 0 or the first error, nothing left */

@@ -45,11 +45,11 @@ struct pool_ledger {
 	uint64_t
 		begun_ns; /* when the running item began; 0: not watched. Relaxed; checked against progress */
 	uint64_t limit_ns; /* its time limit; written before begun_ns */
-	uint64_t
-		tasks; /* items run so far under this worker number; only the worker's own counter */
-	uint64_t claims;		 /* chunks this span counts for: those that begin in it */
-	int32_t code;			 /* what the initializer returned */
-	uint32_t phase;			 /* enum pool_phase; release store, acquire load */
+	uint64_t begun_before
+		[2];	 /* items begun before the claim of that parity; see pool_ledger_begun */
+	uint64_t claims; /* chunks this span counts for: those that begin in it */
+	int32_t code;	 /* what the initializer returned */
+	uint32_t phase;	 /* enum pool_phase; release store, acquire load */
 	uint64_t idle_ns, idle_since_ns; /* spent waiting for work; since: 0 while it does not wait.
 					    Relaxed; the parent adds the end of a dead worker's wait */
 	_Alignas(64) char message[256];	 /* why the initializer failed, NUL-terminated */
@@ -334,6 +334,8 @@ bool pool_worker_begin(struct pool_worker_state *worker);
 int pool_worker_step(struct pool_worker_state *worker);
 void pool_worker_end(struct pool_worker_state *worker); /* the finalizer */
 void pool_worker_close(struct pool_worker_state *worker);
+/* Binds the calling thread to a CPU, if the pool's workers are to be bound. */
+void pool_worker_pin(int worker, const struct pool_board *board);
 /* Signals, parent's death, pinning: what every worker process does first. */
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board);
 
@@ -358,7 +360,7 @@ int pool_fd_duplicate(int fd); /* a further one, close-on-exec; -1 with errno */
 int64_t pool_now_ns(void);
 
 /* Looking for news instead of sleeping pays if it comes at once, and costs whoever shares the CPU. So: half as long after
- * each time in vain, twice as long after each success; at 0 it is tried again now and then. Zeroed at first. */
+ * each time in vain, as long as allowed after each success; at 0 it is tried again now and then. Zeroed at first. */
 struct pool_patience {
 	int64_t spin_ns;
 	unsigned naps;
@@ -367,6 +369,8 @@ int64_t pool_patience_ns(struct pool_patience *patience, int64_t most_ns); /* ho
 void pool_patience_learn(struct pool_patience *patience, bool news, int64_t most_ns);
 /* For the time between two looks: nothing at first, then whoever else wants this CPU goes first. */
 void pool_spin_pause(int64_t spun_ns);
+/* Items begun so far under this worker number, by any process of it: right at any instruction at which it may be dead. */
+uint64_t pool_ledger_begun(const struct pool_ledger *ledger);
 void pool_ledger_wait(struct pool_ledger *ledger,
 		      bool waits); /* claim() is about to wait for work; has waited */
 int pool_watch(struct pool *pool, int fd, unsigned events, int worker); /* epoll; 0 or -errno */

@@ -24,12 +24,14 @@ struct pool_transport {
 	struct shm_tile
 		*ring[SHM_SLOTS]; /* of the slot's last stream, until the slot is used again */
 	uint32_t rank[POOL_WORKERS_MAX]; /* of the batch being published */
+	int64_t looked_ns;		 /* see look_for_leftovers */
+	bool left_over;
 };
 
 /* Items a position of a lane. What workers can write is not asked for it. */
 static inline uint64_t shm_unit(const struct pool_job *job)
 {
-	return 1 + job->count / LANE_MOST;
+	return job->count / LANE_MOST + (job->count % LANE_MOST != 0);
 }
 
 static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_t position)

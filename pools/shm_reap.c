@@ -247,10 +247,10 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 	bool any = false, over = false;
 	for (unsigned i = 0; i < t->workers; i++)
 		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
+	take_faults(t, job); /* a worker may wait for that in the middle of a claim */
 	if (done == work->seen && !job->cancelled)
 		return false;
 	work->seen = done;
-	take_faults(t, job);
 	for (uint64_t at = first_tile(work); !over && at < work->tail; at++) {
 		struct shm_tile *tile = shm_work_tile(work, at);
 		any = reap_tile(t, job, tile, &over) || any;
@@ -342,8 +342,8 @@ static void recover_take(struct pool_transport *t, struct pool_job *job, int wor
 	const uint64_t unit = shm_unit(job);
 	uint64_t rest = (first + begun + unit - 1) / unit;
 	bool more = rest < desk->hi;
-	uint64_t fine = at_most_left(job, begun - 1),
-		 lost_end = more ? item_at(job, rest) : item_at(job, desk->hi);
+	const uint64_t fine = at_most_left(job, begun - 1);
+	const uint64_t lost_end = item_at(job, more ? rest : desk->hi);
 	if (more)
 		give_back(lane, rest);
 	take_faults(t, job);

@@ -21,6 +21,7 @@ struct thread {
 static void *thread_main(void *argument)
 {
 	struct thread *thread = argument;
+	pool_worker_pin(thread->launch.ticket.worker, thread->launch.board);
 	thread->code = pool_worker_main(&thread->launch);
 	int wake_fd = thread->launch.ticket.wake_fd;
 	__atomic_store_n(&thread->done, 1, __ATOMIC_RELEASE);

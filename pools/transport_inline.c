@@ -10,13 +10,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SPAN_MAX = 1 << 16 };
 
 struct entry { /* a published job */
 	struct pool_job *job;
-	uint64_t next;		     /* batch: the next item */
-	uint64_t *tiles, head, tail; /* stream: published tiles, a ring */
+	uint64_t next;				    /* batch: the next item */
+	uint64_t *tiles, head, tail;		    /* stream: published tiles, a ring */
+	struct pool_bytes *whole[POOL_COLUMNS_MAX]; /* batch: see fill_gaps; NULL: not needed */
 	struct entry *after;
 };
 
@@ -76,20 +78,54 @@ static void inline_stop(struct pool_transport *t)
 	(void)t;
 }
 
+static void entry_free(struct entry *entry)
+{
+	for (unsigned k = 0; entry && k < POOL_COLUMNS_MAX; k++)
+		free(entry->whole[k]);
+	if (entry)
+		free(entry->tiles);
+	free(entry);
+}
+
+/* The caller's elements of variable size are used where they lie. But an argument's data is never NULL, and of those
+ * without a byte it may be; then the column is copied. False: no memory. */
+static bool fill_gaps(struct entry *entry, unsigned k)
+{
+	const struct pool_job *job = entry->job;
+	const struct pool_bytes *bytes = job->column[k].data;
+	uint64_t at = 0;
+	while (at < job->count && bytes[at].data)
+		at++;
+	if (at == job->count)
+		return true;
+	struct pool_bytes *whole = entry->whole[k] = malloc(job->count * sizeof *whole);
+	if (!whole)
+		return false;
+	memcpy(whole, bytes, job->count * sizeof *whole);
+	for (; at < job->count; at++)
+		if (!whole[at].data)
+			whole[at].data = (char *)"";
+	return true;
+}
+
 static int inline_prepare(struct pool_transport *t, struct pool_job *job)
 {
 	(void)t;
 	struct entry *entry = calloc(1, sizeof *entry);
-	job->transport_data = entry;
-	if (!entry)
+	bool fine = entry;
+	if (entry)
+		entry->job = job;
+	if (entry && job->stream)
+		fine = (entry->tiles = calloc(job->tile_mask + 1, sizeof *entry->tiles));
+	for (unsigned k = 0; fine && !job->stream && k < job->columns; k++)
+		if (job->column[k].size == POOL_VARIABLE)
+			fine = fill_gaps(entry, k);
+	if (!fine) {
+		entry_free(entry);
 		return -ENOMEM;
-	entry->job = job;
-	entry->tiles = job->stream ? calloc(job->tile_mask + 1, sizeof *entry->tiles) : NULL;
-	if (!job->stream || entry->tiles)
-		return 0;
-	free(entry);
-	job->transport_data = NULL;
-	return -ENOMEM;
+	}
+	job->transport_data = entry;
+	return 0;
 }
 
 static int inline_publish(struct pool_transport *t, struct pool_job *job)
@@ -145,10 +181,7 @@ static void inline_retire(struct pool_transport *t, struct pool_job *job)
 static void inline_collect(struct pool_transport *t, struct pool_job *job)
 {
 	(void)t;
-	struct entry *entry = job->transport_data;
-	if (entry)
-		free(entry->tiles);
-	free(entry);
+	entry_free(job->transport_data);
 	job->transport_data = NULL;
 }
 
@@ -202,13 +235,15 @@ static void inline_detach(struct pool_port *port)
 _Static_assert(sizeof(struct pool_bytes) == sizeof(struct pool_ref),
 	       "pool_bytes serves as pool_ref");
 
-static void fill_call(const struct pool_job *job, struct pool_call *call, uint64_t at)
+static void fill_call(const struct entry *entry, struct pool_call *call, uint64_t at)
 {
+	const struct pool_job *job = entry->job;
 	*call = (struct pool_call){ .columns = job->columns, .variable = job->variable };
 	for (unsigned k = 0; k < job->columns; k++) {
 		bool variable = job->column[k].size == POOL_VARIABLE;
 		call->arg_size[k] = variable ? sizeof(struct pool_bytes) : job->column[k].size;
-		call->arg[k] = (const unsigned char *)job->column[k].data + at * call->arg_size[k];
+		const void *data = entry->whole[k] ? entry->whole[k] : job->column[k].data;
+		call->arg[k] = (const unsigned char *)data + at * call->arg_size[k];
 	}
 	call->result_size = job->result_size;
 	call->result = (unsigned char *)job->results + at * job->result_size;
@@ -246,7 +281,7 @@ static int inline_claim(struct pool_port *port, struct pool_span *span)
 		*span = (struct pool_span){ .task = e->job->task->id, .claims = 1 };
 		if (!(e->job->stream ? claim_tile(e, span, &at) : claim_batch(e, span, &at)))
 			continue;
-		fill_call(e->job, &span->call, at);
+		fill_call(e, &span->call, at);
 		if (e->job->stream)
 			span->call.index = pool_cell_index(e->job, at);
 		span->cookie[0] = (uint64_t)(uintptr_t)e->job;

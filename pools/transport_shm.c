@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static const int64_t LOOK_NS =
-	100000000; /* a task may have closed the descriptor that wakes the parent */
+	100000000; /* a task may have closed the descriptor that wakes the parent; who was roused may be stopped */
 
 void shm_futex_wake(uint32_t *word)
 {
@@ -348,13 +348,41 @@ static bool shm_reap(struct pool_transport *t)
 	return changed;
 }
 
+static bool waits_for_a_worker(const struct pool_transport *t, int slot)
+{
+	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
+	bool any = s->tiles && __atomic_load_n(&s->next, __ATOMIC_RELAXED) < s->ready;
+	for (unsigned i = 0; i < t->workers && !s->tiles && !any; i++) {
+		const uint64_t word = __atomic_load_n(&s->lane[i].word, __ATOMIC_RELAXED);
+		any = lane_lo(word) < lane_hi(word);
+	}
+	return any && !__atomic_load_n(&s->closed, __ATOMIC_RELAXED);
+}
+
+/* Whoever is roused for something may be stopped, and nobody else would come for it. So if there is something at two looks
+ * one after the other, one more is roused. */
+static void look_for_leftovers(struct pool_transport *t, int64_t now_ns)
+{
+	bool any = false;
+	if (now_ns - t->looked_ns < LOOK_NS)
+		return;
+	for (int slot = 0; slot < SHM_SLOTS && !any; slot++)
+		any = t->job[slot] && waits_for_a_worker(t, slot);
+	if (any && t->left_over)
+		shm_wake(t, 1);
+	t->left_over = any;
+	t->looked_ns = now_ns;
+}
+
 static int64_t shm_doze(struct pool_transport *t, bool asleep)
 {
 	__atomic_store_n(&t->view.area->parent_asleep, asleep, __ATOMIC_SEQ_CST);
 	if (!asleep)
 		return 0;
 	const uint64_t woken_ns = __atomic_load_n(&t->view.area->woken_ns, __ATOMIC_RELAXED);
-	const bool late = (uint64_t)pool_now_ns() - woken_ns > 2 * SHM_LATE_NS;
+	const int64_t now_ns = pool_now_ns();
+	const bool late = (uint64_t)now_ns - woken_ns > 2 * SHM_LATE_NS;
+	look_for_leftovers(t, now_ns);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return shm_reap(t) ? 0 : late ? LOOK_NS : (int64_t)SHM_LATE_NS;
 }

@@ -34,8 +34,9 @@ struct pool_worker_state {
 	uint64_t message_size;
 	const void *room; /* of a result, given last */
 	uint64_t room_size;
-	bool encode_failed;   /* the item asked for a result it could not get */
-	uint64_t done_before; /* ledger->tasks when this process started */
+	bool encode_failed; /* the item asked for a result it could not get */
+	uint64_t begun; /* items begun before this span, also by those who had this number before */
+	uint64_t served; /* items of this process's spans */
 };
 
 /* Whose task this thread runs: it must not wait for the pool that waits for it. */
@@ -53,6 +54,23 @@ int64_t pool_now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+/* The worker writes what was before a claim, then progress as its items begin; over what was before claim c only when c + 1
+ * has begun. So it belongs to this progress unless that has gone on to another claim meanwhile. */
+uint64_t pool_ledger_begun(const struct pool_ledger *ledger)
+{
+	uint64_t progress = __atomic_load_n(&ledger->progress, __ATOMIC_ACQUIRE), begun = 0;
+	for (int tries = 0; tries < 100;
+	     tries++) { /* it may be faster than we are, for as long as it likes */
+		const uint64_t seen = progress;
+		begun = __atomic_load_n(&ledger->begun_before[seen >> 32 & 1], __ATOMIC_ACQUIRE) +
+			(seen & UINT32_MAX);
+		progress = __atomic_load_n(&ledger->progress, __ATOMIC_ACQUIRE);
+		if (progress >> 32 == seen >> 32)
+			break;
+	}
+	return begun;
+}
+
 void pool_ledger_wait(struct pool_ledger *ledger, bool waits)
 {
 	uint64_t now_ns = (uint64_t)pool_now_ns(), since_ns = ledger->idle_since_ns;
@@ -60,40 +78,6 @@ void pool_ledger_wait(struct pool_ledger *ledger, bool waits)
 		__atomic_store_n(&ledger->idle_ns, ledger->idle_ns + (now_ns - since_ns),
 				 __ATOMIC_RELAXED);
 	__atomic_store_n(&ledger->idle_since_ns, waits ? now_ns : 0, __ATOMIC_RELAXED);
-}
-
-static const int64_t SPIN_ALONE_NS = 2000; /* a spinning round trip takes less */
-enum { NAPS_BETWEEN = 32 };
-
-int64_t pool_patience_ns(struct pool_patience *patience, int64_t most_ns)
-{
-	if (patience->spin_ns == 0 && patience->naps++ % NAPS_BETWEEN == 0)
-		patience->spin_ns = most_ns;
-	return patience->spin_ns;
-}
-
-void pool_patience_learn(struct pool_patience *patience, bool news, int64_t most_ns)
-{
-	patience->spin_ns = news ? most_ns : patience->spin_ns / 2;
-	if (patience->spin_ns < SPIN_ALONE_NS)
-		patience->spin_ns = 0;
-}
-
-static void pause_cpu(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#else
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-#endif
-}
-
-void pool_spin_pause(int64_t spun_ns)
-{
-	if (spun_ns > SPIN_ALONE_NS)
-		sched_yield();
-	else
-		pause_cpu();
 }
 
 /* ---- what a task may call ---- */
@@ -231,8 +215,10 @@ void pool_item_begin(struct pool_call *span, uint64_t i)
 		__atomic_store_n(&w->ledger->begun_ns, (uint64_t)pool_now_ns(), __ATOMIC_RELEASE);
 }
 
+/* None of them begins. */
 static void run_unknown(struct pool_worker_state *w, uint64_t count)
 {
+	__atomic_store_n(&w->ledger->progress, (uint64_t)w->claim << 32, __ATOMIC_RELEASE);
 	for (uint64_t i = 0; i < count; i++)
 		tell_fault(w, i, POOL_UNKNOWN_TASK, 0);
 }
@@ -248,10 +234,13 @@ static void run_span(struct pool_worker_state *w, struct pool_span *span)
 	w->span = span;
 	if (span->limit_ns != (int64_t)w->ledger->limit_ns)
 		__atomic_store_n(&w->ledger->limit_ns, (uint64_t)span->limit_ns, __ATOMIC_RELEASE);
+	__atomic_store_n(&w->ledger->begun_before[w->claim & 1], w->begun, __ATOMIC_RELAXED);
 	if (w->task)
 		w->task->run_span(&span->call, span->count);
 	else
 		run_unknown(w, span->count);
+	w->begun += w->task ? span->count : 0;
+	w->served += span->count;
 	if (span->limit_ns)
 		__atomic_store_n(&w->ledger->begun_ns, 0, __ATOMIC_RELEASE);
 }
@@ -298,8 +287,7 @@ bool pool_worker_begin(struct pool_worker_state *w)
 
 static bool worn_out(const struct pool_worker_state *w)
 {
-	return w->board->tasks_per_worker &&
-	       w->ledger->tasks - w->done_before >= (uint64_t)w->board->tasks_per_worker;
+	return w->board->tasks_per_worker && w->served >= (uint64_t)w->board->tasks_per_worker;
 }
 
 /* Counts before commit: whoever is woken by the commit may look at them. */
@@ -313,7 +301,6 @@ int pool_worker_step(struct pool_worker_state *w)
 	running_for = w->board;
 	run_span(w, span);
 	running_for = outer;
-	__atomic_store_n(&w->ledger->tasks, w->ledger->tasks + span->count, __ATOMIC_RELAXED);
 	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
 	const bool worn = worn_out(w);
 	span->overdue = worn && span->goes_on;
@@ -342,7 +329,7 @@ int pool_worker_open(struct pool_worker_state **out, const struct pool_launch *l
 	w->board = launch->board;
 	w->worker = launch->ticket.worker;
 	w->ledger = &launch->board->ledger[w->worker];
-	w->done_before = w->ledger->tasks;
+	w->begun = pool_ledger_begun(w->ledger);
 	w->claim = (uint32_t)(w->ledger->progress >> 32);
 	int rc = w->ops->attach(&w->port, &launch->ticket, launch->board);
 	if (rc < 0) {
@@ -403,12 +390,12 @@ int pool_worker_main(const struct pool_launch *launch)
 	return rc < 0 ? POOL_EXIT_BROKEN : 0;
 }
 
-static void pin(unsigned worker)
+void pool_worker_pin(int worker, const struct pool_board *board)
 {
 	cpu_set_t allowed, one;
-	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+	if (!board->pin || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
 		return;
-	unsigned wanted = worker % (unsigned)CPU_COUNT(&allowed);
+	unsigned wanted = (unsigned)worker % (unsigned)CPU_COUNT(&allowed);
 	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &allowed) || wanted--)
 			continue;
@@ -432,6 +419,5 @@ void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_boar
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (board->pin)
-		pin((unsigned)ticket->worker);
+	pool_worker_pin(ticket->worker, board);
 }

@@ -4,9 +4,11 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { GATE = 1, CALLED = 2 };
@@ -200,6 +202,74 @@ static void arguments_that_are_not_there_end_the_call(const struct pool_backend_
 	munmap(sealed, BYTES);
 }
 
+/* == Claims that wait == */
+
+enum { SMALL = 400 << 20 };
+
+static int fail_without_memory(struct pool_call *call)
+{
+	while (!shared_get(GATE))
+		suite_sleep_ns(MS);
+	return pool_result_alloc(call, 1000) ? 0 : pool_fail(call, 7, "no room");
+}
+POOL_TASK(fail_without_memory)
+
+/* There is no memory for the report of a failure either, but for one in each worker. By shared memory the second one of a
+ * claim waited for ever until the first was taken: an iteration's were taken only when a claim was over. */
+static void failures_without_memory_reach_an_iteration(const struct pool_backend_info *row)
+{
+	enum { N = 400 };
+	const struct rlimit small = { SMALL, SMALL }; /* what the shared memory may grow to, too */
+	int64_t x[N] = { 0 }, failed = 0;
+	struct pool_iter *iter;
+	struct pool_bytes result;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &small), 0);
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_imap(pool, POOL(fail_without_memory), pool_array(x, 8, N), POOL_VARIABLE,
+			   NULL, &iter),
+		 0);
+	for (uint64_t bytes = SMALL; suite_arena_bytes() && bytes; bytes /= 2)
+		while (pool_alloc(pool, bytes))
+			continue;
+	shared_set(GATE, 1);
+	for (int i = 0; i < N; i++) {
+		const int rc = pool_iter_next(iter, &result, WAIT);
+		CHECK(rc == 0 || rc == POOL_TASK_ERROR || rc == POOL_ENCODE_ERROR);
+		failed += rc != 0;
+		if (rc == 0)
+			free(result.data);
+	}
+	CHECK_EQ(pool_iter_next(iter, &result, WAIT), POOL_END);
+	CHECK(failed > 1 || !suite_arena_bytes());
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+/* One that was stopped while it slept took the only wake-up, and the others slept on. */
+static void stopped_sleeper_keeps_no_work(const struct pool_backend_info *row)
+{
+	enum { WORKERS = 4 };
+	struct pool *pool = suite_open(row, WORKERS);
+	pid_t pid[WORKERS];
+	expect_squares(pool, 100);
+	suite_sleep_ns(50 * MS);   /* they sleep */
+	if (suite_arena_bytes()) { /* by pipe work is with the worker it was sent to */
+		for (int i = 0; i < WORKERS; i++)
+			pid[i] = pool_worker_pid(pool, i);
+		for (int stopped = 0; stopped < WORKERS - 1; stopped++) {
+			CHECK_EQ(kill(pid[stopped], SIGSTOP), 0);
+			struct pool_async *async =
+				suite_start(pool, (struct errand){ .value = 3 }, NULL);
+			CHECK_EQ(pool_async_wait(async, WAIT), 0);
+			CHECK_EQ(pool_async_status(async, 0), 0);
+			pool_async_release(async);
+		}
+		for (int i = 0; i < WORKERS; i++)
+			kill(pid[i], SIGCONT);
+	}
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(items_do_not_wait_for_a_finalizer, POOL_CAN_OVERLAP),
 	CASE(items_do_not_wait_for_an_initializer, POOL_CAN_OVERLAP),
@@ -207,6 +277,8 @@ static const struct suite_case cases[] = {
 	CASE(failure_that_cannot_be_told_is_no_success, FAULTS),
 	CASE(result_may_be_a_part_of_what_it_replaces, 0),
 	CASE(arguments_that_are_not_there_end_the_call, FAULTS),
+	CASE(failures_without_memory_reach_an_iteration, POOL_CAN_ISOLATE),
+	CASE(stopped_sleeper_keeps_no_work, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
 };
 
 int main(int argc, char **argv)

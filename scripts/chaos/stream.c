@@ -141,6 +141,9 @@ static bool is_item(const struct feed *feed, struct pool_iter *iter, int rc)
 	if (rc == 0)
 		return true;
 	if (!failure || failure->status != rc)
+		finding(feed->op->thread, "pool_iter_next answers %d, its failure has %d", rc,
+			failure ? failure->status : 0);
+	if (failure->index == UINT64_MAX)
 		return false;
 	return index < feed->op->n && !feed->seen[index];
 }
