@@ -93,8 +93,9 @@ enum desk_rest { DESK_AWAKE, DESK_ASLEEP, DESK_LOOKING };
 /* What a worker is about to do or doing. Written by the worker, read by the parent when the worker
  * is dead or stopped (kind, active: at any time); rest is also made AWAKE by whoever has work for it. */
 struct shm_desk {
+	_Alignas(64)
+		uint32_t rest; /* futex: enum desk_rest; who looks for work reads it all the time */
 	_Alignas(64) uint32_t active; /* slot + 1; sequentially consistent, see above */
-	uint32_t rest;		      /* futex: enum desk_rest */
 	uint32_t kind, victim;
 	uint32_t last;	 /* slot looked at last: the search goes on behind it, a successor's too */
 	uint64_t lo, hi; /* positions taken or stolen; tile: lo is the ring position */
@@ -189,7 +190,6 @@ struct shm_area {
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
 	uint32_t untold;		     /* something is done of which it was not told */
 	uint64_t woken_ns;		     /* when a worker last woke it */
-	_Alignas(64) uint64_t epoch; /* changes whenever there is something new; for spinning */
 };
 
 struct shm_view { /* where things are in this process */

@@ -21,10 +21,11 @@ struct pool_transport {
 	struct pool_board *board;
 	unsigned workers;
 	struct pool_job *job[SHM_SLOTS];
-	struct shm_tile
-		*ring[SHM_SLOTS]; /* of the slot's last stream, until the slot is used again */
-	uint32_t rank[POOL_WORKERS_MAX]; /* of the batch being published */
-	int64_t looked_ns;		 /* see look_for_leftovers */
+	struct shm_tile *ring[SHM_SLOTS]; /* of its last stream, until free slots are looked for */
+	uint64_t free;			  /* bit a slot: some of those that are free */
+	unsigned last;			  /* slot taken last */
+	uint32_t rank[POOL_WORKERS_MAX];  /* of the batch being published */
+	int64_t looked_ns;		  /* see look_for_leftovers */
 	bool left_over;
 };
 

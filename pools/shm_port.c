@@ -255,14 +255,6 @@ static bool cpu_is_free(const struct pool_port *p)
 	return awake <= p->board->cpus;
 }
 
-/* Say so, fence, look again. The parent publishes, fences, looks who rests. */
-static bool rest(struct pool_port *p, struct pool_span *span, enum desk_rest how)
-{
-	__atomic_store_n(&p->desk->rest, how, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return try_claim(p, span);
-}
-
 /* True if somebody had something for us. */
 static bool rise(struct pool_port *p)
 {
@@ -272,25 +264,6 @@ static bool rise(struct pool_port *p)
 static bool is_roused(const struct pool_port *p)
 {
 	return __atomic_load_n(&p->desk->rest, __ATOMIC_ACQUIRE) == DESK_AWAKE;
-}
-
-/* Looks for as long as patience and the others allow. */
-static bool look_out(struct pool_port *p, struct pool_span *span, int64_t most_ns)
-{
-	const uint64_t *epoch = &p->view->area->epoch;
-	const int64_t since_ns = pool_now_ns();
-	uint64_t seen = __atomic_load_n(epoch, __ATOMIC_ACQUIRE);
-	bool got = rest(p, span, DESK_LOOKING);
-	for (int64_t spun_ns = 0; !got && spun_ns < most_ns && cpu_is_free(p) && !stopping(p);
-	     spun_ns = pool_now_ns() - since_ns) {
-		for (int i = 0; i < 32 && __atomic_load_n(epoch, __ATOMIC_ACQUIRE) == seen; i++)
-			pool_spin_pause(i ? 0 : spun_ns);
-		if (__atomic_load_n(epoch, __ATOMIC_ACQUIRE) == seen && !is_roused(p))
-			continue;
-		seen = __atomic_load_n(epoch, __ATOMIC_ACQUIRE);
-		got = rest(p, span, DESK_LOOKING);
-	}
-	return got;
 }
 
 /* Besides what was just claimed. */
@@ -304,7 +277,35 @@ static bool is_more_to_do(const struct pool_port *p)
 			    : shm_lanes_have_work(p);
 }
 
-/* Returns awake. What we took need not be what we were roused for: that is for somebody else then. */
+/* Say so, fence, look again. The parent publishes, fences, looks who rests. Awake again if it got something; that need not be
+ * what we were roused for, which is for somebody else then. */
+static bool rest(struct pool_port *p, struct pool_span *span, enum desk_rest how)
+{
+	__atomic_store_n(&p->desk->rest, how, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!try_claim(p, span))
+		return false;
+	if (rise(p) && is_more_to_do(p))
+		shm_wake_one(p);
+	return true;
+}
+
+/* Looks for as long as patience and the others allow. */
+static bool look_out(struct pool_port *p, struct pool_span *span, int64_t most_ns)
+{
+	const int64_t since_ns = pool_now_ns();
+	bool got = rest(p, span, DESK_LOOKING);
+	for (int64_t spun_ns = 0; !got && spun_ns < most_ns && cpu_is_free(p) && !stopping(p);
+	     spun_ns = pool_now_ns() - since_ns) {
+		for (int i = 0; i < 32 && !is_roused(p); i++)
+			pool_spin_pause(i ? 0 : spun_ns);
+		if (is_roused(p))
+			got = try_claim(p, span) || rest(p, span, DESK_LOOKING);
+	}
+	return got;
+}
+
+/* Returns awake. */
 static bool look_or_sleep(struct pool_port *p, struct pool_span *span)
 {
 	const int64_t most_ns = pool_patience_ns(&p->patience, p->board->spin_ns);
@@ -315,13 +316,12 @@ static bool look_or_sleep(struct pool_port *p, struct pool_span *span)
 		got = look_out(p, span, most_ns);
 		pool_patience_learn(&p->patience, got, p->board->spin_ns);
 	}
-	got = got || rest(p, span, DESK_ASLEEP);
-	if (!got && !stopping(p))
+	if (got || rest(p, span, DESK_ASLEEP))
+		return true;
+	if (!stopping(p))
 		syscall(SYS_futex, &p->desk->rest, FUTEX_WAIT, DESK_ASLEEP, NULL, NULL, 0);
-	bool roused = rise(p);
-	if (got && roused && is_more_to_do(p))
-		shm_wake_one(p);
-	return got;
+	rise(p);
+	return false;
 }
 
 static int wait_for_claim(struct pool_port *p, struct pool_span *span)

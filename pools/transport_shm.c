@@ -124,7 +124,6 @@ static void shm_event(struct pool_transport *t, int worker, unsigned events)
 /* Full fence first: pairs with the one after a worker has said that it sleeps. */
 void shm_wake(struct pool_transport *t, uint64_t most)
 {
-	__atomic_add_fetch(&t->view.area->epoch, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < t->workers && most; i++)
 		most -= shm_rouse(&t->view.desk[i], DESK_LOOKING);
@@ -157,21 +156,39 @@ static bool shm_inside(struct pool_transport *t, const void *memory, uint64_t by
 
 /* ---- publishing ---- */
 
-static bool anybody_in(const struct pool_transport *t, int slot)
+/* Without a job, and nobody in them. Their rings are not needed any more. */
+static uint64_t find_free_slots(struct pool_transport *t)
 {
-	for (unsigned i = 0; i < t->workers; i++)
-		if (__atomic_load_n(&t->view.desk[i].active, __ATOMIC_SEQ_CST) ==
-		    (uint32_t)slot + 1)
-			return true;
-	return false;
+	uint64_t used = 0;
+	for (unsigned i = 0; i < t->workers; i++) {
+		uint32_t active = __atomic_load_n(&t->view.desk[i].active, __ATOMIC_SEQ_CST);
+		if (active && active <= SHM_SLOTS)
+			used |= UINT64_C(1) << (active - 1);
+	}
+	for (int slot = 0; slot < SHM_SLOTS; slot++) {
+		if (t->job[slot])
+			used |= UINT64_C(1) << slot;
+		if (used >> slot & 1)
+			continue;
+		arena_free(&t->view.arena, t->ring[slot]);
+		t->ring[slot] = NULL;
+	}
+	return ~used;
 }
 
-static int free_slot(const struct pool_transport *t)
+/* One that was found free stays so. Looked for only when there is none left: a desk's line is its worker's. Round and round,
+ * as workers go, so that of two jobs the older one comes first. */
+static int take_free_slot(struct pool_transport *t)
 {
-	for (int slot = 0; slot < SHM_SLOTS; slot++)
-		if (!t->job[slot] && !anybody_in(t, slot))
-			return slot;
-	return -1;
+	if (!t->free)
+		t->free = find_free_slots(t);
+	if (!t->free)
+		return -1;
+	const uint64_t behind = t->free & ~((UINT64_C(2) << t->last) - 1);
+	const int slot = __builtin_ctzll(behind ? behind : t->free);
+	t->free &= ~(UINT64_C(1) << slot);
+	t->last = (unsigned)slot;
+	return slot;
 }
 
 static void describe(const struct pool_transport *t, const struct pool_job *job, struct shm_slot *s)
@@ -244,7 +261,7 @@ static uint64_t set_lanes(struct pool_transport *t, struct shm_slot *s)
 static int shm_publish(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
-	int slot = free_slot(t);
+	int slot = take_free_slot(t);
 	if (slot < 0)
 		return -EAGAIN;
 	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
@@ -252,8 +269,6 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	uint64_t claims = set_lanes(t, s);
 	if (s->unit > 1)
 		job->retries = 0; /* a lane's word names runs of items then, not single ones */
-	arena_free(&t->view.arena, t->ring[slot]);
-	t->ring[slot] = NULL;
 	work->slot = slot;
 	work->ran = true;
 	t->job[slot] = job;
@@ -307,7 +322,6 @@ static void shm_cancel(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
 	__atomic_store_n(&shm_slot(&t->view, (unsigned)work->slot)->closed, 1, __ATOMIC_SEQ_CST);
-	shm_wake(t, 0);
 	shm_reap_job(t, job);
 }
 
@@ -324,6 +338,8 @@ static void shm_retire(struct pool_transport *t, struct pool_job *job)
 	__atomic_and_fetch(&t->view.area->live, ~(UINT64_C(1) << work->slot), __ATOMIC_SEQ_CST);
 	t->job[work->slot] = NULL;
 	t->ring[work->slot] = work->tiles; /* somebody may still be looking at it */
+	if (work->tiles)
+		t->free = 0;
 	work->tiles = NULL;
 	work->slot = -1;
 }

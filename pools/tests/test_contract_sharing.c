@@ -303,6 +303,42 @@ static void cpus_are_bound_by_the_quota(const struct pool_backend_info *row)
 	CHECK(pool_cpus() >= cpus);
 }
 
+/* == Order == */
+
+enum { GATE = 1, TURN = 2, BEGAN = 10, LINE = 100 };
+
+static int take_a_number(struct pool_call *call)
+{
+	const int64_t who = *(const int64_t *)pool_arg(call, 0);
+	while (who < 0 && !shared_get(GATE))
+		suite_sleep_ns(MS);
+	if (who >= 0)
+		shared_set(BEGAN + (unsigned)who, shared_add(TURN, 1));
+	return 0;
+}
+POOL_TASK(take_a_number)
+
+/* Whoever came first was served last by shared memory, if others came meanwhile. */
+static void calls_are_begun_in_the_order_in_which_they_came(const struct pool_backend_info *row)
+{
+	struct pool_async *async[LINE + 1];
+	struct pool *pool = suite_open(row, 1);
+	for (int64_t i = -1; i < LINE; i++) {
+		const struct pool_column who = { &i, sizeof i };
+		CHECK_EQ(pool_apply_async(pool, POOL(take_a_number), &who, 1, 0, NULL,
+					  &async[i + 1]),
+			 0);
+	}
+	shared_set(GATE, 1);
+	for (int i = 0; i <= LINE; i++) {
+		CHECK_EQ(pool_async_get(async[i], NULL, WAIT), 0);
+		pool_async_release(async[i]);
+	}
+	for (unsigned i = 0; i < LINE; i++)
+		CHECK_EQ(shared_get(BEGAN + i), i + 1);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(result_without_room_fails_alone, 0),
 	CASE(submissions_refused_between_good_ones_leave_no_trace, 0),
@@ -312,6 +348,7 @@ static const struct suite_case cases[] = {
 	CASE(map_while_workers_are_killed_runs_each_item_once, POOL_CAN_SURVIVE | POOL_CAN_KILL),
 	CASE(worker_that_hangs_after_the_fork_is_replaced, POOL_CAN_ISOLATE | POOL_CAN_KILL),
 	CASE(cpus_are_bound_by_the_quota, 0),
+	CASE(calls_are_begun_in_the_order_in_which_they_came, POOL_CAN_OVERLAP),
 };
 
 int main(int argc, char **argv)
