@@ -1,5 +1,5 @@
 /* arena.c - see arena.h. */
-#include "pools/arena.h"
+#include "pools/arena_blocks.h"
 #include "pools/pool_ops.h"
 
 #include <errno.h>
@@ -10,34 +10,11 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum {
-	SMALLEST = 7,	  /* 2^7 = 128 bytes with the head */
-	CARVED = 12,	  /* classes below one page are carved */
-	CARVE_CLASS = 16, /* from blocks of 64 KiB */
-	HUGE = 1 << 21,	  /* a huge page, of which blocks of that size and more are multiples */
-	RETURNED = 26,	  /* blocks of 64 MiB and more give their pages back when freed */
-};
-
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
 static const uint64_t SIZE_MIN = UINT64_C(64) << 20;
-
-/* A stack's head: offset/64 in the low 40 bits, a tag above. */
-struct arena_head {
-	_Alignas(64) uint64_t bump; /* fetch-and-add: what was never handed out begins here */
-	_Alignas(64) uint64_t stack[ARENA_CLASSES];
-};
-
-struct block {
-	uint64_t
-		next; /* on a free stack: offset/64 of the next one; relaxed, checked by the head's tag */
-	uint64_t backed; /* bytes for which pages are allocated */
-	uint64_t class;
-};
-_Static_assert(sizeof(struct block) <= ARENA_BLOCK_HEAD, "a block's head fits");
-
-#define UNITS_MASK ((UINT64_C(1) << 40) - 1)
+enum { TIDYING_MS_MOST = 10000 }; /* that others wait for it */
 
 uint64_t arena_file_most(void)
 {
@@ -110,7 +87,7 @@ static void make_huge(struct arena *arena, uint64_t at, uint64_t bytes)
 	}
 }
 
-static int back(struct arena *arena, uint64_t at, uint64_t bytes)
+int arena_back(struct arena *arena, uint64_t at, uint64_t bytes)
 {
 	int rc;
 	do
@@ -131,12 +108,13 @@ int arena_open(struct arena *arena)
 	for (uint64_t size = wanted_size(); rc < 0 && size >= SIZE_MIN; size /= 2)
 		rc = try_size(arena, size);
 	if (rc == 0)
-		rc = back(arena, 0, sizeof(struct arena_head));
+		rc = arena_back(arena, 0, sizeof(struct arena_head));
 	if (rc < 0) {
 		arena_close(arena);
 		return rc;
 	}
-	arena->head->bump = 4096;
+	arena->head->bump = ARENA_FIRST;
+	arena->grown_most = (int64_t)SIZE_MIN;
 	return 0;
 }
 
@@ -146,7 +124,7 @@ int arena_attach(struct arena *arena, int fd, uint64_t size)
 	return map(arena, size);
 }
 
-static bool punch(const struct arena *arena, uint64_t at, uint64_t bytes)
+bool arena_punch(const struct arena *arena, uint64_t at, uint64_t bytes)
 {
 	return fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
 			 (off_t)bytes) == 0;
@@ -154,7 +132,7 @@ static bool punch(const struct arena *arena, uint64_t at, uint64_t bytes)
 
 void arena_give_all(const struct arena *arena)
 {
-	punch(arena, 0, arena->size);
+	arena_punch(arena, 0, arena->size);
 }
 
 void arena_close(struct arena *arena)
@@ -181,18 +159,13 @@ static unsigned class_of(uint64_t bytes)
 	return class;
 }
 
-static struct block *block_at(const struct arena *arena, uint64_t offset)
-{
-	return (struct block *)(void *)(arena->base + offset);
-}
-
-/* Acquire pairs with the release in push: the block's head is seen as it was pushed. */
-static struct block *pop(struct arena *arena, unsigned class)
+/* Acquire pairs with the release in arena_push: the block's head is seen as it was pushed. */
+struct block *arena_pop(struct arena *arena, unsigned class)
 {
 	uint64_t *stack = &arena->head->stack[class];
 	uint64_t head = __atomic_load_n(stack, __ATOMIC_ACQUIRE);
 	while (head & UNITS_MASK && (head & UNITS_MASK) * 64 < arena->size) {
-		struct block *block = block_at(arena, (head & UNITS_MASK) * 64);
+		struct block *block = arena_block_at(arena, (head & UNITS_MASK) * 64);
 		uint64_t next = __atomic_load_n(&block->next, __ATOMIC_RELAXED) & UNITS_MASK;
 		uint64_t after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | next;
 		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_ACQ_REL,
@@ -202,7 +175,7 @@ static struct block *pop(struct arena *arena, unsigned class)
 	return NULL;
 }
 
-static void push(struct arena *arena, struct block *block)
+void arena_push(struct arena *arena, struct block *block)
 {
 	uint64_t *stack = &arena->head->stack[block->class];
 	uint64_t unit = arena_offset(arena, block) / 64,
@@ -214,45 +187,68 @@ static void push(struct arena *arena, struct block *block)
 					      __ATOMIC_RELAXED));
 }
 
-static void note(uint64_t *taking, uint64_t what)
+/* Read when who wrote it is dead. Release: what follows in the program is not to be seen before it. */
+void arena_note(uint64_t *taking, uint64_t what)
 {
-	__atomic_store_n(taking, what, __ATOMIC_SEQ_CST);
+	if (taking)
+		__atomic_store_n(taking, what, __ATOMIC_RELEASE);
 }
 
-/* Getting pages may take long: who does it says so meanwhile, for arena_take_back. */
-static int back_noted(struct arena *arena, uint64_t at, unsigned class, uint64_t bytes,
-		      uint64_t *taking)
+static void count_grown(const struct arena *arena, int64_t bytes)
 {
-	note(taking, at | class);
-	const int rc = back(arena, at, bytes);
-	note(taking, 0);
-	return rc;
+	__atomic_add_fetch(&arena->head->grown, bytes, __ATOMIC_RELAXED);
 }
 
-/* A block nobody had before, its first `bytes` backed. Failure leaves a hole in the numbering, not
- * in memory. */
-static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking)
+/* Where nobody was handed anything yet: a place of the class, 0 if there is none. *gap: what was passed over before it. */
+static uint64_t advance(struct arena *arena, unsigned class, uint64_t *gap)
 {
 	const uint64_t size = UINT64_C(1) << class, unit = size < HUGE ? 1 : HUGE;
 	uint64_t bump = __atomic_load_n(&arena->head->bump, __ATOMIC_RELAXED), at;
 	do {
 		at = (bump + unit - 1) / unit * unit;
-		if (bump > arena->size || size > arena->size || at > arena->size - size) {
-			errno = ENOMEM;
-			return NULL;
-		}
+		if (bump > arena->size || size > arena->size || at > arena->size - size)
+			return 0;
 	} while (!__atomic_compare_exchange_n(&arena->head->bump, &bump, at + size, true,
-					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	int rc = back_noted(arena, at, class, bytes, taking);
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	*gap = at - bump;
+	return at;
+}
+
+/* No pages for it: its addresses are given back, or if more was taken behind it, it is a free block without pages. */
+static void take_no_more(struct arena *arena, uint64_t at, unsigned class, uint64_t gap)
+{
+	uint64_t end = at + (UINT64_C(1) << class);
+	if (__atomic_compare_exchange_n(&arena->head->bump, &end, at - gap, false, __ATOMIC_RELEASE,
+					__ATOMIC_RELAXED) ||
+	    arena_back(arena, at, ARENA_BLOCK_HEAD) < 0)
+		return;
+	struct block *block = arena_block_at(arena, at);
+	arena_block_begin(block, ARENA_BLOCK_HEAD, class);
+	block->gap = gap;
+	arena_push(arena, block);
+}
+
+/* A block nobody has, its first `bytes` backed. */
+static struct block *fresh(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking)
+{
+	uint64_t gap;
+	const uint64_t at = advance(arena, class, &gap);
+	if (!at) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	arena_note(taking, at | class); /* getting pages may take long */
+	const int rc = arena_back(arena, at, bytes);
 	if (rc < 0) {
-		uint64_t end = at + size; /* given back unless somebody was handed what follows */
-		__atomic_compare_exchange_n(&arena->head->bump, &end, at, false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
+		arena_note(taking, 0);
+		take_no_more(arena, at, class, gap);
 		errno = -rc;
 		return NULL;
 	}
-	struct block *block = block_at(arena, at);
-	*block = (struct block){ .backed = bytes, .class = class };
+	count_grown(arena, (int64_t)bytes);
+	struct block *block = arena_block_at(arena, at);
+	arena_block_begin(block, bytes, class);
+	block->gap = gap;
 	return block;
 }
 
@@ -263,80 +259,118 @@ static struct block *carve(struct arena *arena, unsigned class, uint64_t *taking
 	struct block *first = fresh(arena, CARVE_CLASS, whole, taking);
 	if (!first)
 		return NULL;
-	for (uint64_t at = size; at < whole; at += size) {
-		struct block *piece = (struct block *)(void *)((unsigned char *)first + at);
-		*piece = (struct block){ .backed = size, .class = class };
-		push(arena, piece);
+	const uint64_t at = arena_offset(arena, first);
+	arena_note(taking, 0); /* before pieces of it are others' */
+	arena_block_begin(first, size, class);
+	for (uint64_t piece = at + size; piece < at + whole; piece += size) {
+		arena_block_begin(arena_block_at(arena, piece), size, class);
+		arena_push(arena, arena_block_at(arena, piece));
 	}
-	*first = (struct block){ .backed = size, .class = class };
+	arena_note(taking, at | class);
 	return first;
 }
 
-/* *used: so much of it, its head included, may have been written to. */
-static struct block *reuse(struct arena *arena, unsigned class, uint64_t bytes, uint64_t *taking,
-			   uint64_t *used)
+/* One that was free, NULL is fine: backed as far as it is to be, or NULL. *used: so much of it, its head included, may have
+ * been written to. */
+static struct block *reuse(struct arena *arena, struct block *block, uint64_t bytes,
+			   uint64_t *taking, uint64_t *used)
 {
-	struct block *block = pop(arena, class);
-	*used = block ? block->backed : 0;
-	if (*used >= bytes || !block)
+	if (!block)
+		return NULL;
+	const uint64_t at = arena_offset(arena, block), backed = block->backed;
+	arena_note(taking, at | block->class);
+	*used = backed;
+	if (backed >= bytes)
 		return block;
-	int rc = back_noted(arena, arena_offset(arena, block), class, bytes, taking);
+	const int rc = arena_back(arena, at, bytes);
 	if (rc < 0) {
-		push(arena, block);
+		arena_note(taking, 0);
+		arena_push(arena, block);
 		errno = -rc;
 		return NULL;
 	}
+	count_grown(arena, (int64_t)(bytes - backed));
 	block->backed = bytes;
 	return block;
 }
 
+/* Without room, or without pages: a larger block may have both. */
 static void *take(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_t *used)
 {
 	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
 	unsigned class = class_of(need);
+	*used = 0;
 	if (need < bytes || class >= ARENA_CLASSES) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	errno = 0;
-	struct block *block = reuse(arena, class, need, taking, used);
+	struct block *block = reuse(arena, arena_pop(arena, class), need, taking, used);
 	if (!block && errno == 0)
 		block = class < CARVED ? carve(arena, class, taking)
 				       : fresh(arena, class, need, taking);
+	if (!block)
+		block = reuse(arena, arena_split(arena, class, taking), need, taking, used);
 	return block ? (unsigned char *)block + ARENA_BLOCK_HEAD : NULL;
 }
 
+/* After a failure: once more, until nobody had taken free blocks away for tidying meanwhile. */
+static void *take_again(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_t *used)
+{
+	const uint32_t *tidied = &arena->head->tidied;
+	for (unsigned waited_ms = 0;; waited_ms++) {
+		const uint32_t before = __atomic_load_n(tidied, __ATOMIC_ACQUIRE);
+		void *memory = take(arena, bytes, taking, used);
+		const bool alone =
+			before % 2 == 0 && __atomic_load_n(tidied, __ATOMIC_ACQUIRE) == before;
+		if (memory || alone || waited_ms == TIDYING_MS_MOST)
+			return memory;
+		usleep(1000);
+		errno = ENOMEM;
+	}
+}
+
+/* Only the process that opened the arena may tidy: if there is nothing left it is to do so when it allocates next. */
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 {
 	uint64_t used;
-	return take(arena, bytes, taking, &used);
+	void *memory = take(arena, bytes, taking, &used);
+	if (memory || bytes > arena->size)
+		return memory;
+	memory = take_again(arena, bytes, taking, &used);
+	if (!memory)
+		__atomic_store_n(&arena->head->grown, INT64_MAX / 2, __ATOMIC_RELAXED);
+	return memory;
 }
 
-void arena_hold(const struct arena *arena, const void *memory, uint64_t *taking)
+static void *take_tidily(struct arena *arena, uint64_t bytes, uint64_t *used)
 {
-	if (!memory)
-		return;
-	const unsigned char *block = (const unsigned char *)memory - ARENA_BLOCK_HEAD;
-	note(taking,
-	     arena_offset(arena, block) | ((const struct block *)(const void *)block)->class);
+	if (__atomic_load_n(&arena->head->grown, __ATOMIC_RELAXED) >
+	    __atomic_load_n(&arena->grown_most, __ATOMIC_RELAXED))
+		arena_tidy(arena);
+	void *memory = take(arena, bytes, NULL, used);
+	if (memory || bytes > arena->size)
+		return memory;
+	arena_tidy(arena);
+	return take_again(arena, bytes, NULL, used);
 }
 
 void arena_let_go(uint64_t *taking)
 {
-	note(taking, 0);
+	arena_note(taking, 0);
 }
 
 void *arena_alloc(struct arena *arena, uint64_t bytes)
 {
-	uint64_t nobody_looks;
-	return arena_take(arena, bytes, &nobody_looks);
+	uint64_t used;
+	return take_tidily(arena, bytes, &used);
 }
 
 /* Pages that nobody had are zero, and are not touched: most of a large block may never be needed. */
 void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes)
 {
-	uint64_t nobody_looks, used;
-	void *memory = take(arena, bytes, &nobody_looks, &used);
+	uint64_t used;
+	void *memory = take_tidily(arena, bytes, &used);
 	if (memory && used > ARENA_BLOCK_HEAD) {
 		const uint64_t dirty = used - ARENA_BLOCK_HEAD;
 		memset(memory, 0, dirty < bytes ? dirty : bytes);
@@ -346,7 +380,7 @@ void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes)
 
 static bool give_pages(const struct arena *arena, const struct block *block, uint64_t class)
 {
-	return punch(arena, arena_offset(arena, block) + HUGE, (UINT64_C(1) << class) - HUGE);
+	return arena_punch(arena, arena_offset(arena, block) + HUGE, (UINT64_C(1) << class) - HUGE);
 }
 
 /* Its head is there if it was used before; of a new one it is all zero, or not there yet. */
@@ -354,11 +388,11 @@ void arena_take_back(struct arena *arena, uint64_t *taking)
 {
 	const uint64_t noted = __atomic_exchange_n(taking, 0, __ATOMIC_SEQ_CST),
 		       class = noted % ARENA_BLOCK_HEAD, at = noted - class;
-	if (class < CARVED || class >= ARENA_CLASSES || at > arena->size ||
-	    UINT64_C(1) << class > arena->size - at || back(arena, at, ARENA_BLOCK_HEAD) < 0)
+	if (class < SMALLEST || class >= ARENA_CLASSES || at > arena->size ||
+	    UINT64_C(1) << class > arena->size - at || arena_back(arena, at, ARENA_BLOCK_HEAD) < 0)
 		return;
-	struct block *block = block_at(arena, at);
-	if (block->class != 0 && block->class != class)
+	struct block *block = arena_block_at(arena, at);
+	if (block->class != class && (block->class != 0 || class < CARVED))
 		return; /* no block begins there: somebody wrote on the note */
 	block->class = class;
 	if (class >= RETURNED && block->backed <= HUGE)
@@ -373,8 +407,10 @@ void arena_free(struct arena *arena, void *memory)
 	struct block *block = (struct block *)(void *)((unsigned char *)memory - ARENA_BLOCK_HEAD);
 	if (block->class >= ARENA_CLASSES)
 		return; /* somebody wrote there; it is lost */
-	if (block->class >= RETURNED && block->backed > HUGE &&
-	    give_pages(arena, block, block->class))
+	const uint64_t backed = block->backed;
+	if (block->class >= RETURNED && backed > HUGE && give_pages(arena, block, block->class)) {
 		block->backed = HUGE;
-	push(arena, block);
+		count_grown(arena, HUGE - (int64_t)backed);
+	}
+	arena_push(arena, block);
 }

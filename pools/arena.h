@@ -9,6 +9,12 @@
  * middle of it leaks at most the block it was taking; nothing is left locked or torn. Of the time
  * that takes nearly all goes into pages, for which see arena_take.
  *
+ * Free blocks change their size. The process that opened the arena tidies it now and then, see arena_tidy.c: neighbours
+ * are joined and their pages given back. Whoever finds neither a free block nor room for a new one cuts up a larger one.
+ * What is left: workers do not tidy. A result for which there are only smaller blocks fails with ENOMEM, and so do those
+ * after it until the program allocates or starts a call. What is free between blocks that are in use is of no use for
+ * larger ones, and below 64 KiB stays as it was cut. Addresses that a dead worker had got, and not yet noted, are lost.
+ *
  * Large blocks get huge pages, asked for with MADV_COLLAPSE, which needs no setting of the machine's administrator
  * (Linux 6.1). Each process has page tables of its own and pays a fault for each page that it touches first, as much as
  * hundreds of small items. Asking makes every CPU empty its list of new pages: some microseconds a huge page. Where there are
@@ -32,7 +38,8 @@ struct arena {
 	struct arena_head *head;
 	void *reserved; /* address space that the mapping lies in */
 	uint64_t reserved_bytes;
-	bool small_pages; /* the kernel has no huge ones for us */
+	bool small_pages;   /* the kernel has no huge ones for us */
+	int64_t grown_most; /* by more than that it is tidied; of the process that opened it */
 };
 
 /* Beyond this a file's growth ends the program by SIGXFSZ instead of failing: RLIMIT_FSIZE. */
@@ -44,15 +51,13 @@ void arena_close(struct arena *arena);
 /* Its pages go, whoever still maps them: processes that were forked for something else do. */
 void arena_give_all(const struct arena *arena);
 
-/* 64-byte aligned, content unspecified; NULL with errno ENOMEM or ENOSPC. Any process. */
+/* 64-byte aligned, content unspecified; NULL with errno ENOMEM or ENOSPC. The process that opened it. */
 void *arena_alloc(struct arena *arena, uint64_t bytes);
 void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes); /* the same, all zero */
-/* As arena_alloc. While pages are got for it *taking, which is shared, names the block: of a process that dies meanwhile another
- * one gives it back by arena_take_back. */
+/* As arena_alloc, in any process. Until arena_let_go *taking, which is shared, names the block: of a process that dies
+ * meanwhile another one gives it back by arena_take_back. */
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking);
 void arena_take_back(struct arena *arena, uint64_t *taking);
-/* Names a block that was taken once more, until arena_let_go: it is filled meanwhile, and nobody else knows of it yet. */
-void arena_hold(const struct arena *arena, const void *memory, uint64_t *taking);
 void arena_let_go(uint64_t *taking);
 void arena_free(struct arena *arena, void *memory); /* NULL is fine. Any process */
 

@@ -353,6 +353,7 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 	struct arena *arena = &p->view->arena;
 	free_result(arena, ref);
 	void *room = arena_take(arena, bytes, &p->desk->taking);
+	arena_let_go(&p->desk->taking);
 	if (room)
 		*ref = (struct pool_ref){ arena_offset(arena, room), bytes };
 	return room;
@@ -380,7 +381,6 @@ static struct shm_fault *new_fault(struct pool_port *p, const struct pool_fault 
 		size = 0;
 		record = arena_take(arena, sizeof *record + 1, taking);
 	}
-	arena_hold(arena, record, taking);
 	if (!record)
 		record = reserved_fault(p);
 	record->status = fault->status;

@@ -1,0 +1,235 @@
+/* test_arena_life.c - a pool's shared memory over its life: what was given back can be had again, in other sizes, and
+ * whoever dies takes nothing with it. The comment above a case says what went wrong. */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MIB (UINT64_C(1) << 20)
+enum { HEAD = 64, BLOCKS_MOST = 4096, ARENA_MIB = 64 };
+
+/* A pool whose shared memory has addresses for 64 MiB; NULL: this row's pools have none. */
+static struct pool *open_small(const struct pool_backend_info *row, int workers)
+{
+	struct rlimit before, limit;
+	CHECK_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){ .rlim_cur = ARENA_MIB * MIB, .rlim_max = before.rlim_max };
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	struct pool *pool = suite_open(row, workers);
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+	if (suite_arena_bytes())
+		return pool;
+	suite_finish(pool);
+	return NULL;
+}
+
+/* == Sizes == */
+
+/* As many blocks of this size, their heads included, as go into `bytes`; all are there at once and of their own, then freed. */
+static void alloc_and_free(struct pool *pool, uint64_t size, uint64_t bytes)
+{
+	static unsigned char *block[BLOCKS_MOST];
+	const size_t n = bytes / size;
+	CHECK(n <= BLOCKS_MOST);
+	for (size_t i = 0; i < n; i++) {
+		block[i] = pool_alloc(pool, size - HEAD);
+		CHECK(block[i] != NULL);
+		for (uint64_t at = 0; at < size - HEAD; at += 997) /* zero, says pool.h */
+			CHECK_EQ(block[i][at], 0);
+		memset(block[i], (int)(i % 255) + 1, size - HEAD);
+	}
+	for (size_t i = 0; i < n; i++)
+		for (uint64_t at = 0; at < size - HEAD; at += 997)
+			CHECK_EQ(block[i][at], i % 255 + 1);
+	for (size_t i = 0; i < n; i++)
+		pool_free(pool, block[i]);
+}
+
+static void expect_map(struct pool *pool)
+{
+	char in[1000] = { 0 };
+	CHECK_EQ(pool_map(pool, suite_pid, in, 1, sizeof in, NULL, 0, NULL), 0);
+}
+
+/* A freed block kept its size for ever: when the arena had no addresses left, each size that had not been used enough
+ * before was refused, though all had been given back. */
+static void all_given_back_can_be_had_in_other_sizes(const struct pool_backend_info *row)
+{
+	struct pool *pool = open_small(row, 1);
+	if (!pool)
+		return;
+	for (int round = 0; round < 2; round++) {
+		for (unsigned class = 23; class >= 14; class --)
+			alloc_and_free(pool, UINT64_C(1) << class, 40 * MIB);
+		for (unsigned class = 14; class <= 24; class ++)
+			alloc_and_free(pool, UINT64_C(1) << class, 40 * MIB);
+		expect_map(pool);
+	}
+	suite_finish(pool);
+}
+
+/* The same with blocks in between that stay in use. */
+static void blocks_in_use_do_not_keep_others_from_other_sizes(const struct pool_backend_info *row)
+{
+	struct pool *pool = open_small(row, 1);
+	if (!pool)
+		return;
+	unsigned char *kept[10];
+	for (unsigned k = 0; k < COUNT(kept); k++) {
+		alloc_and_free(pool, UINT64_C(1) << (23 - k), 24 * MIB);
+		kept[k] = pool_alloc(pool, 1000 + k * 10000);
+		CHECK(kept[k] != NULL);
+		memset(kept[k], 0xa0 + (int)k, 1000 + k * 10000);
+	}
+	for (unsigned class = 23; class >= 13; class --)
+		alloc_and_free(pool, UINT64_C(1) << class, 24 * MIB);
+	expect_map(pool);
+	for (unsigned k = 0; k < COUNT(kept); k++) {
+		for (unsigned i = 0; i < 1000 + k * 10000; i++)
+			CHECK_EQ(kept[k][i], 0xa0 + k);
+		pool_free(pool, kept[k]);
+	}
+	alloc_and_free(pool, 32 * MIB, 32 * MIB);
+	suite_finish(pool);
+}
+
+static int return_large(struct pool_call *call)
+{
+	unsigned char *room = pool_result_alloc(call, 3 * MIB);
+	if (!room)
+		return pool_fail(call, 1, "no memory");
+	memset(room, 7, 3 * MIB);
+	return 0;
+}
+POOL_TASK(return_large)
+
+/* Likewise for results, which workers allocate: for good. They cannot join blocks, the program's next call does. */
+static void result_that_had_no_room_has_it_the_next_time(const struct pool_backend_info *row)
+{
+	struct pool *pool = open_small(row, 1);
+	if (!pool)
+		return;
+	char in = 0;
+	struct pool_bytes out = { 0 };
+	alloc_and_free(pool, MIB / 2, 60 * MIB);
+	if (pool_map(pool, POOL(return_large), &in, 1, 1, &out, POOL_VARIABLE, NULL) == 0)
+		pool_bytes_free(&out, 1);
+	CHECK_EQ(pool_map(pool, POOL(return_large), &in, 1, 1, &out, POOL_VARIABLE, NULL), 0);
+	CHECK_EQ(out.size, 3 * MIB);
+	CHECK_EQ(((const unsigned char *)out.data)[3 * MIB - 1], 7);
+	pool_bytes_free(&out, 1);
+	suite_finish(pool);
+}
+
+/* Freed blocks below 64 MiB kept their pages for ever, each size those of its own peak: 480 MiB here. */
+static void sizes_share_their_pages(const struct pool_backend_info *row)
+{
+	const uint64_t peak = 96 * MIB, most = 2 * peak + 68 * MIB; /* see arena_tidy.c */
+	struct pool *pool = suite_open(row, 1);
+	for (unsigned class = 25; suite_arena_bytes() && class >= 21; class --) {
+		void *block[BLOCKS_MOST];
+		const uint64_t size = UINT64_C(1) << class, n = peak / size;
+		for (uint64_t i = 0; i < n; i++)
+			CHECK((block[i] = pool_alloc(pool, size - HEAD)) != NULL);
+		for (uint64_t i = 0; i < n; i++)
+			pool_free(pool, block[i]);
+		CHECK(suite_arena_bytes() <= (int64_t)most);
+	}
+	suite_finish(pool);
+}
+
+/* == All at once == */
+
+enum { USERS = 3, HELD = 40, ROUNDS = 3000 };
+
+struct user {
+	struct pool *pool;
+	unsigned seed;
+	unsigned refused;
+};
+
+/* Blocks of any size up to 4 MiB, each filled with a pattern of its own while it is held. */
+static void *use(void *argument)
+{
+	struct user *user = argument;
+	struct {
+		unsigned char *at;
+		uint64_t size;
+		unsigned char mark;
+	} held[HELD] = { 0 };
+	for (unsigned i = 0; i < ROUNDS + HELD; i++) {
+		const unsigned k = i % HELD;
+		for (uint64_t at = 0; held[k].at && at < held[k].size; at += 61)
+			CHECK_EQ(held[k].at[at], held[k].mark);
+		pool_free(user->pool, held[k].at);
+		held[k].at = NULL;
+		if (i >= ROUNDS)
+			continue;
+		const unsigned class = 6 + (unsigned)rand_r(&user->seed) % 17;
+		held[k].size = 1 + (unsigned)rand_r(&user->seed) % (1U << class);
+		held[k].mark = (unsigned char)rand_r(&user->seed);
+		held[k].at = pool_alloc(user->pool, held[k].size);
+		user->refused += !held[k].at;
+		if (held[k].at)
+			memset(held[k].at, held[k].mark, held[k].size);
+	}
+	return NULL;
+}
+
+static int return_some(struct pool_call *call)
+{
+	const uint64_t k = pool_index(call), size = 1 + k * 7919 % (UINT64_C(200) << k % 9);
+	unsigned char *room = pool_result_alloc(call, size);
+	if (!room)
+		return pool_fail(call, 1, "no memory");
+	memset(room, (int)(k % 251), size);
+	return 0;
+}
+POOL_TASK(return_some)
+
+/* Sound, not mended: several threads allocate and free while others' and workers' allocations make the arena be tidied. */
+static void tidying_under_use_gives_no_block_twice(const struct pool_backend_info *row)
+{
+	enum { N = 300 };
+	struct pool *pool = open_small(row, 2);
+	if (!pool)
+		return;
+	struct user user[USERS];
+	pthread_t thread[USERS];
+	char in[N] = { 0 };
+	struct pool_bytes out[N];
+	for (unsigned k = 0; k < USERS; k++) {
+		user[k] = (struct user){ .pool = pool, .seed = k + 1 };
+		CHECK_EQ(pthread_create(&thread[k], NULL, use, &user[k]), 0);
+	}
+	for (int round = 0; round < suite_some(row, 50); round++) {
+		int rc = pool_map(pool, POOL(return_some), in, 1, N, out, POOL_VARIABLE, NULL);
+		CHECK(rc == 0 || rc == -ENOMEM || rc == POOL_TASK_ERROR);
+		for (uint64_t k = 0; rc == 0 && k < N; k++)
+			for (uint64_t i = 0; i < out[k].size; i++)
+				CHECK_EQ(((const unsigned char *)out[k].data)[i], k % 251);
+		if (rc != -ENOMEM)
+			pool_bytes_free(out, N);
+	}
+	for (unsigned k = 0; k < USERS; k++)
+		CHECK_EQ(pthread_join(thread[k], NULL), 0);
+	alloc_and_free(pool, 16 * MIB, 32 * MIB);
+	suite_finish(pool);
+}
+
+static const struct suite_case cases[] = {
+	CASE(all_given_back_can_be_had_in_other_sizes, 0),
+	CASE(blocks_in_use_do_not_keep_others_from_other_sizes, 0),
+	CASE(result_that_had_no_room_has_it_the_next_time, 0),
+	CASE(sizes_share_their_pages, 0),
+	CASE(tidying_under_use_gives_no_block_twice, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
