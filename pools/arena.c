@@ -153,45 +153,52 @@ bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes)
 
 static unsigned class_of(uint64_t bytes)
 {
-	unsigned class = SMALLEST;
-	while (class < ARENA_CLASSES && UINT64_C(1) << class < bytes)
-		class ++;
-	return class;
+	return bytes <= UINT64_C(1) << SMALLEST ? SMALLEST
+						: 64 - (unsigned)__builtin_clzll(bytes - 1);
 }
 
-/* Acquire pairs with the release in arena_push: the block's head is seen as it was pushed. */
-struct block *arena_pop(struct arena *arena, unsigned class)
+/* Acquire pairs with the release in arena_push: the block's head is seen as it was pushed. The block is noted by the very next
+ * store. */
+struct block *arena_pop(struct arena *arena, unsigned class, uint64_t *taking)
 {
+	uint64_t nobody_looks, *note = taking ? taking : &nobody_looks;
 	uint64_t *stack = &arena->head->stack[class];
 	uint64_t head = __atomic_load_n(stack, __ATOMIC_ACQUIRE);
 	while (head & UNITS_MASK && (head & UNITS_MASK) * 64 < arena->size) {
-		struct block *block = arena_block_at(arena, (head & UNITS_MASK) * 64);
+		const uint64_t at = (head & UNITS_MASK) * 64;
+		struct block *block = arena_block_at(arena, at);
 		uint64_t next = __atomic_load_n(&block->next, __ATOMIC_RELAXED) & UNITS_MASK;
 		uint64_t after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | next;
 		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
+						__ATOMIC_ACQUIRE)) {
+			arena_note(note, at | class);
 			return block;
+		}
 	}
 	return NULL;
 }
 
-void arena_push(struct arena *arena, struct block *block)
+/* What is noted in *taking is let go of in the last moment: once it is on the stack it may be somebody else's. If it did not
+ * get there it is still ours. */
+static void push_noted(struct arena *arena, struct block *block, uint64_t *taking)
 {
-	uint64_t *stack = &arena->head->stack[block->class];
-	uint64_t unit = arena_offset(arena, block) / 64,
-		 head = __atomic_load_n(stack, __ATOMIC_RELAXED), after;
-	do {
+	const uint64_t at = arena_offset(arena, block), class = block->class;
+	uint64_t *stack = &arena->head->stack[class];
+	uint64_t head = __atomic_load_n(stack, __ATOMIC_RELAXED);
+	for (;;) {
 		__atomic_store_n(&block->next, head & UNITS_MASK, __ATOMIC_RELAXED);
-		after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | unit;
-	} while (!__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_RELEASE,
-					      __ATOMIC_RELAXED));
+		const uint64_t after = ((head & ~UNITS_MASK) + UNITS_MASK + 1) | at / 64;
+		arena_note(taking, 0);
+		if (__atomic_compare_exchange_n(stack, &head, after, true, __ATOMIC_RELEASE,
+						__ATOMIC_RELAXED))
+			return;
+		arena_note(taking, at | class);
+	}
 }
 
-/* Read when who wrote it is dead. Release: what follows in the program is not to be seen before it. */
-void arena_note(uint64_t *taking, uint64_t what)
+void arena_push(struct arena *arena, struct block *block)
 {
-	if (taking)
-		__atomic_store_n(taking, what, __ATOMIC_RELEASE);
+	push_noted(arena, block, NULL);
 }
 
 static void count_grown(const struct arena *arena, int64_t bytes)
@@ -270,7 +277,7 @@ static struct block *carve(struct arena *arena, unsigned class, uint64_t *taking
 	return first;
 }
 
-/* One that was free, NULL is fine: backed as far as it is to be, or NULL. *used: so much of it, its head included, may have
+/* One that was free and is noted, NULL is fine: backed as far as it is to be, or NULL. *used: so much of it, its head included, may have
  * been written to. */
 static struct block *reuse(struct arena *arena, struct block *block, uint64_t bytes,
 			   uint64_t *taking, uint64_t *used)
@@ -278,14 +285,12 @@ static struct block *reuse(struct arena *arena, struct block *block, uint64_t by
 	if (!block)
 		return NULL;
 	const uint64_t at = arena_offset(arena, block), backed = block->backed;
-	arena_note(taking, at | block->class);
 	*used = backed;
 	if (backed >= bytes)
 		return block;
 	const int rc = arena_back(arena, at, bytes);
 	if (rc < 0) {
-		arena_note(taking, 0);
-		arena_push(arena, block);
+		push_noted(arena, block, taking);
 		errno = -rc;
 		return NULL;
 	}
@@ -305,7 +310,7 @@ static void *take(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_
 		return NULL;
 	}
 	errno = 0;
-	struct block *block = reuse(arena, arena_pop(arena, class), need, taking, used);
+	struct block *block = reuse(arena, arena_pop(arena, class, taking), need, taking, used);
 	if (!block && errno == 0)
 		block = class < CARVED ? carve(arena, class, taking)
 				       : fresh(arena, class, need, taking);
@@ -355,6 +360,13 @@ static void *take_tidily(struct arena *arena, uint64_t bytes, uint64_t *used)
 	return take_again(arena, bytes, NULL, used);
 }
 
+void arena_hold(const struct arena *arena, const void *memory, uint64_t *taking)
+{
+	const unsigned char *at = (const unsigned char *)memory - ARENA_BLOCK_HEAD;
+	const struct block *block = (const struct block *)(const void *)at;
+	arena_note(taking, arena_offset(arena, block) | block->class);
+}
+
 void arena_let_go(uint64_t *taking)
 {
 	arena_note(taking, 0);
@@ -400,7 +412,7 @@ void arena_take_back(struct arena *arena, uint64_t *taking)
 	arena_free(arena, (unsigned char *)block + ARENA_BLOCK_HEAD);
 }
 
-void arena_free(struct arena *arena, void *memory)
+void arena_free_held(struct arena *arena, void *memory, uint64_t *taking)
 {
 	if (!memory)
 		return;
@@ -412,5 +424,18 @@ void arena_free(struct arena *arena, void *memory)
 		block->backed = HUGE;
 		count_grown(arena, HUGE - (int64_t)backed);
 	}
-	arena_push(arena, block);
+	push_noted(arena, block, taking);
+}
+
+void arena_free(struct arena *arena, void *memory)
+{
+	arena_free_held(arena, memory, NULL);
+}
+
+bool arena_fits(const void *memory, uint64_t bytes)
+{
+	const unsigned char *at = (const unsigned char *)memory - ARENA_BLOCK_HEAD;
+	const struct block *block = (const struct block *)(const void *)at;
+	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
+	return need > bytes && block->backed >= need && block->class == class_of(need);
 }

@@ -58,8 +58,13 @@ void *arena_alloc_zeroed(struct arena *arena, uint64_t bytes); /* the same, all 
  * meanwhile another one gives it back by arena_take_back. */
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking);
 void arena_take_back(struct arena *arena, uint64_t *taking);
+void arena_hold(const struct arena *arena, const void *memory,
+		uint64_t *taking); /* names it again, to be freed */
 void arena_let_go(uint64_t *taking);
 void arena_free(struct arena *arena, void *memory); /* NULL is fine. Any process */
+void arena_free_held(struct arena *arena, void *memory, uint64_t *taking); /* and lets go of it */
+bool arena_fits(const void *memory,
+		uint64_t bytes); /* a block like this would be handed out for so many */
 
 bool arena_inside(const struct arena *arena, const void *memory, uint64_t bytes);
 

@@ -47,8 +47,16 @@ static inline void arena_block_begin(struct block *block, uint64_t backed, uint6
 	block->gap = 0;
 }
 
+/* Read when who wrote it is dead. Release: what the program does next is not to be seen before it. NULL: nobody will look. */
+static inline void arena_note(uint64_t *taking, uint64_t what)
+{
+	if (taking)
+		__atomic_store_n(taking, what, __ATOMIC_RELEASE);
+}
+
 /* arena.c: free blocks of a class, and pages. */
-struct block *arena_pop(struct arena *arena, unsigned class); /* NULL: none */
+struct block *arena_pop(struct arena *arena, unsigned class,
+			uint64_t *taking); /* noted; NULL: none */
 void arena_push(struct arena *arena, struct block *block);
 int arena_back(struct arena *arena, uint64_t at, uint64_t bytes); /* 0 or -errno */
 bool arena_punch(const struct arena *arena, uint64_t at, uint64_t bytes);
@@ -56,6 +64,5 @@ bool arena_punch(const struct arena *arena, uint64_t at, uint64_t bytes);
 /* arena_tidy.c */
 void arena_tidy(struct arena *arena);
 struct block *arena_split(struct arena *arena, unsigned class, uint64_t *taking);
-void arena_note(uint64_t *taking, uint64_t what);
 
 #endif

@@ -221,10 +221,11 @@ struct block *arena_split(struct arena *arena, unsigned class, uint64_t *taking)
 	struct block *block = NULL;
 	unsigned larger = class;
 	while (!block && ++larger < ARENA_CLASSES)
-		block = arena_pop(arena, larger);
-	if (!block || block->class != larger) /* or somebody wrote there; it is lost */
-		return NULL;
-	arena_note(taking, arena_offset(arena, block) | block->class);
+		block = arena_pop(arena, larger, taking);
+	if (!block || block->class != larger) {
+		arena_note(taking, 0);
+		return NULL; /* or somebody wrote there; it is lost */
+	}
 	while (block->class > class && halve(arena, block, taking))
 		;
 	if (block->class == class)

@@ -99,10 +99,12 @@ struct shm_desk {
 	uint32_t kind, victim;
 	uint32_t last;	 /* slot looked at last: the search goes on behind it, a successor's too */
 	uint64_t lo, hi; /* positions taken or stolen; tile: lo is the ring position */
-	uint64_t taking; /* see arena_take */
+	uint64_t taking; /* see arena_take and shm_result.c */
 	uint64_t done_before; /* own lane's done at the claim */
 	uint64_t
 		progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
+	uint64_t
+		holder; /* offset of the pool_ref that `taking` goes to or comes from; 0: it is none's */
 };
 
 /* A stream's descriptor of one tile. state: position << 24 | (tiles - 1) << 16 | (worker + 1) << 8 | phase. A claim takes

@@ -52,6 +52,9 @@ void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t
 void shm_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles);
 void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at);
 
+/* shm_result.c: the block that a dead worker was taking or giving back. */
+void shm_take_back_block(struct pool_transport *t, struct shm_desk *desk);
+
 /* shm_reap.c. After true the job may be gone. */
 bool shm_reap_job(struct pool_transport *t, struct pool_job *job);
 void shm_lost(struct pool_transport *t, int worker);

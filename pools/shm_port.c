@@ -173,26 +173,6 @@ static void fill_span(struct pool_port *p, struct pool_span *span)
 	p->entered = false;
 }
 
-/* Forgotten first: a worker that is killed in between leaks it; the other way round it would be freed twice, and two results
- * would share it. The release in arena_free keeps the order. */
-static void free_result(struct arena *arena, struct pool_ref *ref)
-{
-	const uint64_t at = ref->at;
-	__atomic_store_n(&ref->at, 0, __ATOMIC_RELAXED);
-	if (at)
-		arena_free(arena, arena_at(arena, at));
-	ref->size = 0;
-}
-
-/* What an earlier run of these items or cells left behind. */
-static void clear_results(struct pool_port *p, struct pool_span *span)
-{
-	struct arena *arena = &p->view->arena;
-	struct pool_ref *refs = (struct pool_ref *)(void *)span->call.result;
-	for (uint64_t i = 0; i < span->count; i++)
-		free_result(arena, &refs[i]);
-}
-
 static void place_call(struct pool_port *p, struct pool_span *span)
 {
 	const uint64_t at = span->cookie[0];
@@ -202,7 +182,7 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 		span->call.arg[k] = p->call.arg[k] + at * p->call.arg_size[k];
 	span->call.result = p->call.result + at * p->call.result_size;
 	if (p->call.variable & POOL_VARIABLE_RESULT)
-		clear_results(p, span);
+		shm_clear_results(p, span);
 }
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
@@ -346,18 +326,7 @@ int shm_claim(struct pool_port *p, struct pool_span *span)
 	return rc;
 }
 
-/* ---- results ---- */
-
-void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes)
-{
-	struct arena *arena = &p->view->arena;
-	free_result(arena, ref);
-	void *room = arena_take(arena, bytes, &p->desk->taking);
-	arena_let_go(&p->desk->taking);
-	if (room)
-		*ref = (struct pool_ref){ arena_offset(arena, room), bytes };
-	return room;
-}
+/* ---- failures ---- */
 
 /* The worker's own record, once the parent has taken what was told with it before. */
 static struct shm_fault *reserved_fault(struct pool_port *p)
@@ -376,6 +345,7 @@ static struct shm_fault *new_fault(struct pool_port *p, const struct pool_fault 
 {
 	struct arena *arena = &p->view->arena;
 	uint64_t size = fault->message_size, *taking = &p->desk->taking;
+	__atomic_store_n(&p->desk->holder, 0, __ATOMIC_RELAXED);
 	struct shm_fault *record = arena_take(arena, sizeof *record + size + 1, taking);
 	if (!record) {
 		size = 0;

@@ -1,4 +1,5 @@
-/* shm_port.h - a worker's port of the shared-memory transport: shm_port.c and shm_claim.c. */
+/* shm_port.h - a worker's port of the shared-memory transport: shm_port.c, shm_claim.c and
+ * shm_result.c. */
 #ifndef POOLS_SHM_PORT_H
 #define POOLS_SHM_PORT_H
 
@@ -27,5 +28,7 @@ bool shm_claim_tiles(struct pool_port *p, struct pool_span *span);
 bool shm_lanes_have_work(const struct pool_port *p); /* others' lanes of the batch */
 int64_t shm_measure_claim(struct pool_port *p);	     /* ns since the last time; adapts the grain */
 void shm_wake_one(struct pool_port *p);
+void shm_clear_results(struct pool_port *p,
+		       struct pool_span *span); /* that an earlier run of the span left */
 
 #endif

@@ -433,6 +433,7 @@ static void take_back_reserve(struct pool_transport *t, int worker)
 void shm_lost(struct pool_transport *t, int worker)
 {
 	struct shm_desk *desk = &t->view.desk[worker];
+	shm_take_back_block(t, desk); /* first: the reference may soon be another worker's */
 	struct pool_job *job = job_of(t, worker);
 	if (job && job->stream) /* it may have died between DONE and the count: look at all tiles */
 		((struct shm_job *)job->transport_data)->seen = UINT64_MAX;
@@ -442,7 +443,6 @@ void shm_lost(struct pool_transport *t, int worker)
 	if (job)
 		recover(t, job, worker);
 	take_back_reserve(t, worker);
-	arena_take_back(&t->view.arena, &desk->taking);
 	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->rest, DESK_AWAKE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);
