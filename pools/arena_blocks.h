@@ -1,4 +1,4 @@
-/* arena_blocks.h - what an arena consists of: for arena.c and arena_tidy.c. */
+/* arena_blocks.h - what an arena consists of: for arena.c, arena_pages.c and arena_tidy.c. */
 #ifndef POOLS_ARENA_BLOCKS_H
 #define POOLS_ARENA_BLOCKS_H
 
@@ -54,11 +54,12 @@ static inline void arena_note(uint64_t *taking, uint64_t what)
 		__atomic_store_n(taking, what, __ATOMIC_RELEASE);
 }
 
-/* arena.c: free blocks of a class, and pages. */
-struct block *arena_pop(struct arena *arena, unsigned class,
-			uint64_t *taking); /* noted; NULL: none */
+/* arena.c: free blocks of a class. One that was popped is noted; NULL: there is none. */
+struct block *arena_pop(struct arena *arena, unsigned class, uint64_t *taking);
 void arena_push(struct arena *arena, struct block *block);
-int arena_back(struct arena *arena, uint64_t at, uint64_t bytes); /* 0 or -errno */
+
+/* arena_pages.c. 0 or -errno: there may be pages for a part then. */
+int arena_back(struct arena *arena, uint64_t at, uint64_t bytes);
 bool arena_punch(const struct arena *arena, uint64_t at, uint64_t bytes);
 
 /* arena_tidy.c */

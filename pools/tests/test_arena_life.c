@@ -3,11 +3,13 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -311,12 +313,73 @@ static void deaths_at_any_instruction_leak_next_to_nothing(const struct pool_bac
 
 #endif
 
+/* == Pages == */
+
+/* The system's call, which the library in this program calls: the kernel's manner with signals, and a kernel without memory. */
+static struct {
+	uint64_t
+		undone_from; /* a call for more bytes than that never gets through: a timer interrupts it; 0: none */
+	unsigned undone; /* so many did not */
+	unsigned left;	 /* so many calls succeed, then there is no memory; 0: any number */
+} kernel;
+
+int fallocate(int fd, int mode, off_t offset, off_t bytes)
+{
+	if (mode == 0 && kernel.undone_from && (uint64_t)bytes > kernel.undone_from &&
+	    kernel.undone++ < 1000) {
+		errno = EINTR;
+		return -1;
+	}
+	if (mode == 0 && kernel.left && --kernel.left == 0) {
+		kernel.left = 1;
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, offset, bytes);
+}
+
+/* Kernels whose fallocate gives up on any pending signal undo all of it. The whole was asked for again each time: under an
+ * interval timer a large allocation never ended. */
+static void large_blocks_get_their_pages_under_a_timer(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	kernel.undone_from = MIB;
+	unsigned char *block = pool_alloc(pool, 40 * MIB + 5);
+	CHECK(block != NULL);
+	CHECK(kernel.undone < 1000);
+	memset(block, 1, 40 * MIB + 5);
+	pool_free(pool, block);
+	kernel.undone_from = 0;
+	suite_finish(pool);
+}
+
+/* What was got in pieces before there was no more is given back; all at once it is again as it was. */
+static void block_without_memory_keeps_no_pages(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	for (int size_mib = 40; size_mib <= 60; size_mib += 10) { /* new, used, used */
+		const int64_t before = suite_arena_bytes();
+		kernel.left = 8;
+		void *block = pool_alloc(pool, (uint64_t)size_mib * MIB);
+		kernel.left = 0;
+		CHECK(!before || !block);
+		pool_free(pool, block);
+		CHECK(suite_arena_bytes() <= before);
+		if (size_mib == 40)
+			pool_free(pool, pool_alloc(pool, 36 * MIB));
+	}
+	alloc_and_free(pool, 64 * MIB, 64 * MIB);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(all_given_back_can_be_had_in_other_sizes, 0),
 	CASE(blocks_in_use_do_not_keep_others_from_other_sizes, 0),
 	CASE(result_that_had_no_room_has_it_the_next_time, 0),
 	CASE(sizes_share_their_pages, 0),
 	CASE(tidying_under_use_gives_no_block_twice, 0),
+	CASE(large_blocks_get_their_pages_under_a_timer, 0),
+	CASE(block_without_memory_keeps_no_pages, 0),
 #ifdef CAN_STEP
 	CASE(deaths_at_any_instruction_leak_next_to_nothing, FAULTS),
 #endif
