@@ -15,7 +15,7 @@ static unsigned class_of(uint64_t bytes)
 
 /* Acquire pairs with the release in arena_push: the block's head is seen as it was pushed. The block is noted by the very next
  * store. */
-struct block *arena_pop(struct arena *arena, unsigned class, uint64_t *taking)
+static inline struct block *pop(struct arena *arena, unsigned class, uint64_t *taking)
 {
 	uint64_t nobody_looks, *note = taking ? taking : &nobody_looks;
 	uint64_t *stack = &arena->head->stack[class];
@@ -36,7 +36,7 @@ struct block *arena_pop(struct arena *arena, unsigned class, uint64_t *taking)
 
 /* What is noted in *taking is let go of in the last moment: once it is on the stack it may be somebody else's. If it did not
  * get there it is still ours. */
-static void push_noted(struct arena *arena, struct block *block, uint64_t *taking)
+static inline void push_noted(struct arena *arena, struct block *block, uint64_t *taking)
 {
 	const uint64_t at = arena_offset(arena, block), class = block->class;
 	uint64_t *stack = &arena->head->stack[class];
@@ -50,6 +50,11 @@ static void push_noted(struct arena *arena, struct block *block, uint64_t *takin
 			return;
 		arena_note(taking, at | class);
 	}
+}
+
+struct block *arena_pop(struct arena *arena, unsigned class, uint64_t *taking)
+{
+	return pop(arena, class, taking);
 }
 
 void arena_push(struct arena *arena, struct block *block)
@@ -158,18 +163,15 @@ static struct block *reuse(struct arena *arena, struct block *block, uint64_t by
 	return block;
 }
 
-/* Without room, or without pages: a larger block may have both. */
-static void *take(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_t *used)
+/* block: that was free, but is short of pages, or NULL. Without room, or without pages: a larger one may have both. */
+static __attribute__((noinline)) void *take_slowly(struct arena *arena, struct block *block,
+						   uint64_t bytes, uint64_t *taking, uint64_t *used)
 {
 	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
-	unsigned class = class_of(need);
+	const unsigned class = class_of(need);
 	*used = 0;
-	if (need < bytes || class >= ARENA_CLASSES) {
-		errno = ENOMEM;
-		return NULL;
-	}
 	errno = 0;
-	struct block *block = reuse(arena, arena_pop(arena, class, taking), need, taking, used);
+	block = reuse(arena, block, need, taking, used);
 	if (!block && errno == 0)
 		block = class < CARVED ? carve(arena, class, taking)
 				       : fresh(arena, class, need, taking);
@@ -178,8 +180,24 @@ static void *take(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_
 	return block ? (unsigned char *)block + ARENA_BLOCK_HEAD : NULL;
 }
 
+static inline void *take(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_t *used)
+{
+	const uint64_t need = bytes + ARENA_BLOCK_HEAD;
+	const unsigned class = class_of(need);
+	if (need < bytes || class >= ARENA_CLASSES) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	struct block *block = pop(arena, class, taking);
+	if (!block || block->backed < need)
+		return take_slowly(arena, block, bytes, taking, used);
+	*used = block->backed;
+	return (unsigned char *)block + ARENA_BLOCK_HEAD;
+}
+
 /* After a failure: once more, until nobody had taken free blocks away for tidying meanwhile. */
-static void *take_again(struct arena *arena, uint64_t bytes, uint64_t *taking, uint64_t *used)
+static __attribute__((noinline)) void *take_again(struct arena *arena, uint64_t bytes,
+						  uint64_t *taking, uint64_t *used)
 {
 	const uint32_t *tidied = &arena->head->tidied;
 	for (unsigned waited_ms = 0;; waited_ms++) {
@@ -271,7 +289,7 @@ void arena_take_back(struct arena *arena, uint64_t *taking)
 	arena_free(arena, (unsigned char *)block + ARENA_BLOCK_HEAD);
 }
 
-void arena_free_held(struct arena *arena, void *memory, uint64_t *taking)
+static inline void put(struct arena *arena, void *memory, uint64_t *taking)
 {
 	if (!memory)
 		return;
@@ -286,9 +304,14 @@ void arena_free_held(struct arena *arena, void *memory, uint64_t *taking)
 	push_noted(arena, block, taking);
 }
 
+void arena_free_held(struct arena *arena, void *memory, uint64_t *taking)
+{
+	put(arena, memory, taking);
+}
+
 void arena_free(struct arena *arena, void *memory)
 {
-	arena_free_held(arena, memory, NULL);
+	put(arena, memory, NULL);
 }
 
 bool arena_fits(const void *memory, uint64_t bytes)
