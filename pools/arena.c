@@ -221,7 +221,7 @@ void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 		return memory;
 	memory = take_again(arena, bytes, taking, &used);
 	if (!memory)
-		__atomic_store_n(&arena->head->grown, INT64_MAX / 2, __ATOMIC_RELAXED);
+		__atomic_store_n(&arena->head->grown, ARENA_GROWN_TOO_FAR, __ATOMIC_RELAXED);
 	return memory;
 }
 

@@ -13,14 +13,16 @@ enum {
 	ARENA_FIRST = 4096, /* where the first block begins */
 };
 
+/* What `grown` is set to by a process that may not tidy and has found nothing. */
+#define ARENA_GROWN_TOO_FAR (INT64_MAX / 2)
+
 /* A stack's head: offset/64 in the low 40 bits, a tag above. */
 #define UNITS_MASK ((UINT64_C(1) << 40) - 1)
 
 struct arena_head {
 	_Alignas(64) uint64_t bump; /* compare-and-swap: what is handed out to nobody begins here */
 	int64_t grown; /* bytes that got pages, less those that lost them, since the last tidying; any process, relaxed */
-	uint32_t
-		tidied; /* odd while stacks are being tidied; the process that opened it: release, others: acquire */
+	uint32_t tidied; /* odd while stacks are being tidied, by the process that opened it */
 	_Alignas(64) uint64_t stack[ARENA_CLASSES];
 };
 

@@ -7,15 +7,15 @@
  * process that opened the arena, when it allocates: without that process there is no pool, so nobody has to put right what
  * a death in the middle leaves. Meanwhile others find no free blocks. They take new ones, and if there are none wait.
  *
- * When: if an allocation fails; and if since the last time the arena grew by as much as was in use then, but by GROWN_LEAST.
- * So it has pages for twice what was in use at most, and that much once more.
+ * When: if an allocation fails; and if since the last time the arena grew by more than was in use then, than it had grown
+ * before that time, and than GROWN_LEAST: calls that need the same blocks again and again find them untidied. So it has
+ * pages for some small multiple of what was ever in use at once.
  *
  * Runs shorter than a block that small ones are carved from stay as they are: they would be many, for few pages.
  */
 #include "pools/arena_blocks.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +32,6 @@ struct pieces {
 	struct piece *piece;
 	uint64_t count, room;
 };
-
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t bump_of(const struct arena *arena)
 {
@@ -174,13 +172,22 @@ static uint64_t settle_all(struct arena *arena, struct piece *piece, uint64_t co
 	return bytes;
 }
 
+static int64_t most_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* One thread at a time: others go on as if there were no free blocks, see take_again. No lock, which a process that is
+ * forked meanwhile would find taken for ever. */
 void arena_tidy(struct arena *arena)
 {
 	struct pieces pieces = { 0 };
 	struct arena_head *head = arena->head;
-	pthread_mutex_lock(&one_at_a_time);
-	__atomic_store_n(&head->grown, 0, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&head->tidied, 1, __ATOMIC_SEQ_CST);
+	uint32_t before = __atomic_load_n(&head->tidied, __ATOMIC_RELAXED);
+	if (before % 2 || !__atomic_compare_exchange_n(&head->tidied, &before, before + 1, false,
+						       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return;
+	const int64_t grown = __atomic_exchange_n(&head->grown, 0, __ATOMIC_RELAXED);
 	const uint64_t handed_out = bump_of(arena);
 	for (unsigned class = SMALLEST; class < ARENA_CLASSES; class ++)
 		collect(arena, &pieces, class);
@@ -188,10 +195,11 @@ void arena_tidy(struct arena *arena)
 		qsort(pieces.piece, pieces.count, sizeof *pieces.piece, by_place);
 	const uint64_t bytes = settle_all(arena, pieces.piece, pieces.count);
 	const int64_t used = (int64_t)(handed_out - bytes);
-	__atomic_store_n(&arena->grown_most, used > GROWN_LEAST ? used : GROWN_LEAST,
-			 __ATOMIC_RELAXED);
-	__atomic_add_fetch(&head->tidied, 1, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&one_at_a_time);
+	int64_t most = most_of(used, GROWN_LEAST);
+	if (grown < ARENA_GROWN_TOO_FAR)
+		most = most_of(most, grown);
+	__atomic_store_n(&arena->grown_most, most, __ATOMIC_RELAXED);
+	__atomic_store_n(&head->tidied, before + 2, __ATOMIC_SEQ_CST);
 	free(pieces.piece);
 }
 
