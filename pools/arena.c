@@ -217,7 +217,7 @@ void *arena_take(struct arena *arena, uint64_t bytes, uint64_t *taking)
 {
 	uint64_t used;
 	void *memory = take(arena, bytes, taking, &used);
-	if (memory || bytes > arena->size)
+	if (memory || !arena_is_possible(arena, bytes))
 		return memory;
 	memory = take_again(arena, bytes, taking, &used);
 	if (!memory)
@@ -231,7 +231,7 @@ static void *take_tidily(struct arena *arena, uint64_t bytes, uint64_t *used)
 	    __atomic_load_n(&arena->grown_most, __ATOMIC_RELAXED))
 		arena_tidy(arena);
 	void *memory = take(arena, bytes, NULL, used);
-	if (memory || bytes > arena->size)
+	if (memory || !arena_is_possible(arena, bytes))
 		return memory;
 	arena_tidy(arena);
 	return take_again(arena, bytes, NULL, used);

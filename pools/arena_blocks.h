@@ -60,7 +60,9 @@ static inline void arena_note(uint64_t *taking, uint64_t what)
 struct block *arena_pop(struct arena *arena, unsigned class, uint64_t *taking);
 void arena_push(struct arena *arena, struct block *block);
 
-/* arena_pages.c. 0 or -errno: there may be pages for a part then. */
+/* arena_pages.c. Could there be so many bytes in one block, were all else free? */
+bool arena_is_possible(const struct arena *arena, uint64_t bytes);
+/* 0 or -errno: there may be pages for a part then. */
 int arena_back(struct arena *arena, uint64_t at, uint64_t bytes);
 bool arena_punch(const struct arena *arena, uint64_t at, uint64_t bytes);
 

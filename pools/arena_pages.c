@@ -70,6 +70,17 @@ static uint64_t wanted_size(void)
 	return size;
 }
 
+bool arena_is_possible(const struct arena *arena, uint64_t bytes)
+{
+	struct sysinfo info;
+	if (bytes >
+	    arena->size /
+		    2) /* blocks are powers of two, and so is the size; it begins with the head */
+		return false;
+	return sysinfo(&info) < 0 ||
+	       bytes / info.mem_unit <= (uint64_t)info.totalram + info.totalswap;
+}
+
 /* One by one, up to the first for which there is no memory: looking for it in one piece may take long. A page that was busy
  * just then stays as it is. */
 static void make_huge(struct arena *arena, uint64_t at, uint64_t bytes)

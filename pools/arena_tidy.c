@@ -98,7 +98,7 @@ static int by_place(const void *a, const void *b)
 /* The class of the largest block that may begin at `at` and has room in `rest`. */
 static unsigned largest_at(uint64_t at, uint64_t rest)
 {
-	if (rest > HUGE && at % HUGE)
+	if (rest >= HUGE && at % HUGE)
 		rest = HUGE - at % HUGE;
 	return 63 - (unsigned)__builtin_clzll(rest);
 }
@@ -206,7 +206,7 @@ void arena_tidy(struct arena *arena)
 /* ---- a smaller block out of a larger one ---- */
 
 /* The upper half becomes a block of its own; `block` is noted as the lower one before that is known to others. A death
- * between the two leaks the upper one. */
+ * before the note leaks both, one behind it the upper one. */
 static bool halve(struct arena *arena, struct block *block, uint64_t *taking)
 {
 	const uint64_t at = arena_offset(arena, block), class = block->class - 1;

@@ -84,11 +84,9 @@ int deal_prepare(struct deal *deal, struct pool_job *job)
 	return -ENOMEM;
 }
 
-int deal_publish(struct deal *deal, struct pool_job *job)
+void deal_publish(struct deal *deal, struct pool_job *job)
 {
 	TAILQ_INSERT_TAIL(&deal->decks, deck_of(job), entry);
-	deal_out(deal);
-	return 0;
 }
 
 int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile)

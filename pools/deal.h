@@ -38,7 +38,7 @@ void deal_close(struct deal *deal);
 
 /* The part of the transport's interface that is about jobs; see pool_ops.h. */
 int deal_prepare(struct deal *deal, struct pool_job *job);
-int deal_publish(struct deal *deal, struct pool_job *job);
+void deal_publish(struct deal *deal, struct pool_job *job); /* deal_out is up to the caller */
 int deal_extend(struct deal *deal, struct pool_job *job, uint64_t tile);
 void deal_cancel(struct deal *deal, struct pool_job *job);
 void deal_retire(struct deal *deal, struct pool_job *job);

@@ -299,7 +299,6 @@ static int next_locked(struct pool_iter *it, void *result, int64_t deadline_ns)
 	struct pool *pool = it->pool;
 	uint64_t cell;
 	pool->visits++;
-	pool_failure_clear(&it->failure);
 	if (pool->state == POOL_IS_TERMINATED || !it->attached)
 		return terminated(it);
 	refill(it, deadline_ns);
@@ -329,18 +328,21 @@ static void note_failure(struct pool_iter *it, int rc)
 
 int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 {
-	if (!it || timeout_ns < POOL_FOREVER)
+	if (!it)
 		return -EINVAL;
 	int rc = pool_usable(it->pool);
 	if (rc < 0)
 		return rc;
-	if (it->granted &&
+	if (it->granted && timeout_ns >= POOL_FOREVER &&
 	    __atomic_load_n(&it->pool->state, __ATOMIC_RELAXED) != POOL_IS_TERMINATED)
 		return take_granted(it, result);
-	int64_t deadline = pump_deadline(timeout_ns);
+	if (pool_is_running_for(it->pool->board))
+		return -EDEADLK;
 	pthread_mutex_lock(&it->pool->lock);
-	rc = pool_is_running_for(it->pool->board) ? -EDEADLK : next_locked(it, result, deadline);
-	if (rc < 0 && rc != -EDEADLK && rc != POOL_END && !it->failure.status)
+	pool_failure_clear(&it->failure);
+	rc = timeout_ns < POOL_FOREVER ? -EINVAL
+				       : next_locked(it, result, pump_deadline(timeout_ns));
+	if (rc < 0 && !it->failure.status)
 		note_failure(it, rc);
 	pthread_mutex_unlock(&it->pool->lock);
 	return rc;

@@ -140,9 +140,10 @@ static uint64_t *counter_of(struct pool_stats *stats, int status)
 static void mark(struct pool_job *job, const struct pool_failure *failure, uint64_t count,
 		 const char *message, uint64_t size)
 {
-	const bool room = make_room(job);
+	const bool room = make_room(job), all_alike = !room && !job->stream && count;
+	const uint64_t end = failure->index + (all_alike ? 1 : count);
 	uint64_t fresh = 0;
-	for (uint64_t at = failure->index; at < failure->index + count; at++) {
+	for (uint64_t at = failure->index; at < end; at++) {
 		if (room && job->status[at])
 			continue;
 		if (room)
@@ -150,6 +151,7 @@ static void mark(struct pool_job *job, const struct pool_failure *failure, uint6
 		if (fresh++ == 0 || job->stream) /* of a batch the lowest one is told */
 			keep_failure(job, at, failure, message, size);
 	}
+	fresh = all_alike ? count : fresh;
 	job->failed += fresh;
 	*counter_of(&job->pool->stats, failure->status) += fresh;
 	if (fresh && job->fail_fast && !job->cancelled)
@@ -279,8 +281,7 @@ bool job_is_resolved(void *what)
 static bool publish(struct pool_job *job)
 {
 	struct pool *pool = job->pool;
-	int rc = pool->backend->transport->publish(pool->transport, job);
-	if (rc == -EAGAIN)
+	if (pool->backend->transport->publish(pool->transport, job) == -EAGAIN)
 		return false;
 	job->published = true;
 	TAILQ_INSERT_TAIL(&pool->jobs, job, entry);

@@ -135,7 +135,7 @@ static int outcome(const struct pool_job *job, const struct pool_policy *policy,
 /* ---- waiting ---- */
 
 /* Until the deadline; then nothing more is started, what runs is killed where that is possible, and
- * waited for: the caller's memory must not be touched once we have returned. */
+ * waited for: the caller's memory must not be touched once we have returned. Nothing may have been given up by that. */
 static int wait_for(struct pool_job *job, int64_t deadline_ns)
 {
 	struct pool *pool = job->pool;
@@ -145,7 +145,7 @@ static int wait_for(struct pool_job *job, int64_t deadline_ns)
 	job_stop(job, -ECANCELED);
 	crew_stop_holders(pool, job, -ECANCELED);
 	pump_wait(pool, job_is_resolved, job, INT64_MAX);
-	return job->failed ? rc : 0;
+	return job->failed && job->first.status == -ECANCELED ? rc : 0;
 }
 
 static int run_batch(struct pool_job *job, const struct map_call *call)

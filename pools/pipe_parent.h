@@ -56,6 +56,7 @@ struct pool_transport {
 	bool initializes, finalizes; /* workers have an initializer, a finalizer */
 	int64_t dozed_ns;	     /* since when outboxes may hold something; 0: they do not */
 	bool pull_due;
+	int64_t doze_ns;    /* how long whoever leads sleeps at most; 0: it does not */
 	int64_t starved_ns; /* since when nothing can be sent for want of memory; 0: it can */
 	struct channel channel[];
 };

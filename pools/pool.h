@@ -253,7 +253,8 @@ struct pool_options {
 	const struct pool_task
 		*finalizer; /* run once when a worker leaves in peace (not when killed) */
 	int64_t initializer_timeout_ns; /* from a worker's start until it is ready, with or without
-					   an initializer; 0: 10 s; POOL_FOREVER: no limit */
+					   an initializer; 0: 10 s; POOL_FOREVER: no limit. Of no
+					   effect on rows that cannot kill */
 	int64_t tasks_per_worker; /* a worker is replaced after the chunk in which it reaches this
 				     many tasks; 0: never */
 	int64_t task_timeout_ns;  /* run time a task, or the finalizer, may take (not queueing); 0,
@@ -546,7 +547,8 @@ int pool_iter_next(struct pool_iter *iter, void *result, int64_t timeout_ns);
 uint64_t pool_iter_index(
 	const struct pool_iter *iter); /* position in the input of what next returned last */
 /* Of the last next, if that returned an error: valid until the next one. NULL: it did not. Its index
- * is UINT64_MAX where it is of no item but of the input, the pool or the wait. */
+ * is UINT64_MAX where it is of no item but of the input, the pool or the wait. (-EDEADLK of a task's own
+ * pool tells nothing: the iteration may be another thread's.) */
 const struct pool_failure *pool_iter_failure(struct pool_iter *iter);
 
 /* Ends the iteration at any time: what was not started is dropped, what runs is left to end. NULL

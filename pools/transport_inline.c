@@ -12,11 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With an automatic chunk: twice as many items a span while spans take less, half as many when they take twice as long. Between
+ * two spans cancelling, time limits of calls and failing fast have their effect. */
+static const int64_t SPAN_NS = 50000;
 enum { SPAN_MAX = 1 << 16 };
 
 struct entry { /* a published job */
 	struct pool_job *job;
 	uint64_t next;				    /* batch: the next item */
+	uint64_t grain;				    /* items a span, of an automatic chunk */
 	uint64_t *tiles, head, tail;		    /* stream: published tiles, a ring */
 	struct pool_bytes *whole[POOL_COLUMNS_MAX]; /* batch: see fill_gaps; NULL: not needed */
 	struct entry *after;
@@ -32,6 +36,7 @@ struct pool_transport {
 
 struct pool_port {
 	struct pool_transport *t;
+	int64_t claimed_ns;
 };
 
 static int inline_open(struct pool_transport **out, const struct pool_transport_setup *setup)
@@ -114,7 +119,7 @@ static int inline_prepare(struct pool_transport *t, struct pool_job *job)
 	struct entry *entry = calloc(1, sizeof *entry);
 	bool fine = entry;
 	if (entry)
-		entry->job = job;
+		*entry = (struct entry){ .job = job, .grain = 1 };
 	if (entry && job->stream)
 		fine = (entry->tiles = calloc(job->tile_mask + 1, sizeof *entry->tiles));
 	for (unsigned k = 0; fine && !job->stream && k < job->columns; k++)
@@ -218,7 +223,7 @@ static int inline_attach(struct pool_port **out, const struct pool_ticket *ticke
 			 struct pool_board *board)
 {
 	(void)board;
-	struct pool_port *port = malloc(sizeof *port);
+	struct pool_port *port = calloc(1, sizeof *port);
 	if (!port)
 		return -ENOMEM;
 	port->t = (struct pool_transport *)(uintptr_t)ticket->transport_at;
@@ -253,7 +258,7 @@ static void fill_call(const struct entry *entry, struct pool_call *call, uint64_
 static bool claim_batch(struct entry *entry, struct pool_span *span, uint64_t *at)
 {
 	const struct pool_job *job = entry->job;
-	uint64_t left = job->count - entry->next, most = job->chunk ? job->chunk : SPAN_MAX;
+	uint64_t left = job->count - entry->next, most = job->chunk ? job->chunk : entry->grain;
 	*at = entry->next;
 	span->count = left < most ? left : most;
 	entry->next += span->count;
@@ -289,6 +294,7 @@ static int inline_claim(struct pool_port *port, struct pool_span *span)
 		rc = 0;
 	}
 	pthread_mutex_unlock(&t->pool->lock);
+	port->claimed_ns = pool_now_ns();
 	return rc;
 }
 
@@ -331,10 +337,19 @@ static void complete_results(struct pool_job *job, uint64_t at, uint64_t count)
 								  .message = "" });
 }
 
+static void learn(struct entry *entry, int64_t took_ns)
+{
+	if (took_ns < SPAN_NS && entry->grain < SPAN_MAX)
+		entry->grain *= 2;
+	else if (took_ns > 2 * SPAN_NS && entry->grain > 1)
+		entry->grain /= 2;
+}
+
 static int inline_commit(struct pool_port *port, struct pool_span *span)
 {
 	struct pool_job *job = job_of(span);
 	struct pool *pool = port->t->pool;
+	learn(job->transport_data, pool_now_ns() - port->claimed_ns);
 	pthread_mutex_lock(&pool->lock);
 	if (job->variable & POOL_VARIABLE_RESULT)
 		complete_results(job, span->cookie[1], span->count);

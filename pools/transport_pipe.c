@@ -147,6 +147,22 @@ static void pipe_forked(struct pool_transport *t, int worker)
 	}
 }
 
+static int64_t pull_ns(const struct pool_transport *t)
+{
+	return t->pool->streams ? PULL_NS : PULL_BATCH_NS;
+}
+
+/* Whoever leads may have gone to sleep for long, as there was little out or nothing: it is to look for replies sooner. */
+static bool hand_out(struct pool_transport *t)
+{
+	const bool any = deal_out(t->deal);
+	if (any && t->doze_ns > pull_ns(t)) {
+		t->doze_ns = 0;
+		pump_kick(t->pool);
+	}
+	return any;
+}
+
 /* The request pipe's read end stays with the parent, see rule 8 of pool_ops.h. */
 static void pipe_started(struct pool_transport *t, int worker)
 {
@@ -154,7 +170,7 @@ static void pipe_started(struct pool_transport *t, int worker)
 	if (t->stopping)
 		pipe_stop(t);
 	else
-		deal_out(t->deal);
+		hand_out(t);
 }
 
 static void pipe_event(struct pool_transport *t, int worker, unsigned events)
@@ -164,7 +180,7 @@ static void pipe_event(struct pool_transport *t, int worker, unsigned events)
 	if (events & EPOLLOUT)
 		pipe_writable(t, worker);
 	if (events & (EPOLLIN | EPOLLHUP) && pipe_receive(t, worker))
-		deal_out(t->deal);
+		hand_out(t);
 }
 
 /* ---- progress ---- */
@@ -207,7 +223,7 @@ static bool pipe_reap(struct pool_transport *t)
 	for (int i = 0; t->pull_due && i < t->workers; i++)
 		any = pipe_pull(t, i) || any;
 	t->pull_due = false;
-	any = deal_out(t->deal) || any;
+	any = hand_out(t) || any;
 	give_up_starved(t);
 	return any;
 }
@@ -216,18 +232,19 @@ static bool pipe_reap(struct pool_transport *t)
  * again after a while. With one it sends the reply at once: look now and then. */
 static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 {
-	const int64_t pull_ns = t->pool->streams ? PULL_NS : PULL_BATCH_NS;
+	const int64_t soon_ns = pull_ns(t);
+	t->doze_ns = 0;
 	if (!asleep) {
-		t->pull_due = t->dozed_ns && pool_now_ns() - t->dozed_ns >= pull_ns;
+		t->pull_due = t->dozed_ns && pool_now_ns() - t->dozed_ns >= soon_ns;
 		if (t->pull_due)
 			t->dozed_ns = 0;
 		return 0;
 	}
 	int64_t most_ns = INT64_MAX;
-	for (int i = 0; i < t->workers && most_ns > pull_ns; i++) {
+	for (int i = 0; i < t->workers && most_ns > soon_ns; i++) {
 		uint64_t items = deal_outstanding(t->deal, i);
 		if (items > 1 || pipe_is_due(t, i))
-			most_ns = pull_ns;
+			most_ns = soon_ns;
 		else if (items == 1)
 			most_ns = LOOK_NS;
 	}
@@ -235,7 +252,9 @@ static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 		t->dozed_ns = 0;
 	else if (!t->dozed_ns)
 		t->dozed_ns = pool_now_ns();
-	return deal_starved(t->deal) && most_ns > STARVED_NS ? STARVED_NS : most_ns;
+	if (deal_starved(t->deal) && most_ns > STARVED_NS)
+		most_ns = STARVED_NS;
+	return t->doze_ns = most_ns;
 }
 
 static void pipe_lost(struct pool_transport *t, int worker)
@@ -246,7 +265,7 @@ static void pipe_lost(struct pool_transport *t, int worker)
 	pipe_last_words(t, worker, &end);
 	channel_close(t, worker);
 	deal_lost(t->deal, worker, &end);
-	deal_out(t->deal);
+	hand_out(t);
 }
 
 /* ---- jobs: the dealer's ---- */
@@ -258,7 +277,9 @@ static int pipe_prepare(struct pool_transport *t, struct pool_job *job)
 
 static int pipe_publish(struct pool_transport *t, struct pool_job *job)
 {
-	return deal_publish(t->deal, job);
+	deal_publish(t->deal, job);
+	hand_out(t);
+	return 0;
 }
 
 static int pipe_extend(struct pool_transport *t, struct pool_job *job, uint64_t tile)
@@ -270,7 +291,7 @@ static void pipe_offer(struct pool_transport *t, struct pool_job *job, uint64_t 
 {
 	(void)job;
 	(void)tiles;
-	deal_out(t->deal);
+	hand_out(t);
 }
 
 static void pipe_cancel(struct pool_transport *t, struct pool_job *job)

@@ -39,12 +39,20 @@ struct pool_worker_state {
 	uint64_t served; /* items of this process's spans */
 };
 
-/* Whose task this thread runs: it must not wait for the pool that waits for it. */
-static _Thread_local const struct pool_board *running_for;
+/* Whose task this thread runs: it must not wait for the pool that waits for it. A task may have a pool without workers run
+ * tasks in turn. */
+struct running {
+	const struct pool_board *board;
+	const struct running *outer;
+};
+static _Thread_local const struct running *running;
 
 bool pool_is_running_for(const struct pool_board *board)
 {
-	return board && running_for == board;
+	const struct running *r = running;
+	while (r && r->board != board)
+		r = r->outer;
+	return board && r;
 }
 
 int64_t pool_now_ns(void)
@@ -260,10 +268,10 @@ static int run_once(struct pool_worker_state *w, uint64_t id, const void *argume
 		.worker = w,
 	};
 	w->span = NULL;
-	const struct pool_board *outer = running_for;
-	running_for = w->board;
+	const struct running me = { w->board, running };
+	running = &me;
 	const int code = task ? task->run(&call) : POOL_UNKNOWN_TASK;
-	running_for = outer;
+	running = me.outer;
 	return code;
 }
 
@@ -297,10 +305,10 @@ int pool_worker_step(struct pool_worker_state *w)
 	int rc = w->ops->claim(w->port, span);
 	if (rc)
 		return rc;
-	const struct pool_board *outer = running_for;
-	running_for = w->board;
+	const struct running me = { w->board, running };
+	running = &me;
 	run_span(w, span);
-	running_for = outer;
+	running = me.outer;
 	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
 	const bool worn = worn_out(w);
 	span->overdue = worn && span->goes_on;

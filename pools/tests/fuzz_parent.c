@@ -155,6 +155,7 @@ void fuzz_parent_open(struct fuzz_parent *p, struct fuzz_input *in)
 	if (p->job->stream)
 		fill_stream(p);
 	deal_publish(p->t->deal, p->job);
+	deal_out(p->t->deal);
 }
 
 /* ---- workers ---- */

@@ -72,6 +72,15 @@ static void every_failed_next_has_a_failure(const struct pool_backend_info *row)
 	CHECK_EQ(pool_iter_next(iter, &value, POOL_FOREVER), POOL_END);
 	CHECK(pool_iter_failure(iter) == NULL);
 	pool_iter_release(iter);
+	count = (struct suite_counting){ .end = 1,
+					 .last = -EDEADLK }; /* the input may say so, too */
+	CHECK_EQ(pool_imap(pool, suite_square, bad, 8, NULL, &iter), 0);
+	CHECK_EQ(pool_iter_next(iter, &value, POOL_FOREVER), 0);
+	CHECK_EQ(pool_iter_next(iter, &value, -2), -EINVAL);
+	expect_failure(iter, -EINVAL);
+	CHECK_EQ(pool_iter_next(iter, &value, POOL_FOREVER), -EDEADLK);
+	expect_failure(iter, -EDEADLK);
+	pool_iter_release(iter);
 	CHECK_EQ(pool_imap(pool, suite_square, long_one, 8, NULL, &iter), 0);
 	CHECK_EQ(pool_iter_next(iter, &value, POOL_FOREVER), 0);
 	CHECK_EQ(pool_terminate(pool), 0);

@@ -270,6 +270,149 @@ static void stopped_sleeper_keeps_no_work(const struct pool_backend_info *row)
 	suite_finish(pool);
 }
 
+enum { LONG_ONE = 150 };
+
+static int be_long_once(struct pool_call *call)
+{
+	const int64_t x = *(const int64_t *)pool_arg(call, 0), end_ns = suite_now_ns() + 20000;
+	while (x == LONG_ONE ? !shared_get(GATE) : suite_now_ns() < end_ns)
+		continue;
+	return 0;
+}
+POOL_TASK(be_long_once)
+
+static int iterate(struct pool_async *async, void *user)
+{
+	enum { N = LONG_ONE + 50 };
+	int64_t x[N];
+	struct pool *pool = user;
+	struct pool_iter *iter;
+	(void)async;
+	for (int i = 0; i < N; i++)
+		x[i] = i;
+	suite_sleep_ns(50 * MS); /* the other thread sleeps, then */
+	CHECK_EQ(pool_imap(pool, POOL(be_long_once), pool_array(x, 8, N), 0,
+			   &(struct pool_policy){ .window = 64 }, &iter),
+		 0);
+	for (int i = 0; i < N; i++) {
+		suite_sleep_ns(MS); /* so that many are sent together */
+		if (i == LONG_ONE)
+			shared_set(GATE, 1);
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	}
+	pool_iter_release(iter);
+	return 0;
+}
+
+/* By pipe, replies that a worker gathers were not asked for while the leading thread slept without end: it had gone to sleep
+ * when nothing was out, and another thread sent work. What was done waited for the next long item to end. */
+static void results_do_not_wait_for_a_thread_that_sleeps(const struct pool_backend_info *row)
+{
+	struct pool *pool = suite_open(row, 1);
+	if (suite_arena_bytes() ==
+	    0) { /* by shared memory what is claimed together comes together */
+		struct pool_async *async =
+			suite_start(pool, (struct errand){ 0 },
+				    &(struct pool_policy){ .callback = iterate, .user = pool });
+		CHECK_EQ(pool_async_get(async, NULL, POOL_FOREVER), 0);
+		pool_async_release(async);
+	}
+	suite_finish(pool);
+}
+
+/* == Spans == */
+
+static int fail_first(struct pool_call *call)
+{
+	shared_add(CALLED, 1);
+	suite_sleep_ns(MS);
+	return pool_index(call) == 0;
+}
+POOL_TASK(fail_first)
+
+/* With an automatic chunk all of a serial call was one span, which nothing could end. */
+static void serial_calls_end_early_too(const struct pool_backend_info *row)
+{
+	enum { N = 1000 };
+	const bool shares = row->can & POOL_CAN_ISOLATE && !(row->can & POOL_CAN_REUSE);
+	struct pool *pool = suite_open(row, 1);
+	struct pool_policy policy = { .fail_fast = true };
+	char x[N] = { 0 };
+	CHECK_EQ(pool_map(pool, POOL(fail_first), x, 1, N, NULL, 0, &policy), POOL_TASK_ERROR);
+	CHECK(shares ||
+	      shared_get(CALLED) < N / 10); /* a process for each share is one for a lot */
+	shared_set(CALLED, 0);
+	policy = (struct pool_policy){ .timeout_ns = 20 * MS };
+	CHECK_EQ(pool_map(pool, POOL(fail_first), x, 1, N, NULL, 0, &policy), -ETIMEDOUT);
+	CHECK(shared_get(CALLED) < N);
+	suite_finish(pool);
+}
+
+/* == Threads' own calls == */
+
+static int fail_late(struct pool_call *call)
+{
+	suite_sleep_ns(200 * MS);
+	return pool_fail(call, 7, "mine");
+}
+POOL_TASK(fail_late)
+
+/* A call that gave nothing up when its time was over, as it had to wait anyway, hid what its item said. */
+static void failure_is_told_if_nothing_was_given_up(const struct pool_backend_info *row)
+{
+	const char x = 0;
+	struct pool_failure failure = { 0 };
+	const struct pool_column arg = { &x, 1 };
+	struct pool *pool = suite_open(row, 1);
+	if (!(row->can & POOL_CAN_KILL)) {
+		CHECK_EQ(pool_apply(pool, POOL(fail_late), &arg, 1, NULL, 0,
+				    &(struct pool_policy){ .timeout_ns = 50 * MS,
+							   .failure = &failure }),
+			 POOL_TASK_ERROR);
+		CHECK_EQ(failure.status, POOL_TASK_ERROR);
+		CHECK_EQ(failure.code, 7);
+		CHECK_EQ(strcmp(failure.message, "mine"), 0);
+		pool_failure_clear(&failure);
+	}
+	suite_finish(pool);
+}
+
+static struct pool *outer;
+
+static int call_outer(struct pool_call *call)
+{
+	const char x = 0;
+	(void)call;
+	return pool_map(outer, POOL(nap), &x, 1, 1, NULL, 0,
+			&(struct pool_policy){ .timeout_ns = WAIT / 2 }) == -EDEADLK
+		       ? 0
+		       : 1;
+}
+POOL_TASK(call_outer)
+
+static int open_serial(struct pool_call *call)
+{
+	const char x = 0;
+	struct pool *inner;
+	(void)call;
+	if (pool_open(&inner, &(struct pool_options){ .backend = "serial" }))
+		return 1;
+	const int rc = pool_map(inner, POOL(call_outer), &x, 1, 1, NULL, 0, NULL);
+	pool_destroy(inner);
+	return rc;
+}
+POOL_TASK(open_serial)
+
+/* Only the innermost pool whose task a thread ran was known to it; of the others' it waited for itself. */
+static void task_of_a_task_does_not_wait_for_itself(const struct pool_backend_info *row)
+{
+	const char x = 0;
+	outer = suite_open(row, 1);
+	if (!(row->can & POOL_CAN_ISOLATE))
+		CHECK_EQ(pool_map(outer, POOL(open_serial), &x, 1, 1, NULL, 0, NULL), 0);
+	suite_finish(outer);
+}
+
 static const struct suite_case cases[] = {
 	CASE(items_do_not_wait_for_a_finalizer, POOL_CAN_OVERLAP),
 	CASE(items_do_not_wait_for_an_initializer, POOL_CAN_OVERLAP),
@@ -279,6 +422,10 @@ static const struct suite_case cases[] = {
 	CASE(arguments_that_are_not_there_end_the_call, FAULTS),
 	CASE(failures_without_memory_reach_an_iteration, POOL_CAN_ISOLATE),
 	CASE(stopped_sleeper_keeps_no_work, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
+	CASE(results_do_not_wait_for_a_thread_that_sleeps, POOL_CAN_OVERLAP),
+	CASE(serial_calls_end_early_too, 0),
+	CASE(failure_is_told_if_nothing_was_given_up, 0),
+	CASE(task_of_a_task_does_not_wait_for_itself, 0),
 };
 
 int main(int argc, char **argv)
