@@ -204,7 +204,7 @@ static void arguments_that_are_not_there_end_the_call(const struct pool_backend_
 
 /* == Claims that wait == */
 
-enum { SMALL = 400 << 20 };
+enum { SMALL = 64 << 20 };
 
 static int fail_without_memory(struct pool_call *call)
 {
@@ -219,11 +219,11 @@ POOL_TASK(fail_without_memory)
 static void failures_without_memory_reach_an_iteration(const struct pool_backend_info *row)
 {
 	enum { N = 400 };
-	const struct rlimit small = { SMALL, SMALL }; /* what the shared memory may grow to, too */
+	const struct rlimit small = { SMALL, SMALL }; /* shared memory is a file */
 	int64_t x[N] = { 0 }, failed = 0;
 	struct pool_iter *iter;
 	struct pool_bytes result;
-	CHECK_EQ(setrlimit(RLIMIT_AS, &small), 0);
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
 	struct pool *pool = suite_open(row, 1);
 	CHECK_EQ(pool_imap(pool, POOL(fail_without_memory), pool_array(x, 8, N), POOL_VARIABLE,
 			   NULL, &iter),
