@@ -205,8 +205,9 @@ void arena_tidy(struct arena *arena)
 
 /* ---- a smaller block out of a larger one ---- */
 
-/* The upper half becomes a block of its own; `block` is noted as the lower one before that is known to others. A death
- * before the note leaks both, one behind it the upper one. */
+/* The upper half becomes a block of its own; `block` is noted as the lower one before that is known to others. First of all
+ * it gets its new class: a death before the note, which then names another one, leaks both halves instead of giving the whole
+ * back with a head in the middle. One behind it leaks the upper one. */
 static bool halve(struct arena *arena, struct block *block, uint64_t *taking)
 {
 	const uint64_t at = arena_offset(arena, block), class = block->class - 1;
@@ -214,11 +215,11 @@ static bool halve(struct arena *arena, struct block *block, uint64_t *taking)
 	const uint64_t above = backed > size ? backed - size : 0;
 	if (above < ARENA_BLOCK_HEAD && arena_back(arena, at + size, ARENA_BLOCK_HEAD) < 0)
 		return false;
-	const uint64_t gap = block->gap;
 	struct block *upper = arena_block_at(arena, at + size);
+	__atomic_store_n(&block->class, class, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	block->backed = backed < size ? backed : size;
 	arena_block_begin(upper, above < ARENA_BLOCK_HEAD ? ARENA_BLOCK_HEAD : above, class);
-	arena_block_begin(block, backed < size ? backed : size, class);
-	block->gap = gap;
 	arena_note(taking, at | class);
 	arena_push(arena, upper);
 	return true;

@@ -340,6 +340,7 @@ int pool_iter_next(struct pool_iter *it, void *result, int64_t timeout_ns)
 		return -EDEADLK;
 	pthread_mutex_lock(&it->pool->lock);
 	pool_failure_clear(&it->failure);
+	it->granted = 0; /* what is granted does not touch the failure */
 	rc = timeout_ns < POOL_FOREVER ? -EINVAL
 				       : next_locked(it, result, pump_deadline(timeout_ns));
 	if (rc < 0 && !it->failure.status)

@@ -143,6 +143,7 @@ static int wait_for(struct pool_job *job, int64_t deadline_ns)
 	if (rc == 0)
 		return 0;
 	job_stop(job, -ECANCELED);
+	job->stop_forced = true; /* it may be failing fast already */
 	crew_stop_holders(pool, job, -ECANCELED);
 	pump_wait(pool, job_is_resolved, job, INT64_MAX);
 	return job->failed && job->first.status == -ECANCELED ? rc : 0;

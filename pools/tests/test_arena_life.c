@@ -233,7 +233,7 @@ static void tidying_under_use_gives_no_block_twice(const struct pool_backend_inf
 
 #ifdef CAN_STEP
 
-enum { STEPPED = 64, STEPS_MOST = 2000, SMALL = 1 << 16, LARGE = 1 << 17 };
+enum { STEPPED = 64, STEPS_MOST = 2000, SMALL = 1 << 16, LARGE = 1 << 17, WHOLE = 1 << 20 };
 
 static volatile sig_atomic_t steps_left;
 
@@ -315,6 +315,58 @@ static void deaths_at_any_instruction_leak_next_to_nothing(const struct pool_bac
 	suite_finish(pool);
 }
 
+static void fill_arena(struct pool *pool)
+{
+	for (uint64_t bytes = UINT64_C(64) << 20; bytes >= WHOLE; bytes /= 2)
+		while (pool_alloc(pool, bytes - HEAD))
+			continue;
+}
+
+/* Zero, then dirty; false: there is none. */
+static bool use_whole(struct pool *pool, unsigned char *block)
+{
+	block = block ? block : pool_alloc(pool, WHOLE - HEAD);
+	for (int i = 0; block && i < WHOLE - HEAD; i++)
+		CHECK_EQ(block[i], 0);
+	if (block)
+		memset(block, 0xaa, WHOLE - HEAD);
+	pool_free(pool, block);
+	return block;
+}
+
+/* There is only one free block, much larger than the result, which is cut out of it. Had the worker died in the middle of
+ * that, the block was given back as it had been, with the head of its upper half in it. */
+static void deaths_while_a_block_is_cut_leave_no_dirt(const struct pool_backend_info *row)
+{
+	enum { SPARE = 48 };
+	const struct rlimit small = { 64 << 20, 64 << 20 }; /* the arena is a file */
+	unsigned char *spare[SPARE];
+	int rc = POOL_WORKER_LOST, used = 0;
+	int32_t steps = 0;
+	struct pool_bytes out = { 0 };
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+	struct pool *pool = suite_open(row, 1);
+	const int64_t shared = suite_arena_bytes();
+	CHECK_EQ(pool_map(pool, POOL(die_on_the_way), &steps, sizeof steps, 1, &out, POOL_VARIABLE,
+			  NULL),
+		 0);
+	pool_bytes_free(&out, 1);
+	for (int i = 0; i < SPARE; i++)
+		CHECK((spare[i] = pool_alloc(pool, WHOLE - HEAD)) != NULL);
+	if (shared)
+		fill_arena(pool);
+	use_whole(pool, spare[used++]);
+	while (shared && rc == POOL_WORKER_LOST && steps++ < STEPS_MOST && used < SPARE) {
+		rc = pool_map(pool, POOL(die_on_the_way), &steps, sizeof steps, 1, &out,
+			      POOL_VARIABLE, NULL);
+		pool_bytes_free(&out, 1);
+		while (used < SPARE && !use_whole(pool, NULL)) /* what was there is lost */
+			use_whole(pool, spare[used++]);
+	}
+	CHECK(!shared || steps > 100);
+	suite_finish(pool);
+}
+
 #endif
 
 /* == Pages == */
@@ -386,6 +438,7 @@ static const struct suite_case cases[] = {
 	CASE(block_without_memory_keeps_no_pages, 0),
 #ifdef CAN_STEP
 	CASE(deaths_at_any_instruction_leak_next_to_nothing, FAULTS),
+	CASE(deaths_while_a_block_is_cut_leave_no_dirt, FAULTS),
 #endif
 };
 

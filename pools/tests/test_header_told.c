@@ -92,6 +92,54 @@ static void every_failed_next_has_a_failure(const struct pool_backend_info *row)
 	pool_destroy(pool);
 }
 
+/* Results that could be had without a look at the pool left the failure of a call that was wrong. */
+static void next_after_a_failed_one_has_none(const struct pool_backend_info *row)
+{
+	enum { N = 400 };
+	int64_t x[N] = { 0 }, value;
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, N), 8, NULL, &iter), 0);
+	suite_sleep_ns(50 * MS); /* many are done */
+	for (int i = 0; i < N; i++) {
+		CHECK_EQ(pool_iter_next(iter, &value, POOL_FOREVER), 0);
+		CHECK(pool_iter_failure(iter) == NULL);
+		CHECK_EQ(pool_iter_next(iter, &value, -2), -EINVAL);
+		expect_failure(iter, -EINVAL);
+	}
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+static int fail_or_stay(struct pool_call *call)
+{
+	const int64_t fails = *(const int64_t *)pool_arg(call, 0);
+	if (!fails)
+		shared_set(CALLED, 1);
+	while (!fails ||
+	       !shared_get(CALLED)) /* fails when the other has begun, which stays for ever */
+		suite_sleep_ns(MS);
+	return (int)fails;
+}
+POOL_TASK(fail_or_stay)
+
+/* What it gives up is told also where an item that failed fast had cancelled the rest. */
+static void call_that_gives_up_says_so(const struct pool_backend_info *row)
+{
+	const int64_t fails[2] = { 0, 1 };
+	int32_t statuses[2];
+	struct pool *pool = suite_open(row, 2);
+	CHECK_EQ(pool_map(pool, POOL(fail_or_stay), fails, 8, 2, NULL, 0,
+			  &(struct pool_policy){ .chunk = 1,
+						 .fail_fast = true,
+						 .timeout_ns = 2 * SECOND,
+						 .statuses = statuses }),
+		 -ETIMEDOUT);
+	CHECK_EQ(statuses[0], -ECANCELED);
+	CHECK_EQ(statuses[1], POOL_TASK_ERROR);
+	suite_finish(pool);
+}
+
 /* == Arguments == */
 
 static int is_null(struct pool_call *call)
@@ -243,6 +291,8 @@ static void pool_recovers_when_there_are_descriptors_again(const struct pool_bac
 static const struct suite_case cases[] = {
 	CASE(terminate_leaves_no_handle_pending, 0),
 	CASE(every_failed_next_has_a_failure, 0),
+	CASE(next_after_a_failed_one_has_none, 0),
+	CASE(call_that_gives_up_says_so, FAULTS),
 	CASE(argument_of_no_bytes_is_not_null, 0),
 	CASE(more_retries_than_there_can_be_count_as_the_most, FAULTS),
 	CASE(workers_are_bound_to_cpus, POOL_CAN_OVERLAP),
