@@ -139,8 +139,8 @@ static struct block *carve(struct arena *arena, unsigned class, uint64_t *taking
 	return first;
 }
 
-/* One that was free and is noted, NULL is fine: backed as far as it is to be, or NULL. *used: so much of it, its head included, may have
- * been written to. */
+/* One that was free and is noted, NULL is fine: backed as far as it is to be, or NULL. *used: so much of it, its head
+ * included, may have been written to. */
 static struct block *reuse(struct arena *arena, struct block *block, uint64_t bytes,
 			   uint64_t *taking, uint64_t *used)
 {

@@ -78,12 +78,19 @@ static inline void *arena_at(const struct arena *arena, uint64_t offset)
 	return arena->base + offset;
 }
 
-/* The same for an offset that another process wrote: NULL if no block can begin there and have so many bytes. */
-static inline void *arena_reach(const struct arena *arena, uint64_t offset, uint64_t bytes)
+/* The same for an offset that another process wrote, of something that lies in a block: NULL if it has no place there. */
+static inline void *arena_reach_part(const struct arena *arena, uint64_t offset, uint64_t bytes,
+				     uint64_t alignment)
 {
-	bool fine = offset >= ARENA_BLOCK_HEAD && offset % ARENA_BLOCK_HEAD == 0 &&
+	bool fine = offset >= ARENA_BLOCK_HEAD && offset % alignment == 0 &&
 		    offset <= arena->size && bytes <= arena->size - offset;
 	return fine ? arena->base + offset : (void *)0;
+}
+
+/* NULL if no block can begin there and have so many bytes. */
+static inline void *arena_reach(const struct arena *arena, uint64_t offset, uint64_t bytes)
+{
+	return arena_reach_part(arena, offset, bytes, ARENA_BLOCK_HEAD);
 }
 
 #endif

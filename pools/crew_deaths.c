@@ -113,7 +113,7 @@ static void replace(struct pool *pool, int worker)
 	}
 }
 
-static void ended(struct pool *pool, int worker)
+void crew_event(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
 	if (hand->state != HAND_RUNNING ||
@@ -133,17 +133,12 @@ static void ended(struct pool *pool, int worker)
 	pool->news = true;
 }
 
-void crew_event(struct pool *pool, int worker)
-{
-	ended(pool, worker);
-}
-
 /* Nobody leads while a pool is idle: whoever asks for a worker notices its death. */
 void crew_look(struct pool *pool, int worker)
 {
 	if (pool->hand[worker].state != HAND_RUNNING || pool->hand[worker].body.pidfd < 0)
 		return;
-	ended(pool, worker);
+	crew_event(pool, worker);
 	if (pool->hand[worker].state != HAND_RUNNING)
 		pump_tell(pool);
 }
@@ -152,5 +147,5 @@ void crew_sweep(struct pool *pool)
 {
 	for (int i = 0; i < pool->workers && pool->backend->start; i++)
 		if (pool->hand[i].state == HAND_RUNNING && pool->hand[i].body.pidfd < 0)
-			ended(pool, i);
+			crew_event(pool, i);
 }

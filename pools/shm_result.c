@@ -66,10 +66,8 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 void shm_take_back_block(struct pool_transport *t, struct shm_desk *desk)
 {
 	struct arena *arena = &t->view.arena;
-	const uint64_t most = arena->size - sizeof(struct pool_ref);
-	const bool held = desk->holder && desk->holder % _Alignof(struct pool_ref) == 0 &&
-			  desk->holder <= most;
-	const struct pool_ref *ref = held ? arena_at(arena, desk->holder) : NULL;
+	const struct pool_ref *ref =
+		arena_reach_part(arena, desk->holder, sizeof *ref, _Alignof(struct pool_ref));
 	if (ref && ref->at && ref->at / ARENA_BLOCK_HEAD == desk->taking / ARENA_BLOCK_HEAD + 1)
 		arena_let_go(&desk->taking);
 	else
