@@ -366,15 +366,16 @@ static bool cancels_beside_a_stuck_map(struct pool *pool, struct errand *errands
 {
 	enum { GATE = 3 };
 	const struct pool_policy policy = { .chunk = 1 };
+	const int stuck = n / 10 * 7; /* so late that both have had their turns */
 	struct pool_async *async[2];
 	shared_set(GATE, 0);
 	shared_set(BEGUN, 0);
-	errands[n / 10] = (struct errand){ .gate = GATE, .word = BEGUN };
+	errands[stuck] = (struct errand){ .gate = GATE, .word = BEGUN };
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(pool_map_async(pool, suite_errand, errands, sizeof *errands, (uint64_t)n,
 					8, &policy, &async[i]),
 			 0);
-		errands[n / 10] = (struct errand){ 0 }; /* the second has none such */
+		errands[stuck] = (struct errand){ 0 }; /* the second has none such */
 	}
 	CHECK(shared_reaches(BEGUN, 1));
 	const int rc = pool_async_cancel(async[1]);
