@@ -110,7 +110,7 @@ enum errand_deed {
 	DEED_EXIT3,
 	DEED_EXIT0,
 	DEED_KILL_ONCE, /* by SIGKILL, but only in the first execution that counts in `word` */
-	DEED_SPIN,	/* never ends */
+	DEED_STUCK,	/* never ends */
 	DEED_DEAF,	/* never ends, ignores SIGTERM */
 	DEED_STOP,	/* stops the worker's process */
 };

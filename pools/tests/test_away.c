@@ -188,7 +188,7 @@ static void time_limit_is_kept_while_the_input_blocks(const struct pool_backend_
 {
 	struct pool *pool = suite_open(row, 1);
 	struct feed feed = {
-		.pool = pool, .errand.deed = DEED_SPIN, .burst = 4, .begun = 4, .limits = 1
+		.pool = pool, .errand.deed = DEED_STUCK, .burst = 4, .begun = 4, .limits = 1
 	};
 	CHECK_EQ(run(&feed, true, &(struct pool_policy){ .task_timeout_ns = LIMIT }), 1);
 	suite_finish(pool);
@@ -204,7 +204,7 @@ static struct pool_iter *iterate(struct pool *pool, struct errand *errands, int 
 	CHECK_EQ(pool_imap_unordered(pool, suite_errand,
 				     pool_array(errands, sizeof *errands, (uint64_t)n), 8,
 				     &(struct pool_policy){ .task_timeout_ns =
-								    first == DEED_SPIN ? LIMIT : 0,
+								    first == DEED_STUCK ? LIMIT : 0,
 							    .retries = 1,
 							    .window = n },
 				     &iter),
@@ -216,7 +216,7 @@ static void time_limit_is_kept_while_the_caller_is_busy(const struct pool_backen
 {
 	struct pool *pool = suite_open(row, 2);
 	struct errand errands[20];
-	struct pool_iter *iter = iterate(pool, errands, COUNT(errands), DEED_SPIN);
+	struct pool_iter *iter = iterate(pool, errands, COUNT(errands), DEED_STUCK);
 	CHECK(times_out(pool, 1));
 	pool_iter_release(iter);
 	suite_finish(pool);
@@ -229,7 +229,7 @@ static void time_limit_is_kept_while_the_caller_takes_results(const struct pool_
 	static struct errand errands[N];
 	struct pool *pool = suite_open(row, 2);
 	const int n = suite_some(row, N);
-	struct pool_iter *iter = iterate(pool, errands, n, DEED_SPIN);
+	struct pool_iter *iter = iterate(pool, errands, n, DEED_STUCK);
 	struct pool_stats stats = { 0 };
 	for (int taken = 0; taken < n / 2 && !stats.timed_out; taken++) {
 		suite_sleep_ns(4 * LIMIT / n);
@@ -313,7 +313,7 @@ static void cancelled_call_makes_way_though_nobody_waits(const struct pool_backe
 {
 	struct pool *pool = suite_open(row, 1);
 	struct pool_async *stuck =
-		suite_start(pool, (struct errand){ .deed = DEED_SPIN, .word = 1 }, NULL);
+		suite_start(pool, (struct errand){ .deed = DEED_STUCK, .word = 1 }, NULL);
 	CHECK(shared_reaches(1, 1));
 	send_and_forget(pool, DEED_NONE);
 	CHECK_EQ(pool_async_cancel(stuck), 0);

@@ -38,7 +38,7 @@ static void cancel_running_is_stopped_and_the_next_task_is_not(const struct pool
 	struct pool_async *neighbour =
 		suite_start(pool, (struct errand){ .value = 4, .nap_ns = 300 * MS }, NULL);
 	for (int i = 1; i <= 3; i++) {
-		struct errand stuck = { .deed = i == 2 ? DEED_DEAF : DEED_SPIN, .word = 1 };
+		struct errand stuck = { .deed = i == 2 ? DEED_DEAF : DEED_STUCK, .word = 1 };
 		struct pool_async *async = suite_start(pool, stuck, NULL);
 		CHECK(shared_reaches(1, i));
 		CHECK_EQ(pool_async_cancel(async), 0);
@@ -104,7 +104,7 @@ static void cancel_racing_with_completion_has_one_outcome(const struct pool_back
 static void task_timeout_stops_stuck_tasks_only(const struct pool_backend_info *row)
 {
 	const struct errand stuck[] = { { .nap_ns = HOUR, .word = 1 },
-					{ .deed = DEED_SPIN, .word = 2 },
+					{ .deed = DEED_STUCK, .word = 2 },
 					{ .deed = DEED_DEAF, .word = 3 },
 					{ .deed = DEED_STOP, .word = 4 } };
 	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 2,

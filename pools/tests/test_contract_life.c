@@ -88,12 +88,12 @@ static void stats_count_every_item_once(const struct pool_backend_info *row)
 	struct pool_async *async[5] = {
 		suite_start(pool, (struct errand){ .deed = DEED_FAIL, .code = 3 }, NULL),
 		suite_start(pool, (struct errand){ .deed = DEED_KILL }, NULL),
-		suite_start(pool, (struct errand){ .deed = DEED_SPIN }, &limit),
+		suite_start(pool, (struct errand){ .deed = DEED_STUCK }, &limit),
 		suite_start(pool, (struct errand){ .deed = DEED_KILL_ONCE, .word = 1 }, &again),
 	};
 	for (size_t i = 0; i < COUNT(async); i++) {
 		if (!async[i]) {
-			async[i] = suite_start(pool, (struct errand){ .deed = DEED_SPIN }, NULL);
+			async[i] = suite_start(pool, (struct errand){ .deed = DEED_STUCK }, NULL);
 			CHECK_EQ(pool_async_cancel(async[i]), 0);
 		}
 		CHECK_EQ(pool_async_wait(async[i], WAIT), 0);

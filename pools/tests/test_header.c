@@ -157,8 +157,8 @@ static void lost_item_of_a_map_says_who_how_and_which(const struct pool_backend_
 static void statuses_of_a_map_tell_all_outcomes_apart(const struct pool_backend_info *row)
 {
 	struct pool *pool = suite_open(row, 2);
-	const enum errand_deed deeds[] = { DEED_NONE, DEED_FAIL,  DEED_KILL,
-					   DEED_SPIN, DEED_EXIT0, DEED_NONE };
+	const enum errand_deed deeds[] = { DEED_NONE,  DEED_FAIL,  DEED_KILL,
+					   DEED_STUCK, DEED_EXIT0, DEED_NONE };
 	const int32_t wanted[] = {
 		0, POOL_TASK_ERROR, POOL_WORKER_LOST, POOL_TASK_TIMEOUT, POOL_WORKER_LOST, 0
 	};
@@ -196,7 +196,7 @@ static void map_that_gives_up_writes_every_status(const struct pool_backend_info
 	memset(statuses, 0x55, sizeof statuses);
 	for (int i = 0; i < 6; i++)
 		errands[i] =
-			(struct errand){ .value = i, .word = 1, .deed = i == 2 ? DEED_SPIN : 0 };
+			(struct errand){ .value = i, .word = 1, .deed = i == 2 ? DEED_STUCK : 0 };
 	struct pool_failure failure = { 0 };
 	struct pool_policy policy = {
 		.timeout_ns = SECOND, .chunk = 1, .statuses = statuses, .failure = &failure

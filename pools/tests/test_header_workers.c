@@ -37,12 +37,12 @@ static void stats_add_up(const struct pool_backend_info *row)
 	if (row->can & POOL_CAN_KILL) {
 		struct pool_policy limit = { .task_timeout_ns = 20 * MS };
 		struct pool_async *async =
-			suite_start(pool, (struct errand){ .deed = DEED_SPIN }, &limit);
+			suite_start(pool, (struct errand){ .deed = DEED_STUCK }, &limit);
 		CHECK_EQ(pool_async_get(async, NULL, WAIT), POOL_TASK_TIMEOUT);
 		pool_async_release(async);
 		struct errand spins[7];
 		for (int i = 0; i < 7; i++)
-			spins[i] = (struct errand){ .deed = DEED_SPIN };
+			spins[i] = (struct errand){ .deed = DEED_STUCK };
 		CHECK_EQ(pool_map_async(pool, suite_errand, spins, sizeof *spins, 7, 8, NULL,
 					&async),
 			 0);

@@ -100,7 +100,7 @@ static void pool_without_any_worker_says_so(const struct pool_backend_info *row)
 /* A limit was never enforced when there was no descriptor to read /proc with. */
 static void time_limit_holds_without_descriptors(const struct pool_backend_info *row)
 {
-	struct errand errands[6] = { [2] = { .deed = DEED_SPIN } };
+	struct errand errands[6] = { [2] = { .deed = DEED_STUCK } };
 	int32_t statuses[6];
 	int64_t out[6];
 	struct pool *pool = suite_open(row, 2);
