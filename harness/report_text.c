@@ -58,10 +58,9 @@ size_t report_failed(const struct report *report)
 	return count;
 }
 
-/* Invocations that the plan had: a cell that failed once is not measured again. 0: not known. */
-static size_t count_planned(const struct report *report)
+/* Invocations of the plan's first `rounds` rounds: a cell that failed once is not measured again. 0: not known. */
+static size_t count_planned(const struct report *report, int rounds)
 {
-	json_int_t rounds = json_integer_value(json_object_get(plan_of(report), "rounds"));
 	json_int_t planned =
 		rounds * (json_int_t)json_array_size(json_object_get(plan_of(report), "cells"));
 
@@ -73,7 +72,9 @@ static size_t count_planned(const struct report *report)
 
 void report_state(const struct report *report, char *text, size_t size)
 {
-	size_t planned = count_planned(report);
+	const int rounds = (int)json_integer_value(json_object_get(plan_of(report), "rounds"));
+	const int begun = rows_last_round(&report->rows) + 1;
+	const size_t planned = count_planned(report, rounds);
 
 	text[0] = '\0';
 	if (report_is_exploratory(report))
@@ -81,10 +82,18 @@ void report_state(const struct report *report, char *text, size_t size)
 			 "This run is exploratory: each cell was measured until its interval was "
 			 "narrow, so intervals are not 95 %% ones, and there are no findings and "
 			 "verdicts.");
-	else if (report->rows.count < planned)
+	else if (report->rows.count >= planned)
+		return;
+	else if (report->rows.count == count_planned(report, begun))
 		snprintf(text, size,
-			 "This run is incomplete: %zu of %zu planned invocations are there. It was "
-			 "interrupted, or rounds were dropped as its time was up.",
+			 "This run has %d whole rounds of the %d planned: no time was left for "
+			 "more, or it was "
+			 "interrupted.",
+			 begun, rounds);
+	else
+		snprintf(text, size,
+			 "This run is incomplete: it was interrupted. %zu of %zu planned "
+			 "invocations are there.",
 			 report->rows.count, planned);
 }
 

@@ -28,11 +28,29 @@ static void report_of_an_interrupted_run_says_what_is_missing(void **state)
 	write_real_rows(f, "forked");
 	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":9,\"cells\":[{},{},{},{}]}}");
 	assert_int_equal(command(f, report_main, f->run), 0);
-	assert_contains(read_file(f, "summary.md"), "incomplete: 24 of 36 planned invocations");
-	assert_contains(read_file(f, "report.html"), "incomplete: 24 of 36 planned invocations");
+	assert_contains(read_file(f, "summary.md"), "24 of 36 planned invocations");
+	assert_contains(read_file(f, "report.html"), "24 of 36 planned invocations");
 	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":8,\"cells\":[{},{},{}]}}");
 	assert_int_equal(command(f, report_main, f->run), 0);
-	assert_null(strstr(read_file(f, "summary.md"), "incomplete"));
+	assert_null(strstr(read_file(f, "summary.md"), "This run"));
+}
+
+static void report_of_fewer_rounds_than_planned_says_how_many(void **state)
+{
+	struct fixture *f = *state;
+	struct cell failing = cell_of("real", process_pool(), "imap", "primes");
+
+	write_real_rows(f, "forked");
+	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":9,\"cells\":[{},{},{}]}}");
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "summary.md"), "8 whole rounds of the 9 planned");
+	assert_null(strstr(f->text, "incomplete"));
+	add(f, &failing, 500, 1000);
+	fail_after(f, 2); /* and was not measured again */
+	write_rows(f);
+	write_file(f, "run.json", "{\"host\":{},\"plan\":{\"rounds\":9,\"cells\":[{},{},{},{}]}}");
+	assert_int_equal(command(f, report_main, f->run), 0);
+	assert_contains(read_file(f, "summary.md"), "8 whole rounds of the 9 planned");
 }
 
 static void report_of_an_exploratory_run_gives_no_verdicts(void **state)
@@ -56,6 +74,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(report_names_what_failed_on_the_page_too),
 		TEST(report_of_an_interrupted_run_says_what_is_missing),
+		TEST(report_of_fewer_rounds_than_planned_says_how_many),
 		TEST(report_of_an_exploratory_run_gives_no_verdicts),
 	};
 
