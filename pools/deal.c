@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLIGHTS = DEAL_FLIGHTS, FLIGHT_BYTES = 256 * 1024, BARREN_MOST = 10, FLIGHT_MOST = 1 << 30 };
+enum { FLIGHTS = DEAL_FLIGHTS, BARREN_MOST = 10, FLIGHT_MOST = 1 << 30 };
 /* At the end of each flight the parent needs a CPU for some 20 us, which one of the workers then has not. */
 static const double FLIGHT_NS = 4000000, FLIGHT_STREAM_NS = 1000000;
 static const double QUEUE_NS = 5000000; /* items shorter than this may wait behind others */
@@ -31,8 +31,7 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 struct hand {
 	struct deal_flight flight[FLIGHTS];
 	unsigned count;
-	uint32_t
-		number; /* of the last flight; never 0, every other one odd: 2 is behind the last */
+	uint32_t number; /* of the last flight, never 0; parities alternate: 2 is behind the last */
 };
 
 struct deal {
@@ -153,14 +152,26 @@ static void take_tiles(struct deck *deck, struct deal_flight *flight, uint64_t m
 	flight->at = first * job->chunk;
 	flight->index = job->tile[first].index;
 	flight->count = job->tile[first].count;
+	uint64_t bytes = deal_variable_bytes(job, flight->at, flight->count);
 	while (deck->head < deck->tail && flight->count + job->chunk <= most) {
 		uint64_t tile = deck->tiles[deck->head & job->tile_mask];
 		if (tile * job->chunk != flight->at + flight->count ||
-		    job->tile[tile].index != flight->index + flight->count)
+		    job->tile[tile].index != flight->index + flight->count ||
+		    (bytes += deal_variable_bytes(job, tile * job->chunk, job->tile[tile].count)) >
+			    DEAL_FLIGHT_BYTES)
 			break;
 		flight->count += job->tile[tile].count;
 		deck->head++;
 	}
+}
+
+static uint64_t fitting(const struct deck *deck, uint64_t most)
+{
+	const struct run fresh = { .at = deck->next, .count = deck->job->count - deck->next };
+	const struct run *run = deck->back ? deck->back : &fresh;
+	if (run == &fresh && deck->job->stream)
+		return most; /* see take_tiles */
+	return deal_fitting(deck->job, deck->chunk, run->at, run->count < most ? run->count : most);
 }
 
 static void take(struct deck *deck, struct deal_flight *flight, uint64_t most)
@@ -191,14 +202,6 @@ static bool put_back(struct deck *deck, uint64_t at, uint64_t count, uint64_t in
 
 /* ---- how much ---- */
 
-static uint64_t item_bytes(const struct pool_job *job)
-{
-	uint64_t bytes = 1;
-	for (unsigned k = 0; k < job->columns; k++)
-		bytes += job->column[k].size == POOL_VARIABLE ? 1024 : job->column[k].size;
-	return bytes + (job->variable & POOL_VARIABLE_RESULT ? 1024 : job->result_size);
-}
-
 static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
@@ -206,7 +209,7 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 	double items = deck->item_ns > 0 ? flight_ns / deck->item_ns : 1;
 	double share = (double)left_in(deck) /
 		       ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
-	double bytes = (double)FLIGHT_BYTES / (double)item_bytes(job);
+	double bytes = (double)DEAL_FLIGHT_BYTES / (double)deal_item_bytes(job);
 	if (share > FLIGHT_MOST)
 		share = FLIGHT_MOST;
 	if (items > share)
@@ -235,7 +238,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	deal->starved = deal->starved || !note;
 	if (!note)
 		return false;
-	take(deck, &flight, flight_size(deal, deck));
+	take(deck, &flight, fitting(deck, flight_size(deal, deck)));
 	flight.number = hand->number == UINT32_MAX ? 2 : hand->number + 1;
 	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
 		*note = (struct run){ flight.at, flight.count, flight.index, deck->back };
@@ -386,8 +389,7 @@ void deal_cancel(struct deal *deal, struct pool_job *job)
 		for (unsigned k = 0; k < deal->hand[i].count; k++)
 			if (deal->hand[i].flight[k].job == job)
 				deal->wire.recall(deal->wire.wire, i, &deal->hand[i].flight[k]);
-	uint64_t left = left_in(deck);
-	while (left) {
+	for (uint64_t left = left_in(deck); left;) {
 		struct deal_flight flight;
 		take(deck, &flight, UINT64_MAX / 2);
 		left = left_in(deck);
@@ -411,7 +413,7 @@ static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_
 static uint64_t blame(const struct deal_flight *front, const struct deal_end *end)
 {
 	struct deck *deck = deck_of(front->job);
-	if (end->lost || end->peaceful || ++deck->barren < BARREN_MOST)
+	if (end->lost || end->innocent || ++deck->barren < BARREN_MOST)
 		return end->lost;
 	deck->barren = 0;
 	return 1;

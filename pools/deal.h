@@ -33,6 +33,15 @@ struct deal_wire {
 	void (*recall)(void *wire, int worker, const struct deal_flight *flight);
 };
 
+/* deal_bytes.c. What an item takes as far as it is planned: of an argument of variable size no more than its size. */
+uint64_t deal_item_bytes(const struct pool_job *job);
+/* What such arguments of these items take. */
+uint64_t deal_variable_bytes(const struct pool_job *job, uint64_t at, uint64_t count);
+/* How many of `most` items from `at` on go together: whole chunks, one at least; what such arguments take is not more than
+ * DEAL_FLIGHT_BYTES. */
+enum { DEAL_FLIGHT_BYTES = 256 * 1024 };
+uint64_t deal_fitting(const struct pool_job *job, uint64_t chunk, uint64_t at, uint64_t most);
+
 struct deal *deal_open(const struct deal_wire *wire, int workers, bool once); /* NULL: no memory */
 void deal_close(struct deal *deal);
 
@@ -62,12 +71,13 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
 /* The rest of the front flight, which was recalled, was not begun. The same holds. */
 void deal_dropped(struct deal *deal, int worker);
 /* How a worker left its front flight: behind what was answered, `fine` items have their results in place, the next `lost`
- * were begun and have none; the others were not begun and go back. peaceful: it left because it was to, or it had not come so far that it could read any. */
+ * were begun and have none; the others were not begun and go back. innocent:
+ * what it was sent had no part in its end: it was to leave, or had read nothing of it. */
 struct deal_end {
 	uint64_t fine, lost;
 	uint64_t
 		lost_behind; /* items of the second flight that were begun, after all of the front one's */
-	bool peaceful;
+	bool innocent;
 };
 void deal_lost(struct deal *deal, int worker, const struct deal_end *end);
 

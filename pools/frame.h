@@ -27,8 +27,9 @@
 enum { FRAME_ALIGN = 16 };
 #define FRAME_BYTES_MOST (UINT64_C(1) << 47) /* no process has a place for more */
 enum frame_magic {
-	FRAME_WORK = 0x706f6f6c,   /* of a batch: nobody waits for one result of it */
-	FRAME_STREAM = 0x73747265, /* of a stream: somebody may */
+	FRAME_WORK = 0x706f6f6c, /* nobody waits for one result of it */
+	FRAME_STREAM =
+		0x73747265, /* somebody may: of a stream, or of a batch that the first failure ends */
 	FRAME_QUIT = 0x71756974,
 	FRAME_RESULT = 0x72736c74,
 	FRAME_FAULT = 0x666c7421,

@@ -37,7 +37,8 @@ struct channel {
 	struct outbox *outbox;
 	struct outgoing out;
 	struct incoming in;
-	bool watched;	 /* the reply end */
+	uint64_t sent, sent_before[DEAL_FLIGHTS]; /* bytes; before the flight of that number */
+	bool watched;				  /* the reply end */
 	bool left;	 /* the worker runs its finalizer: what it had not begun was given back */
 	bool garbled;	 /* it was given up: nothing more is read from it or sent to it */
 	bool unreadable; /* given up since what was to be sent last cannot be read */
@@ -75,6 +76,7 @@ void pipe_recall(void *wire, int worker, const struct deal_flight *flight);
 void pipe_writable(struct pool_transport *t, int worker); /* room was made */
 void pipe_stop(struct pool_transport *t);
 void pipe_drop_outgoing(struct outgoing *out);
+void pipe_send_no_more(struct pool_transport *t, int worker); /* of what is half sent */
 
 /* pipe_reply.c */
 struct iovec pipe_room(const struct incoming *in); /* where the next bytes go; never empty */

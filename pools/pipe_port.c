@@ -6,7 +6,7 @@
  * finished items always stand in shared memory, where the parent finds them if the worker dies.
  * Results that alone are larger than the outbox, and those of variable size, go one item a piece.
  * A piece is as many chunks as took PIECE_NS lately: between two the worker sees that a flight was
- * recalled. Somebody may wait for each result of a stream, and one that is finished waits for the
+ * recalled. Somebody may wait for each result of a stream (or for the first that fails), and one that is finished waits for the
  * others of its piece: so there it is from one chunk on in each flight, and GRAIN_STREAM at most,
  * which is what a long item, or a run of them, keeps back.
  */
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 static const int64_t FLUSH_NS = 1000000, FLUSH_BATCH_NS = 5000000, PIECE_NS = 20000;
-enum { GRAIN_STREAM = 16, GRAIN_BATCH = 4096 };
+enum { GRAIN_STREAM = POOL_FAIL_FAST_MOST, GRAIN_BATCH = 4096 };
 
 int pipe_attach(struct pool_port **out, const struct pool_ticket *ticket, struct pool_board *board)
 {

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* More than any pipe holds: whoever writes as fast as it is read must not keep the parent. */
@@ -279,6 +280,16 @@ static void lose_unreadable(const struct pool_transport *t, int worker, struct d
 		end->lost = front->count - front->done;
 }
 
+/* It was dead before its front flight came, or died of something else: that it received nothing of. */
+static bool has_read_nothing(const struct pool_transport *t, int worker)
+{
+	const struct channel *c = &t->channel[worker];
+	const struct deal_flight *front = deal_flight(t->deal, worker, 0);
+	int unread = 0;
+	return front && ioctl(c->request[0], FIONREAD, &unread) == 0 &&
+	       c->sent - (uint64_t)unread <= c->sent_before[front->number % DEAL_FLIGHTS];
+}
+
 /* What is still in the pipe, then what is in the outbox, then the open piece. */
 void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 {
@@ -289,7 +300,8 @@ void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 		pipe_give_up(t, worker, POOL_DECODE_ERROR);
 	if (!c->garbled)
 		take_outbox(t, worker);
-	*end = (struct deal_end){ .peaceful = t->board->ledger[worker].phase != POOL_PHASE_READY };
+	*end = (struct deal_end){ .innocent = t->board->ledger[worker].phase != POOL_PHASE_READY ||
+					      has_read_nothing(t, worker) };
 	judge_piece(t, worker, end);
 	if (c->unreadable)
 		lose_unreadable(t, worker, end);

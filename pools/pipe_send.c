@@ -18,9 +18,11 @@ void pipe_drop_outgoing(struct outgoing *out)
 	*out = (struct outgoing){ 0 };
 }
 
-static void pipe_done(struct pool_transport *t, int worker)
+void pipe_send_no_more(struct pool_transport *t, int worker)
 {
 	struct channel *c = &t->channel[worker];
+	if (!c->out.count)
+		return;
 	pool_unwatch(t->pool, c->request[1]);
 	pipe_drop_outgoing(&c->out);
 }
@@ -54,6 +56,7 @@ static bool push_out(struct pool_transport *t, int worker)
 		}
 		if (written < 0)
 			return false;
+		c->sent += (uint64_t)written;
 		advance(out, (uint64_t)written);
 	}
 	return true;
@@ -124,7 +127,7 @@ static void fill_header(const struct deal_flight *flight, struct frame_work *fra
 {
 	const struct pool_job *job = flight->job;
 	*frame = (struct frame_work){
-		.magic = job->stream ? FRAME_STREAM : FRAME_WORK,
+		.magic = job->stream || job->fail_fast ? FRAME_STREAM : FRAME_WORK,
 		.flight = flight->number,
 		.task = job->task->id,
 		.at = flight->at,
@@ -175,6 +178,7 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 	int rc = build(flight, &c->out);
 	if (rc < 0)
 		return rc;
+	c->sent_before[flight->number % DEAL_FLIGHTS] = c->sent;
 	__atomic_store_n(&c->outbox->recalled[flight->number % DEAL_FLIGHTS], 0, __ATOMIC_RELAXED);
 	if (push_out(t, worker)) {
 		pipe_drop_outgoing(&c->out);
@@ -200,7 +204,7 @@ void pipe_writable(struct pool_transport *t, int worker)
 	struct channel *c = &t->channel[worker];
 	if (!c->out.count || c->garbled || !push_out(t, worker))
 		return;
-	pipe_done(t, worker);
+	pipe_send_no_more(t, worker);
 	if (t->stopping)
 		pipe_stop(t);
 	else

@@ -415,7 +415,8 @@ struct pool_policy {
 			never (executed at most once). Shared-memory rows: none where a batch has
 			n > 2^28 - 2 items, and a death may cost n / (2^28 - 2) items then, rounded
 			up. */
-	bool fail_fast; /* the first failing item cancels those that were not started */
+	bool fail_fast; /* the first failing item cancels those that were not started; each worker may
+			   have up to 16 chunks in hand that it still runs (automatic: items) */
 	int (*callback)(struct pool_async *async, void *user); /* async calls: after success */
 	int (*error_callback)(struct pool_async *async,
 			      void *user); /* async calls: after anything else */
@@ -528,7 +529,8 @@ struct pool_source pool_generator(int (*next)(void *state, struct pool_bytes ite
 
 /* Starts an iteration. The input is read lazily, never more than the window ahead of what was
  * returned; an array's elements are read then too, so it must stay until the end. *iter is the
- * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX are not released yet.
+ * caller's until pool_iter_release(). -EMFILE: POOL_ITERATORS_MAX iterations are not
+ * released yet, or have items that still run.
  * The work goes on also while the caller is elsewhere (busy between two results, or its generator
  * takes long; not on `serial`): after a few ms what was read in whole chunks is with the workers,
  * time limits are kept, dead workers replaced. */

@@ -91,6 +91,10 @@ struct pool_ticket {
 	uint64_t transport;		 /* index of the row in the table */
 };
 
+/* Under fail_fast a worker claims no more at a time: chunks, or items where they are automatic. What it has claimed it
+ * runs, also when another item fails, and the next items may be longer than those by which it was measured. */
+enum { POOL_FAIL_FAST_MOST = 16 };
+
 /* A run of consecutive items. The transport fills it in in claim(), the worker runs it. It is one
  * zeroed object for the worker's whole life: what a transport knows to be the same as last time it
  * need not write again. The worker writes call.worker, progress, claim and watched. */

@@ -129,7 +129,9 @@ static bool steal(struct pool_port *p)
 int64_t shm_measure_claim(struct pool_port *p)
 {
 	const int64_t aim = p->at->chunk || p->at->tiles ? CHUNKS_NS : CLAIM_NS;
-	const uint64_t most = p->at->tiles ? TILES_MOST : GRAIN_MAX;
+	const uint64_t most = p->at->tiles	 ? TILES_MOST
+			      : p->at->fail_fast ? POOL_FAIL_FAST_MOST
+						 : GRAIN_MAX;
 	int64_t now = pool_now_ns();
 	int64_t took = now - p->claimed_ns;
 	if (p->claimed_ns && took < aim / 2 && p->grain < most)

@@ -339,7 +339,8 @@ static void complete_results(struct pool_job *job, uint64_t at, uint64_t count)
 
 static void learn(struct entry *entry, int64_t took_ns)
 {
-	if (took_ns < SPAN_NS && entry->grain < SPAN_MAX)
+	const uint64_t most = entry->job->fail_fast ? POOL_FAIL_FAST_MOST : SPAN_MAX;
+	if (took_ns < SPAN_NS && entry->grain < most)
 		entry->grain *= 2;
 	else if (took_ns > 2 * SPAN_NS && entry->grain > 1)
 		entry->grain /= 2;

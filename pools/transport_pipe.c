@@ -207,6 +207,7 @@ static bool take_from_leaving(struct pool_transport *t, int worker)
 	    !__atomic_load_n(&c->outbox->left, __ATOMIC_ACQUIRE))
 		return false;
 	c->left = true;
+	pipe_send_no_more(t, worker); /* the job that it reads from may be gone before the worker */
 	pipe_last_words(t, worker, &end);
 	if (!c->garbled)
 		deal_lost(t->deal, worker, &end);

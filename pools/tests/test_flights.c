@@ -1,0 +1,194 @@
+/* test_flights.c - what is sent to a worker beyond the item that it runs: who dies or leaves does not take it along, it is no
+ * larger than it should be, and it ends with the first failure where that was asked for. The comment above a case says
+ * what went wrong. */
+#include "pools/tests/suite.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BEGUN = 1, ENDED = 2, ENDS = 3, TOGETHER_MOST = 4, FAILED = 5, LATE = 6 };
+enum { WORKERS = 4, LARGE = 200 << 10, FREELY = 40 };
+
+static int use_all(struct pool_call *call)
+{
+	const unsigned char *data = pool_arg(call, 0);
+	const uint64_t size = pool_arg_size(call, 0);
+	*(int64_t *)pool_result(call) = data[0] + data[size - 1];
+	return 0;
+}
+POOL_TASK(use_all)
+
+/* == Leaving == */
+
+/* The first of each worker's are those of the workers that the pool was opened with, more or less. */
+static int end_slowly(struct pool_call *call)
+{
+	(void)call;
+	if (shared_add(ENDS, 1) <= WORKERS)
+		return 0;
+	shared_add(BEGUN, 1);
+	suite_sleep_ns(100 * MS);
+	shared_add(ENDED, 1);
+	return 0;
+}
+POOL_TASK(end_slowly)
+
+static bool forks_slowly;
+
+static void before_fork(void)
+{
+	if (forks_slowly)
+		suite_sleep_ns(8 * MS); /* as a program with much memory does */
+}
+
+/* The rest of a flight that did not go into the pipe was sent from the job's arguments even when the worker had left and the
+ * job was gone; what could not be read there had the worker killed in its finalizer. */
+static void half_sent_flight_ends_with_its_worker(const struct pool_backend_info *row)
+{
+	static bool watches;
+	if (!watches)
+		CHECK_EQ(pthread_atfork(before_fork, NULL, NULL), 0);
+	watches = forks_slowly = true;
+	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* freed memory is not there any more */
+	for (int round = 0; round < 4; round++) {
+		shared_set(BEGUN, 0);
+		shared_set(ENDED, 0);
+		shared_set(ENDS, 0);
+		struct pool *pool =
+			suite_open_with(row,
+					(struct pool_options){ .workers = WORKERS,
+							       .tasks_per_worker = 1,
+							       .finalizer = POOL(end_slowly) });
+		void *in = calloc(FREELY, LARGE);
+		struct pool_async *async;
+		CHECK_EQ(pool_map_async(pool, POOL(use_all), in, LARGE, FREELY, 8,
+					&(struct pool_policy){ .chunk = 1 }, &async),
+			 0);
+		free(in); /* the call has a copy */
+		shared_reaches(BEGUN, 1);
+		pool_async_cancel(async);
+		pool_async_release(async);
+		const char x = 2;
+		int64_t y;
+		CHECK_EQ(pool_map(pool, POOL(use_all), &x, 1, 1, &y, 8, NULL),
+			 0); /* somebody leads */
+		suite_finish(pool);
+		CHECK_EQ(shared_get(BEGUN), shared_get(ENDED));
+	}
+	forks_slowly = false;
+}
+
+/* An item that was sent to one worker after the other, all of them dead already and not noticed yet, counted as one that
+ * kills who receives it. */
+static void item_is_not_blamed_for_earlier_deaths(const struct pool_backend_info *row)
+{
+	enum { MANY = 24 };
+	for (int round = 0; round < 3; round++) {
+		struct pool *pool = suite_open(row, MANY);
+		int64_t x[MANY] = { 0 }, y = 0;
+		CHECK_EQ(pool_map(pool, suite_square, x, 8, MANY, NULL, 0, NULL), 0);
+		pid_t pid[MANY];
+		for (int i = 0; i < MANY; i++)
+			pid[i] = pool_worker_pid(pool, i);
+		for (int i = 0; i < MANY; i++)
+			if (pid[i] > 0)
+				kill(pid[i], SIGKILL);
+		x[0] = 3;
+		CHECK_EQ(pool_map(pool, suite_square, x, 8, 1, &y, 8, NULL), 0);
+		CHECK_EQ(y, 9);
+		suite_finish(pool);
+	}
+}
+
+/* == Sizes == */
+
+/* Arguments that came together lie one behind the other. */
+static int count_neighbours(struct pool_call *call)
+{
+	static const unsigned char *end;
+	static int64_t together;
+	const unsigned char *data = pool_arg(call, 0);
+	together = data == end ? together + 1 : 1;
+	end = data + pool_arg_size(call, 0);
+	if (together > shared_get(TOGETHER_MOST))
+		shared_set(TOGETHER_MOST, together);
+	return 0;
+}
+POOL_TASK(count_neighbours)
+
+/* Of an argument of variable size 1 KiB was counted, however large it was: a worker was sent a gigabyte at a time. */
+static void large_arguments_do_not_travel_in_crowds(const struct pool_backend_info *row)
+{
+	enum { ITEMS = 400, EACH = 64 << 10 };
+	static struct pool_bytes item[ITEMS];
+	if (!strstr(row->name, "pipe"))
+		return;
+	unsigned char *data = calloc(1, EACH);
+	for (int i = 0; i < ITEMS; i++)
+		item[i] = (struct pool_bytes){ data, EACH };
+	for (int chunk = 0; chunk < 16; chunk += 5) {
+		shared_set(TOGETHER_MOST, 0);
+		struct pool *pool = suite_open(row, 1);
+		CHECK_EQ(pool_map(pool, POOL(count_neighbours), item, POOL_VARIABLE, ITEMS, NULL, 0,
+				  &(struct pool_policy){ .chunk = (uint64_t)chunk }),
+			 0);
+		suite_finish(pool);
+		CHECK(shared_get(TOGETHER_MOST) >= chunk);
+		CHECK(shared_get(TOGETHER_MOST) <= (chunk > 4 ? chunk : 4)); /* 256 KiB */
+	}
+	free(data);
+}
+
+/* == Failing fast == */
+
+enum { SHORT = 50000, LONG = 3000 };
+
+static int fail_then_nap(struct pool_call *call)
+{
+	if (pool_index(call) < SHORT)
+		return 0;
+	if (pool_index(call) == SHORT)
+		return shared_set(FAILED, 1), 7;
+	if (shared_get(FAILED))
+		shared_add(LATE, 1);
+	suite_sleep_ns(20 * MS);
+	return 0;
+}
+POOL_TASK(fail_then_nap)
+
+/* How much was claimed or sent at a time followed what earlier items took: behind thousands of short ones, thousands of long
+ * ones began after the failure. */
+static void little_begins_after_the_first_failure(const struct pool_backend_info *row)
+{
+	static char in[SHORT + LONG];
+	if (strstr(row->name, "each"))
+		return; /* takes half a minute for so many */
+	for (int chunk = 0; chunk < 2; chunk++) {
+		shared_set(FAILED, 0);
+		shared_set(LATE, 0);
+		struct pool *pool = suite_open(row, 2);
+		CHECK_EQ(pool_map(pool, POOL(fail_then_nap), in, 1, sizeof in, NULL, 0,
+				  &(struct pool_policy){ .chunk = (uint64_t)chunk,
+							 .fail_fast = true }),
+			 POOL_TASK_ERROR);
+		CHECK(shared_get(LATE) <
+		      100); /* two workers, 16 each; the others until it is known */
+		suite_finish(pool);
+	}
+}
+
+static const struct suite_case cases[] = {
+	CASE(half_sent_flight_ends_with_its_worker, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
+	CASE(item_is_not_blamed_for_earlier_deaths, POOL_CAN_SURVIVE | POOL_CAN_KILL),
+	CASE(large_arguments_do_not_travel_in_crowds, 0),
+	CASE(little_begins_after_the_first_failure, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
