@@ -42,13 +42,11 @@ void pool_unref(struct pool *pool)
 	free(pool);
 }
 
-/* How often this process was forked since the program began: getpid would be a system call for each
- * use. */
-static unsigned generation;
+unsigned pool_generation;
 
 static void forked(void)
 {
-	generation++;
+	pool_generation++;
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -60,7 +58,7 @@ int pool_usable(const struct pool *pool)
 {
 	if (!pool)
 		return -EINVAL;
-	return pool->generation == generation ? 0 : -EPERM;
+	return pool->generation == pool_generation ? 0 : -EPERM;
 }
 
 int pool_usable_here(const struct pool *pool)
@@ -245,7 +243,7 @@ static struct pool *pool_new(const struct pool_backend *backend, const struct po
 		return NULL;
 	}
 	pool->owner = getpid();
-	pool->generation = generation;
+	pool->generation = pool_generation;
 	pool->board_fd = pool->events_fd = pool->wake_fd = -1;
 	TAILQ_INIT(&pool->jobs);
 	TAILQ_INIT(&pool->queue);

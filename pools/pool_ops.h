@@ -91,6 +91,10 @@ struct pool_ticket {
 	uint64_t transport;		 /* index of the row in the table */
 };
 
+/* How often this process and those before it were forked since the program began: getpid would be a system call for each
+ * use. */
+extern unsigned pool_generation;
+
 /* Under fail_fast a worker claims no more at a time: chunks, or items where they are automatic. What it has claimed it
  * runs, also when another item fails, and the next items may be longer than those by which it was measured. */
 enum { POOL_FAIL_FAST_MOST = 16 };

@@ -28,6 +28,7 @@ struct pool_worker_state {
 	struct pool_span *span;	      /* being run; NULL in initializer and finalizer */
 	const struct pool_task *task; /* looked up last */
 	int worker;
+	unsigned generation; /* of the process: see pool_generation */
 	uint32_t claim;
 	void *local;
 	char *message; /* of the item that is failing */
@@ -182,6 +183,13 @@ static void forget_message(struct pool_worker_state *w)
 	w->message_size = 0;
 }
 
+/* A child that a task forked and let return is no second worker. */
+static void end_if_forked(const struct pool_worker_state *w)
+{
+	if (w->generation != pool_generation)
+		_exit(0);
+}
+
 static void tell_fault(struct pool_worker_state *w, uint64_t i, int status, int code)
 {
 	const struct pool_fault fault = {
@@ -191,6 +199,7 @@ static void tell_fault(struct pool_worker_state *w, uint64_t i, int status, int 
 		.message = w->message ? w->message : "",
 		.message_size = w->message ? w->message_size : 0,
 	};
+	end_if_forked(w);
 	w->ops->fault(w->port, w->span, &fault);
 	forget_message(w);
 }
@@ -308,6 +317,7 @@ int pool_worker_step(struct pool_worker_state *w)
 	const struct running me = { w->board, running };
 	running = &me;
 	run_span(w, span);
+	end_if_forked(w);
 	running = me.outer;
 	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
 	const bool worn = worn_out(w);
@@ -336,6 +346,7 @@ int pool_worker_open(struct pool_worker_state **out, const struct pool_launch *l
 	w->ops = launch->ops;
 	w->board = launch->board;
 	w->worker = launch->ticket.worker;
+	w->generation = pool_generation;
 	w->ledger = &launch->board->ledger[w->worker];
 	w->begun = pool_ledger_begun(w->ledger);
 	w->claim = (uint32_t)(w->ledger->progress >> 32);

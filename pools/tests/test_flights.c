@@ -88,8 +88,8 @@ static void item_is_not_blamed_for_earlier_deaths(const struct pool_backend_info
 	enum { MANY = 24 };
 	for (int round = 0; round < 3; round++) {
 		struct pool *pool = suite_open(row, MANY);
-		int64_t x[MANY] = { 0 }, y = 0;
-		CHECK_EQ(pool_map(pool, suite_square, x, 8, MANY, NULL, 0, NULL), 0);
+		int64_t x[MANY] = { 0 }, y[MANY];
+		CHECK_EQ(pool_map(pool, suite_square, x, 8, MANY, y, 8, NULL), 0);
 		pid_t pid[MANY];
 		for (int i = 0; i < MANY; i++)
 			pid[i] = pool_worker_pid(pool, i);
@@ -97,8 +97,8 @@ static void item_is_not_blamed_for_earlier_deaths(const struct pool_backend_info
 			if (pid[i] > 0)
 				kill(pid[i], SIGKILL);
 		x[0] = 3;
-		CHECK_EQ(pool_map(pool, suite_square, x, 8, 1, &y, 8, NULL), 0);
-		CHECK_EQ(y, 9);
+		CHECK_EQ(pool_map(pool, suite_square, x, 8, 1, y, 8, NULL), 0);
+		CHECK_EQ(y[0], 9);
 		suite_finish(pool);
 	}
 }

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- the board ---- */
@@ -46,7 +47,7 @@ static void what_a_worker_writes_on_the_board_misleads_nobody(const struct pool_
 
 /* ---- initializers and finalizers ---- */
 
-enum { STUCK = 1, SMALL_PAGES };
+enum { STUCK = 1, SMALL_PAGES, CHILD_ENDED };
 
 /* One of worker 1's is stuck, once. */
 static int get_stuck_once(struct pool_call *call)
@@ -316,8 +317,42 @@ static void killed_tasks_leave_no_message_behind(const struct pool_backend_info 
 	suite_finish(pool);
 }
 
+static int return_twice(struct pool_call *call)
+{
+	int status = -1;
+	(void)call;
+	const pid_t pid = fork();
+	if (pid == 0)
+		return 0;
+	const int64_t until_ns = suite_now_ns() + WAIT;
+	while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0 && suite_now_ns() < until_ns)
+		suite_sleep_ns(MS);
+	if (pid > 0 && status < 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	shared_set(CHILD_ENDED, status == 0 ? 1 : 2);
+	return 0;
+}
+POOL_TASK(return_twice)
+
+/* It went on as a second worker with the first one's pipe and lane: calls did not return, and it outlived the program. */
+static void child_of_a_task_is_no_second_worker(const struct pool_backend_info *row)
+{
+	const int64_t x[20] = { 0 };
+	int64_t y[20];
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, POOL(return_twice), x, 8, 1, NULL, 0, NULL), 0);
+	CHECK(shared_reaches(CHILD_ENDED, 1));
+	CHECK_EQ(shared_get(CHILD_ENDED), 1);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(pool_map(pool, suite_square, x, 8, COUNT(x), y, 8, NULL), 0);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(what_a_worker_writes_on_the_board_misleads_nobody, POOL_CAN_KILL | POOL_CAN_REUSE),
+	CASE(child_of_a_task_is_no_second_worker, 0),
 	CASE(one_stuck_initializer_does_not_break_the_pool, POOL_CAN_KILL | POOL_CAN_REUSE),
 	CASE(finalizer_that_uses_its_own_pool_is_refused, 0),
 	CASE(finalizer_that_crashes_is_a_death, POOL_CAN_SURVIVE),
