@@ -4,8 +4,10 @@
 #include "harness/commands.h"
 #include "pools/pool.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
 	const char *name, *summary;
@@ -63,11 +65,25 @@ static int flush(int status)
 	return status ? status : EXIT_UNFIT;
 }
 
+/* Where the caller closed a stream, the next file that is opened would get its number, and whatever is said would go into
+ * that file. Writing to stdout still fails, so that a result which nobody gets is noticed. 0 or -1. */
+static int fill_streams(void)
+{
+	static const int flags[] = { O_RDONLY, O_RDONLY, O_WRONLY };
+
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags[fd]) != fd)
+			return -1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
 	pool_main(&argc, &argv);
+	if (fill_streams() < 0)
+		return EXIT_UNFIT;
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;
