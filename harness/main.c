@@ -5,6 +5,7 @@
 #include "pools/pool.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,6 +85,8 @@ int main(int argc, char **argv)
 	pool_main(&argc, &argv);
 	if (fill_streams() < 0)
 		return EXIT_UNFIT;
+	signal(SIGXFSZ,
+	       SIG_IGN); /* a file that may not grow is an error of write(), which is told */
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <glob.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,24 @@ static void backend_names(char *names, size_t size)
 					 info->name);
 }
 
+/* gnuplot itself does not look whether all was written: a file that may not grow has to end it. 0 or -errno. */
+static int start_gnuplot(const char *const *argv, pid_t *pid)
+{
+	posix_spawnattr_t attributes;
+	sigset_t back;
+	int rc = posix_spawnattr_init(&attributes);
+
+	if (rc != 0)
+		return -rc;
+	sigemptyset(&back);
+	sigaddset(&back, SIGXFSZ);
+	posix_spawnattr_setsigdefault(&attributes, &back);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	rc = posix_spawnp(pid, "gnuplot", NULL, &attributes, (char *const *)argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	return -rc;
+}
+
 /* 0, or -errno: -ENOENT means gnuplot is not installed, -EIO that it failed. */
 static int run_gnuplot(const char *run, const char *scripts, const char *figure, const char *output)
 {
@@ -116,9 +135,9 @@ static int run_gnuplot(const char *run, const char *scripts, const char *figure,
 	backend_names(names, sizeof names);
 	const char *argv[] = { "gnuplot", "-c", style, figure, tables,
 			       output,	  kind, names, cpus,   NULL };
-	rc = posix_spawnp(&pid, "gnuplot", NULL, NULL, (char *const *)argv, environ);
-	if (rc != 0)
-		return -rc;
+	rc = start_gnuplot(argv, &pid);
+	if (rc < 0)
+		return rc;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
