@@ -10,6 +10,7 @@
 #include "harness/tests/outside.h"
 
 #define ONE_ROW "run scaling --quick --cells 'loop map' --rounds 1 --seed 5 --out "
+#define DRAWN_RUN "run latency --quick --cells 'fork-shm' --rounds 1 --seed 5 --out "
 
 /* No file that is opened takes the place of a stream. */
 static void run_without_streams_writes_rows_alone(void **state)
@@ -42,11 +43,56 @@ static void file_that_may_not_grow_is_told_and_leaves_nothing(void **state)
 	assert_string_equal(outside_said, "");
 }
 
+static void settings_of_the_user_are_not_in_figures(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run(
+				 "mkdir home && echo \"set title 'of the user'\" >home/.gnuplot"),
+			 0);
+	assert_int_equal(outside_run("$P " DRAWN_RUN "plain 2>/dev/null"), 0);
+	assert_int_equal(outside_run("HOME=$PWD/home $P plot plain 2>&1"), 0);
+	assert_int_equal(outside_run("grep -q '</svg>' plain/plots/latency.svg"), 0);
+	assert_int_equal(outside_run("grep 'of the user' plain/plots/*.svg"), 1);
+}
+
+/* Warnings of tables without a point are ours to tell. */
+static void gnuplot_is_heard_only_where_it_fails(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run("mkdir before && printf '#!/bin/sh\necho warning >&2\n"
+				     "PATH=${PATH#*:} exec gnuplot \"$@\"\n' >before/gnuplot && "
+				     "chmod +x before/gnuplot && $P " DRAWN_RUN
+				     "heard 2>/dev/null"),
+			 0);
+	assert_int_equal(outside_run("PATH=$PWD/before:$PATH $P plot heard 2>&1"), 0);
+	assert_string_equal(outside_said, "heard/plots/latency.svg\n");
+	assert_int_equal(outside_run("(echo '#!/bin/sh'; echo 'yes reason | head -n 99999 >&2'; "
+				     "echo 'exit 1') >before/gnuplot; "
+				     "PATH=$PWD/before:$PATH $P plot heard 2>&1"),
+			 2);
+	assert_non_null(strstr(outside_said, "reason\nreason\n"));
+	assert_non_null(strstr(outside_said, "latency.svg: gnuplot could not draw it\n"));
+}
+
+static void place_may_have_characters_of_patterns(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run("mkdir -p 'a[1]*b\\c/scripts' && cp $P 'a[1]*b\\c' && "
+				     "cp -r \"$(dirname $P)\"/../../scripts/plots "
+				     "'a[1]*b\\c/scripts' && $P " DRAWN_RUN "'x[1]' 2>/dev/null"),
+			 0);
+	assert_int_equal(outside_run("'a[1]*b\\c/poolbench' plot 'x[1]' 2>&1"), 0);
+	assert_string_equal(outside_said, "x[1]/plots/latency.svg\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(run_without_streams_writes_rows_alone),
 		cmocka_unit_test(file_that_may_not_grow_is_told_and_leaves_nothing),
+		cmocka_unit_test(settings_of_the_user_are_not_in_figures),
+		cmocka_unit_test(gnuplot_is_heard_only_where_it_fails),
+		cmocka_unit_test(place_may_have_characters_of_patterns),
 	};
 
 	alarm(300);
