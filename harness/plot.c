@@ -362,26 +362,38 @@ static void usage(FILE *file)
 	      "gnuplot; all experiments of the run, or those named. Prints the figures drawn.\n"
 	      "A session of two programs is refused: see `poolbench compare DIR`.\n"
 	      "\n"
-	      "Exit status: 0 fine, 2 the run cannot be read, or a figure not be drawn.\n",
+	      "Exit status: 0 fine, 2 the run cannot be read, has no row that counts, or a figure "
+	      "cannot be "
+	      "drawn.\n",
 	      file);
 }
 
 static int plot_one(const char *run, const struct rows *rows, const struct experiment *experiment,
-		    bool wanted)
+		    enum drawing *drawing)
 {
 	char finding[600], name[64];
-	enum drawing drawing;
-	int rc = plot_experiment("plot", run, rows, experiment, finding, &drawing);
+	int rc = plot_experiment("plot", run, rows, experiment, finding, drawing);
 
-	if (rc != 0)
+	if (rc != 0 || *drawing == NO_ROWS)
 		return rc;
-	if (drawing == NO_ROWS)
-		return wanted ? complain("plot", experiment->name, "the run has no good rows of it")
-			      : 0;
 	for (size_t i = 0; plot_figure(experiment, i, name) == 0; i++)
 		if (plot_exists(run, name))
 			printf("%s/plots/%s.svg\n", run, name);
-	return drawing == BADLY ? EXIT_USAGE : 0;
+	return *drawing == BADLY ? EXIT_USAGE : 0;
+}
+
+static int plot_name(const char *run, const struct rows *rows, const char *name)
+{
+	const struct experiment *experiment = experiment_find(name);
+	enum drawing drawing;
+	int rc;
+
+	if (!experiment)
+		return complain("plot", name, "no such experiment; `poolbench list` names them");
+	rc = plot_one(run, rows, experiment, &drawing);
+	if (rc == 0 && drawing == NO_ROWS)
+		return complain("plot", name, "the run has no good rows of it");
+	return rc;
 }
 
 /* One that cannot be drawn does not keep the others away, here and below. */
@@ -390,10 +402,7 @@ static int plot_named(const char *run, const struct rows *rows, char **names)
 	int worst = 0;
 
 	for (; *names != NULL; names++) {
-		const struct experiment *experiment = experiment_find(*names);
-		int rc = experiment ? plot_one(run, rows, experiment, true)
-				    : complain("plot", *names,
-					       "no such experiment; `poolbench list` names them");
+		int rc = plot_name(run, rows, *names);
 		worst = rc ? rc : worst;
 	}
 	return worst;
@@ -402,13 +411,16 @@ static int plot_named(const char *run, const struct rows *rows, char **names)
 static int plot_all(const char *run, const struct rows *rows)
 {
 	const struct experiment *experiment;
+	bool any = false;
 	int worst = 0;
 
 	for (unsigned i = 0; (experiment = experiment_at(i)) != NULL; i++) {
-		int rc = plot_one(run, rows, experiment, false);
+		enum drawing drawing;
+		int rc = plot_one(run, rows, experiment, &drawing);
 		worst = rc ? rc : worst;
+		any = any || drawing != NO_ROWS;
 	}
-	return worst;
+	return worst || any ? worst : complain("plot", run, PLOT_NO_ROW_COUNTS);
 }
 
 int plot_main(int argc, char **argv)

@@ -6,6 +6,9 @@
 
 #include "harness/experiment.h"
 
+/* What is said of a run when all experiments have NO_ROWS. */
+#define PLOT_NO_ROW_COUNTS "no row counts: all failed, or are of no experiment"
+
 int plot_main(int argc, char **argv);
 
 /* Reads RUN's rows, telling on stderr of an interrupted last line. 0, or an exit status after one line on stderr. */

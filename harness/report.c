@@ -386,7 +386,7 @@ static int make_report(struct report *report)
 	for (unsigned i = 0; rc == 0 && (experiment = experiment_at(i)) != NULL; i++)
 		rc = add_section(report, experiment);
 	if (rc == 0 && !any_measured(report))
-		rc = complain(report->run, "no row counts: all failed, or are of no experiment");
+		rc = complain(report->run, PLOT_NO_ROW_COUNTS);
 	if (rc == 0)
 		rc = write_file(report, "summary.md", report_markdown);
 	if (rc == 0 && report_has_bars(report))

@@ -4,6 +4,7 @@
  * Through `poolbench report`, from rows as a run writes them. Each case first has all arms good, then one of them failed.
  */
 #include "harness/experiments/peers.h"
+#include "harness/plot.h"
 #include "harness/report.h"
 #include "harness/tests/derived.h"
 
@@ -299,7 +300,7 @@ static void experiment_of_which_nothing_is_left_says_so(void **state)
 	assert_false(exists(f, "tables/balance.tsv"));
 }
 
-static void run_of_which_nothing_is_left_has_no_report(void **state)
+static void run_of_which_nothing_is_left_has_no_report_and_no_figure(void **state)
 {
 	struct fixture *f = *state;
 	struct cell skewed = cell_of("balance", process_pool(), "map", "skew");
@@ -310,6 +311,9 @@ static void run_of_which_nothing_is_left_has_no_report(void **state)
 	assert_int_equal(command(f, report_main, f->run), 2);
 	assert_contains(read_file(f, "stderr"), "no row counts");
 	assert_false(exists(f, "report.html"));
+	assert_int_equal(command(f, plot_main, f->run), 2);
+	assert_contains(read_file(f, "stderr"), "no row counts");
+	assert_one_line(f->text);
 }
 
 int main(void)
@@ -326,7 +330,7 @@ int main(void)
 		TEST(real_tells_of_what_failed_and_counts_it),
 		TEST(time_of_a_run_with_failures_is_not_judged),
 		TEST(experiment_of_which_nothing_is_left_says_so),
-		TEST(run_of_which_nothing_is_left_has_no_report),
+		TEST(run_of_which_nothing_is_left_has_no_report_and_no_figure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
