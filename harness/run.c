@@ -271,21 +271,27 @@ static size_t report_failed(const struct session *s)
 	return count;
 }
 
+/* How well a cell is known that is not known as well as was wanted. */
+static void report_loose(const struct session *s, size_t cell)
+{
+	const double half = stopping_half(&s->stopping, cell);
+	char label[256], known[48] = "too few rounds to tell";
+
+	if (isfinite(half))
+		snprintf(known, sizeof known, "within %.1f %%", 100 * half);
+	cell_label(&s->plan.cells[cell], label, sizeof label);
+	fprintf(stderr, "poolbench: %s: %s: %s\n", known, s->plan.cells[cell].experiment, label);
+}
+
 static void report_precision(const struct session *s)
 {
-	char label[256];
-
 	if (s->plan.precision <= 0)
 		return;
 	fprintf(stderr, "poolbench: %zu of %zu cells are known within %g %%\n",
 		s->stopping.settled_count, s->plan.count, 100 * s->plan.precision);
-	for (size_t i = 0; i < s->plan.count; i++) {
-		if (s->stopping.settled[i] || s->failed[i])
-			continue;
-		cell_label(&s->plan.cells[i], label, sizeof label);
-		fprintf(stderr, "poolbench: within %.1f %%: %s: %s\n",
-			100 * stopping_half(&s->stopping, i), s->plan.cells[i].experiment, label);
-	}
+	for (size_t i = 0; i < s->plan.count; i++)
+		if (!s->stopping.settled[i] && !s->failed[i])
+			report_loose(s, i);
 }
 
 /* As a baseline, if that was asked for. */

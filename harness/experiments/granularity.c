@@ -277,6 +277,11 @@ static int half_text(const struct best *best, char *text, size_t size)
 			"with what the pool adds, takes at most %s of it (%s, map, automatic "
 			"chunk; the upper end of the 95 %% interval).",
 			time_text(half->high, high), best->half_backend);
+	if (half->level == 0)
+		return snprintf(text, size,
+				"The rows do not tell the granularity of 50 %% efficiency: it "
+				"takes 6 rounds "
+				"of each task size.");
 	if (!is_known(half))
 		return snprintf(
 			text, size,

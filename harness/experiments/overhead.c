@@ -191,8 +191,9 @@ static void find(struct derivation *d, const struct groups *groups)
 
 	if (!one || !automatic) {
 		snprintf(d->finding, sizeof d->finding,
-			 "The rows do not tell what a task costs: map was not right in each round "
-			 "at chunk 1 and auto.");
+			 "The rows do not tell what a task costs: it takes map of a pool of "
+			 "processes "
+			 "at chunk 1 and at the automatic one, right in each round.");
 		return;
 	}
 	size = snprintf(

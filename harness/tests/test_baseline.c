@@ -162,6 +162,8 @@ static void run_to_a_precision_ends_early_or_says_how_far_it_came(void **state)
 	assert_outside(ONE_CELL "--precision 0.0000001 --rounds 7 --out fine", 0,
 		       "0 of 1 cells are known");
 	assert_int_equal(outside_rows("fine"), 7);
+	assert_outside(ONE_CELL "--precision 1 --rounds 2 --out few", 0,
+		       "poolbench: too few rounds to tell: ");
 	assert_outside("run --resume rough", 0, "1 of 1 cells are known");
 	assert_int_equal(outside_rows("rough"), 6);
 	assert_outside("compare rough fine --all-rounds", 3, "exploratory");

@@ -151,6 +151,19 @@ static void overhead_of_too_few_rounds_does_not_win_over_an_interval(void **stat
 	assert_null(strstr(f->finding, transport_row("pipe")));
 }
 
+/* Nothing was wrong with the rows of another call. */
+static void overhead_without_map_is_not_told(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("overhead", process_pool(), "imap", "noop");
+
+	add(f, &cell, 100, 0);
+	derive(f, "overhead");
+	assert_string_equal(f->finding, "The rows do not tell what a task costs: it takes map of a "
+					"pool of processes at chunk 1 and at the automatic one, "
+					"right in each round.");
+}
+
 static void overhead_of_processes_that_failed_is_not_told(void **state)
 {
 	const struct pool_backend_info *row[ROWS_MAX];
@@ -358,6 +371,7 @@ int main(void)
 		TEST(startup_shows_what_the_system_takes),
 		TEST(overhead_of_a_backend_that_failed_is_not_the_cheapest),
 		TEST(overhead_of_too_few_rounds_does_not_win_over_an_interval),
+		TEST(overhead_without_map_is_not_told),
 		TEST(overhead_of_processes_that_failed_is_not_told),
 		TEST(scaling_of_a_backend_that_failed_is_not_the_best),
 		TEST(scaling_of_too_few_rounds_does_not_win_over_an_interval),

@@ -172,6 +172,8 @@ static void tables_and_sentence_tell_what_is_known(void **state)
 	add_rounds(f, 0, 7, 5);
 	assert_derived(f, "\tMETG50\t6531.97\t6531.97\t?\t7\t12\tcrossed; of 12",
 		       "The rows scatter too much");
+	add_rounds(f, 0, 1, 0);
+	assert_derived(f, "\tMETG50\t6531.97\t?\t?\t1\t1\tcrossed", "it takes 6 rounds");
 }
 
 /* Efficiency 13/52 at granularity 2 x 52 ns and 351/468 at 2 x 468 ns: one half is crossed at their geometric mean. */
