@@ -293,6 +293,40 @@ static int clean(void **state)
 	return chdir("/") == 0 ? system(command) : -1;
 }
 
+static void write_script(const char *name, const char *text)
+{
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	fprintf(file, "#!/bin/sh\n%s\n", text);
+	fclose(file);
+	assert_int_equal(chmod(name, 0755), 0);
+}
+
+static void assert_refused(const char *name, const char *text)
+{
+	compare(name, name, ONE_CELL " --out refused");
+	assert_status(EXIT_USAGE);
+	assert_said(text);
+}
+
+/* One that knows no --version may wait for something that never comes. */
+static void program_that_does_not_say_what_it_is_is_refused(void **state)
+{
+	(void)state;
+	write_script("./endless", "sleep 1000");
+	write_script("./failing", "echo poolbench 1; exit 1");
+	write_script("./other", "echo other 1; echo poolbench 1");
+	write_script("./dying", "echo poolbench 1; kill -9 $$");
+	assert_refused("./endless", "./endless: does not answer --version within 10 s, want");
+	assert_refused("./failing", "./failing: does not say by --version");
+	assert_refused("./other", "./other: does not say by --version");
+	assert_refused("./dying", "./dying: does not say by --version");
+	write_wrapper("./it's", "", "");
+	compare("./it's", program, ONE_CELL " --out quoted");
+	assert_int_equal(count_rows("quoted", "A"), count_rows("quoted", "B"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +342,7 @@ int main(void)
 		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
 		cmocka_unit_test(rounds_too_few_for_a_verdict_are_said_before),
 		cmocka_unit_test(budget_is_kept_to),
+		cmocka_unit_test(program_that_does_not_say_what_it_is_is_refused),
 	};
 
 	alarm(280);
