@@ -7,8 +7,11 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct format {
 	const char *name, *summary;
@@ -163,9 +166,40 @@ static int put(const struct format *format, const struct export_data *data, FILE
 	return 0;
 }
 
+/* One that is there already stays as it was until the new one is whole. What is no file (a pipe, /dev/stdout) is written to. */
+static FILE *open_out(const char *out, char fresh[PATH_MAX])
+{
+	struct stat about;
+	bool is_draft = lstat(out, &about) < 0 || S_ISREG(about.st_mode);
+	int size = snprintf(fresh, PATH_MAX, "%s%s", out, is_draft ? ".new" : "");
+	FILE *file;
+
+	if (size < 0 || size >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	file = fopen(fresh, "we");
+	if (!is_draft)
+		fresh[0] = '\0';
+	return file;
+}
+
+/* fresh "": it is in its place already. 0 or -errno. */
+static int close_out(FILE *file, const char *fresh, const char *out, int rc)
+{
+	if (fclose(file) != 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0 && fresh[0] && rename(fresh, out) < 0)
+		rc = -errno;
+	if (rc < 0 && fresh[0])
+		unlink(fresh);
+	return rc;
+}
+
 static int write_out(const struct wish *wish, const struct export_data *data)
 {
-	FILE *file = wish->out ? fopen(wish->out, "we") : stdout;
+	char fresh[PATH_MAX];
+	FILE *file = wish->out ? open_out(wish->out, fresh) : stdout;
 	const char *name = wish->out ? wish->out : "stdout";
 	int rc;
 
@@ -178,8 +212,8 @@ static int write_out(const struct wish *wish, const struct export_data *data)
 	errno = 0;
 	if (fflush(file) != 0 || ferror(file))
 		rc = errno ? -errno : -EIO;
-	if (wish->out && fclose(file) != 0 && rc == 0)
-		rc = -errno;
+	if (wish->out)
+		rc = close_out(file, fresh, wish->out, rc);
 	if (rc == 0)
 		return EXIT_FINE;
 	fprintf(stderr, "poolbench: %s: not all was written: %s\n", name, strerror(-rc));

@@ -43,6 +43,30 @@ static void file_that_may_not_grow_is_told_and_leaves_nothing(void **state)
 	assert_string_equal(outside_said, "");
 }
 
+#define EXPORT "$P export exported --format csv"
+
+/* Whole, or the old one; what is no file is written to. */
+static void export_replaces_a_file_by_a_whole_one_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run("$P " ONE_ROW "exported 2>/dev/null && echo old >file"), 0);
+	assert_int_equal(outside_run("prlimit --fsize=100 " EXPORT " --out file 2>&1"), 4);
+	assert_string_equal(outside_said, "poolbench: file: not all was written: File too large\n");
+	assert_int_equal(outside_run("cat file file.new 2>/dev/null"), 1);
+	assert_string_equal(outside_said, "old\n");
+	assert_int_equal(outside_run(EXPORT " >direct && " EXPORT " --out file && cmp direct file"),
+			 0);
+	assert_int_equal(outside_run("ln -s file link && echo old >file && " EXPORT
+				     " --out link && "
+				     "test -L link && cmp direct file"),
+			 0);
+	assert_int_equal(outside_run(EXPORT " --out /dev/stdout >through && cmp direct through"),
+			 0);
+	assert_int_equal(outside_run(EXPORT " --out /dev/stdout | cmp - direct"), 0);
+	assert_int_equal(outside_run("ls *.new /dev/stdout.new 2>/dev/null | wc -l | grep -qx 0"),
+			 0);
+}
+
 static void settings_of_the_user_are_not_in_figures(void **state)
 {
 	(void)state;
@@ -90,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(run_without_streams_writes_rows_alone),
 		cmocka_unit_test(file_that_may_not_grow_is_told_and_leaves_nothing),
+		cmocka_unit_test(export_replaces_a_file_by_a_whole_one_alone),
 		cmocka_unit_test(settings_of_the_user_are_not_in_figures),
 		cmocka_unit_test(gnuplot_is_heard_only_where_it_fails),
 		cmocka_unit_test(place_may_have_characters_of_patterns),
