@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define WEEK_S (7 * 24 * INT64_C(3600))
-#define BYTES_MAX (UINT64_C(1) << 50)
 
 /* strtoll skips spaces and takes a plus sign; neither is a number here. */
 static bool read_whole(const char *text, int64_t *value, char **end)
@@ -72,7 +71,8 @@ int args_bytes(const char *option, const char *text, uint64_t min, uint64_t *val
 	char *end;
 	int shift = read_whole(text, &read, &end) && read >= 0 ? suffix_shift(end) : -1;
 
-	if (shift >= 0 && (uint64_t)read <= BYTES_MAX >> shift && (uint64_t)read << shift >= min) {
+	if (shift >= 0 && (uint64_t)read <= ARGS_BYTES_MAX >> shift &&
+	    (uint64_t)read << shift >= min) {
 		*value = (uint64_t)read << shift;
 		return 0;
 	}

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ARGS_BYTES_MAX (UINT64_C(1) << 50)
+
 int args_whole(const char *option, const char *text, int64_t min, int64_t max, int64_t *value);
 int args_int(const char *option, const char *text, int min, int max, int *value);
 /* Bytes from `min` to 2^50, with an optional suffix k, M or G (powers of 1024). */

@@ -31,6 +31,12 @@ static double iterations(const struct record *row)
 	return count > 1 ? count : 1;
 }
 
+/* Of numbers that a row may have from anywhere: JSON has whole numbers up to 2^63. */
+static json_int_t whole(double x)
+{
+	return x < 9e18 ? (json_int_t)x : (json_int_t)9e18;
+}
+
 static struct interval series_ns(const struct export_series *series)
 {
 	double ns[PAIRS_MAX];
@@ -63,7 +69,7 @@ static json_t *gbench_row(const struct export_series *series, size_t family, siz
 			 (json_int_t)0, "run_name", series->name, "run_type", "iteration",
 			 "repetitions", (json_int_t)series->count, "repetition_index",
 			 (json_int_t)i, "threads", (json_int_t)row->cell.workers, "iterations",
-			 (json_int_t)iterations(row), "real_time", record_median(row), "cpu_time",
+			 whole(iterations(row)), "real_time", record_median(row), "cpu_time",
 			 cpu_ns(row), "time_unit", "ns");
 }
 
@@ -90,7 +96,7 @@ static json_t *gbench_context(const json_t *info)
 	return json_pack("{ss ss ss sI sI sb so s[f] ss}", "date", date, "host_name", "poolbench",
 			 "executable", "poolbench", "num_cpus",
 			 json_integer_value(json_object_get(host, "cpus_online")), "mhz_per_cpu",
-			 (json_int_t)json_number_value(json_object_get(host, "cpu_mhz")),
+			 whole(fmax(json_number_value(json_object_get(host, "cpu_mhz")), 0)),
 			 "cpu_scaling_enabled", governor && strcmp(governor, "performance") != 0,
 			 "caches", caches ? caches : json_array(), "load_avg",
 			 json_number_value(json_object_get(host, "load_1min")),

@@ -2,6 +2,7 @@
  * plan.c - building, settling, ordering, saving plans.
  */
 #include "harness/plan.h"
+#include "harness/args.h"
 #include "harness/cell.h"
 #include "harness/clock.h"
 #include "harness/record_json.h"
@@ -9,6 +10,7 @@
 #include "pools/pool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,32 +179,36 @@ int plan_keep(struct plan *plan, const char *text)
 /* A call lasts at least as long as its payloads travel, however short a batch may be. */
 #define PAYLOAD_BYTE_NS 4
 
-static int64_t cell_estimate(const struct cell *cell, const struct scale *scale)
+/* 36 years: what an estimate is told as when it is more. A session of several programs multiplies it. */
+#define ESTIMATE_MOST_NS (INT64_MAX / 8)
+
+/* In ns. */
+static double cell_estimate(const struct cell *cell, const struct scale *scale)
 {
 	int batches = cell->batches ? cell->batches : scale->batches;
-	int64_t batch_ns = cell->batch_ns ? cell->batch_ns : scale->batch_ns;
+	double batch_ns = (double)(cell->batch_ns ? cell->batch_ns : scale->batch_ns);
 	double call_ns = (double)cell->payload_bytes * (double)cell->tasks * PAYLOAD_BYTE_NS;
 
-	if ((double)batch_ns < call_ns)
-		batch_ns = (int64_t)call_ns;
+	if (batch_ns < call_ns)
+		batch_ns = call_ns;
 	if (strcmp(cell->probe, "memory") == 0)
 		batches++;
-	return CELL_FIXED_NS + (batches + 2) * batch_ns +
-	       (int64_t)((double)cell->parent_bytes * PARENT_BYTE_NS);
+	return (double)CELL_FIXED_NS + (batches + 2) * batch_ns +
+	       (double)cell->parent_bytes * PARENT_BYTE_NS;
 }
 
-static int64_t round_estimate(const struct plan *plan)
+static int64_t estimate(const struct plan *plan, int rounds)
 {
-	int64_t ns = 0;
+	double ns = 0;
 
 	for (size_t i = 0; i < plan->count; i++)
-		ns += cell_estimate(&plan->cells[i], &plan->scale);
-	return ns;
+		ns += rounds * cell_estimate(&plan->cells[i], &plan->scale);
+	return ns < (double)ESTIMATE_MOST_NS ? (int64_t)ns : ESTIMATE_MOST_NS;
 }
 
 int64_t plan_estimate_ns(const struct plan *plan)
 {
-	return plan->scale.rounds * round_estimate(plan);
+	return estimate(plan, plan->scale.rounds);
 }
 
 static void shorten_batches(struct plan *plan)
@@ -231,7 +237,7 @@ void plan_settle(struct plan *plan)
 
 void plan_fill(struct plan *plan)
 {
-	int64_t round_ns = round_estimate(plan);
+	int64_t round_ns = estimate(plan, 1);
 	int64_t fit = round_ns > 0 ? plan->budget_ns / round_ns : 0;
 
 	if (fit > PAIRS_MAX)
@@ -285,6 +291,30 @@ json_t *plan_to_json(const struct plan *plan)
 	return object;
 }
 
+/* What `run` and `cell` accept as well. */
+#define BATCH_MOST_NS (3600 * NS_PER_S)
+
+static int refuse(char *why, size_t why_size, const char *name, int64_t least, int64_t most)
+{
+	snprintf(why, why_size,
+		 "no plan of poolbench: \"%s\": want a whole number from %" PRId64 " to %" PRId64,
+		 name, least, most);
+	return -EINVAL;
+}
+
+static int check_cell(const struct cell *cell, char *why, size_t why_size)
+{
+	if (cell->batches < 0 || cell->batches > SAMPLES_MAX)
+		return refuse(why, why_size, "batches", 0, SAMPLES_MAX);
+	if (cell->batch_ns < 0 || cell->batch_ns > BATCH_MOST_NS)
+		return refuse(why, why_size, "batch_ns", 0, BATCH_MOST_NS);
+	if (cell->payload_bytes > ARGS_BYTES_MAX)
+		return refuse(why, why_size, "payload_bytes", 0, ARGS_BYTES_MAX);
+	if (cell->parent_bytes > ARGS_BYTES_MAX)
+		return refuse(why, why_size, "parent_bytes", 0, ARGS_BYTES_MAX);
+	return 0;
+}
+
 static int cells_from_json(struct plan *plan, const json_t *cells, char *why, size_t why_size)
 {
 	size_t i;
@@ -294,6 +324,8 @@ static int cells_from_json(struct plan *plan, const json_t *cells, char *why, si
 	{
 		struct cell cell;
 		int rc = cell_from_json(&cell, object, why, why_size);
+		if (rc == 0)
+			rc = check_cell(&cell, why, why_size);
 		if (rc == 0)
 			rc = plan_add(plan, &cell);
 		if (rc < 0)
@@ -312,28 +344,53 @@ uint64_t plan_input_seed(const json_t *object)
 	return (uint64_t)json_integer_value(own ? own : json_object_get(object, "seed"));
 }
 
-int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t why_size)
+/* The numbers of a plan as run.json has them. */
+struct numbers {
+	json_int_t level, rounds, seed, budget_ns, batch_ns;
+};
+
+static int numbers_from_json(struct numbers *n, const json_t *object, char *why, size_t why_size)
 {
 	json_error_t error;
-	json_t *cells;
-	int level, rounds;
-	json_int_t seed, budget_ns, batch_ns;
-	const char *save = json_string_value(json_object_get(object, "save_baseline"));
 
-	if (json_unpack_ex((json_t *)object, &error, 0, "{si si sI sI sI so}", "level", &level,
-			   "rounds", &rounds, "seed", &seed, "budget_ns", &budget_ns, "batch_ns",
-			   &batch_ns, "cells", &cells) < 0 ||
-	    level < 0 || level > 2 || rounds < 1) {
+	if (json_unpack_ex((json_t *)object, &error, 0, "{sI sI sI sI sI}", "level", &n->level,
+			   "rounds", &n->rounds, "seed", &n->seed, "budget_ns", &n->budget_ns,
+			   "batch_ns", &n->batch_ns) < 0) {
 		snprintf(why, why_size, "no plan of poolbench: %s", error.text);
 		return -EINVAL;
 	}
-	plan_init(plan, level, rounds, (uint64_t)seed);
-	plan->budget_ns = budget_ns;
-	plan->scale.batch_ns = batch_ns;
+	if (n->level < 0 || n->level > 2)
+		return refuse(why, why_size, "level", 0, 2);
+	if (n->rounds < 1 || n->rounds > PAIRS_MAX)
+		return refuse(why, why_size, "rounds", 1, PAIRS_MAX);
+	if (n->budget_ns < 0)
+		return refuse(why, why_size, "budget_ns", 0, INT64_MAX);
+	if (n->batch_ns < 0 || n->batch_ns > BATCH_MOST_NS)
+		return refuse(why, why_size, "batch_ns", 0, BATCH_MOST_NS);
+	return 0;
+}
+
+int plan_from_json(struct plan *plan, const json_t *object, char *why, size_t why_size)
+{
+	const char *save = json_string_value(json_object_get(object, "save_baseline"));
+	struct numbers n;
+	int rc = numbers_from_json(&n, object, why, why_size);
+
+	if (rc < 0)
+		return rc;
+	if (save && strlen(save) > BASELINE_NAME_MOST) {
+		snprintf(why, why_size,
+			 "no plan of poolbench: \"save_baseline\": want at most %d characters",
+			 BASELINE_NAME_MOST);
+		return -EINVAL;
+	}
+	plan_init(plan, (int)n.level, (int)n.rounds, (uint64_t)n.seed);
+	plan->budget_ns = n.budget_ns;
+	plan->scale.batch_ns = n.batch_ns;
 	plan->precision = json_number_value(json_object_get(object, "precision"));
 	plan->input_seed = plan_input_seed(object);
 	if (save)
 		snprintf(plan->save, sizeof plan->save, "%s", save);
 	plan->part = json_is_true(json_object_get(object, "part"));
-	return cells_from_json(plan, cells, why, why_size);
+	return cells_from_json(plan, json_object_get(object, "cells"), why, why_size);
 }

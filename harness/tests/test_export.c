@@ -201,6 +201,24 @@ static void gbench_rows_are_repetitions_in_order_of_rounds(void **state)
 	json_decref(all);
 }
 
+/* Numbers that a row may have, but no machine: their product is no whole number of JSON any more. */
+static void gbench_counts_have_an_end(void **state)
+{
+	FILE *rows = open_file("rows.jsonl", "w");
+	struct record row = sample;
+
+	(void)state;
+	row.calls = row.cell.tasks = INT64_MAX;
+	row.ns_per_task[1] = row.ns_per_task[2] = 1000;
+	put_row(rows, &row);
+	fclose(rows);
+	json_t *all = exported("gbench");
+	assert_true(number(json_array_get(json_object_get(all, "benchmarks"), 0), "iterations") >
+		    1e18);
+	json_decref(all);
+	write_run();
+}
+
 static void hyperfine_results_are_seconds_a_call(void **state)
 {
 	static const struct key keys[] = {
@@ -416,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gbench_context_has_what_readers_want),
 		cmocka_unit_test(gbench_rows_are_repetitions_in_order_of_rounds),
+		cmocka_unit_test(gbench_counts_have_an_end),
 		cmocka_unit_test(hyperfine_results_are_seconds_a_call),
 		cmocka_unit_test(github_entries_have_value_range_and_unit),
 		cmocka_unit_test(bencher_names_have_a_latency_within_its_ends),
