@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +15,18 @@
 #include <string.h>
 
 #define WEEK_S (7 * 24 * INT64_C(3600))
+
+int args_option(int argc, char **argv, const char *letters, const struct option *options)
+{
+	static char program[] = "poolbench";
+	char *command = argv[0];
+	int id;
+
+	argv[0] = program;
+	id = getopt_long(argc, argv, letters, options, NULL);
+	argv[0] = command;
+	return id;
+}
 
 /* strtoll skips spaces and takes a plus sign; neither is a number here. */
 static bool read_whole(const char *text, int64_t *value, char **end)

@@ -10,6 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct option; /* of <getopt.h> */
+
+/* getopt_long(), whose own lines begin with "poolbench:" like all others. */
+int args_option(int argc, char **argv, const char *letters, const struct option *options);
+
 #define ARGS_BYTES_MAX (UINT64_C(1) << 50)
 
 int args_whole(const char *option, const char *text, int64_t min, int64_t max, int64_t *value);

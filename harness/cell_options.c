@@ -199,7 +199,7 @@ int cell_request_read(struct cell_request *r, int argc, char **argv, int rounds)
 	r->cell.batches = rounds;
 	r->cell.batch_ns = 20 * NS_PER_MS;
 	optind = 0;
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((id = args_option(argc, argv, "", options)) != -1)
 		if (read_option(r, id, optarg) != 0)
 			return -1;
 	if (optind == argc)

@@ -188,7 +188,7 @@ static int read_request(struct request *r, int argc, char **argv)
 
 	*r = (struct request){ .level = 1, .seed = -1, .compare.floor = FLOOR_UNKNOWN };
 	optind = 0;
-	while ((id = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+	while ((id = args_option(argc, argv, "o:", options)) != -1) {
 		if (read_option(r, id, optarg) < 0)
 			return -EINVAL;
 		r->wants_rerun |= strchr("cafgRh", id) == NULL;

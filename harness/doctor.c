@@ -2,6 +2,7 @@
  * doctor.c - `poolbench doctor`: which conclusions this machine can support today.
  */
 #include "harness/doctor.h"
+#include "harness/args.h"
 #include "harness/commands.h"
 #include "harness/host.h"
 #include "harness/series.h"
@@ -131,7 +132,7 @@ int doctor_main(int argc, char **argv)
 	int id, status;
 
 	optind = 0;
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((id = args_option(argc, argv, "", options)) != -1) {
 		if (id == '?')
 			return EXIT_USAGE;
 		if (id == 'h') {

@@ -82,7 +82,7 @@ static int read_wish(struct wish *wish, int argc, char **argv)
 
 	*wish = (struct wish){ 0 };
 	optind = 0;
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((id = args_option(argc, argv, "", options)) != -1) {
 		if (id == '?' || (id == 'f' && read_format(optarg, &wish->format) < 0))
 			return -EINVAL;
 		wish->help |= id == 'h';

@@ -86,7 +86,8 @@ void markdown_text(FILE *file, const char *text)
 	for (; *text; text++) {
 		if (strchr("|<>*`\\", *text))
 			fputc('\\', file);
-		fputc(*text, file);
+		fputc((unsigned char)*text < ' ' ? ' ' : *text,
+		      file); /* a line is an item, a row */
 	}
 }
 

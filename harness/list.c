@@ -1,6 +1,7 @@
 /*
  * list.c - `poolbench list`: what there is. One JSON document is built from the tables; the text is printed from it.
  */
+#include "harness/args.h"
 #include "harness/bench.h"
 #include "harness/commands.h"
 #include "harness/experiment.h"
@@ -160,7 +161,7 @@ int list_main(int argc, char **argv)
 	int id;
 
 	optind = 0;
-	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((id = args_option(argc, argv, "", options)) != -1) {
 		if (id == '?')
 			return EXIT_USAGE;
 		if (id == 'h') {

@@ -358,14 +358,17 @@ static int write_file(const struct report *report, const char *name,
 
 static int load_info(struct report *report)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], why[JSON_ERROR_TEXT_LENGTH + 24];
 	json_error_t error;
 
 	snprintf(path, sizeof path, "%s/run.json", report->run);
 	if (access(path, F_OK) < 0)
 		return 0;
 	report->info = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-	return report->info ? 0 : complain(path, error.text);
+	if (report->info)
+		return 0;
+	snprintf(why, sizeof why, "line %d: %s", error.line, error.text);
+	return complain(path, error.line < 0 ? error.text : why);
 }
 
 static bool any_measured(const struct report *report)

@@ -178,9 +178,11 @@ int report_markdown(FILE *file, const struct report *report)
 			return rc;
 		fputc('\n', file);
 	}
-	for (size_t i = 0; i < report->sections; i++)
-		fprintf(file, "## %s\n\n%s\n\n", report->section[i].experiment->title,
-			report->section[i].finding);
+	for (size_t i = 0; i < report->sections; i++) {
+		fprintf(file, "## %s\n\n", report->section[i].experiment->title);
+		markdown_text(file, report->section[i].finding);
+		fputs("\n\n", file);
+	}
 	return 0;
 }
 

@@ -106,7 +106,7 @@ static int read_wish(struct wish *wish, int argc, char **argv)
 
 	*wish = (struct wish){ .seed = -1 };
 	optind = 0;
-	while ((id = getopt_long(argc, argv, "o:", options, NULL)) != -1)
+	while ((id = args_option(argc, argv, "o:", options)) != -1)
 		if (read_option(wish, id, optarg) < 0)
 			return -EINVAL;
 	if (optind == argc)

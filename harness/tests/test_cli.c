@@ -113,6 +113,8 @@ static void commands_unknown_or_wrong_are_refused(void **state)
 	assert_bad("nosuch", "compare");
 	assert_bad("run nosuch", "nosuch");
 	assert_bad("run --rounds 0", "--rounds");
+	assert_bad("run --rounds", "poolbench: option '--rounds' requires");
+	assert_bad("export --nosuch", "poolbench: unrecognized option '--nosuch'");
 	assert_bad("run --rounds 257", "256");
 	assert_bad("run --resume nowhere", "run.json");
 	assert_bad("run --resume nowhere --quick", "--resume");

@@ -298,6 +298,9 @@ static void experiment_of_which_nothing_is_left_says_so(void **state)
 	assert_contains(f->text, "certainly faster");
 	assert_contains(read_file(f, "summary.md"), "Nothing was measured: all of 1 invocations");
 	assert_false(exists(f, "tables/balance.tsv"));
+	strcpy(f->rows.at[f->rows.count - 1].error, "first line\n# <second>");
+	report(f);
+	assert_contains(read_file(f, "summary.md"), "the first with: first line # \\<second\\>.\n");
 }
 
 static void run_of_which_nothing_is_left_has_no_report_and_no_figure(void **state)

@@ -282,9 +282,10 @@ static void corrupt_run_json_is_refused_and_no_report_appears(void **state)
 	struct fixture *f = *state;
 
 	write_real_run(f);
-	write_file(f, "run.json", "{\"host\":");
+	write_file(f, "run.json", "{\n\"host\":");
 	assert_int_equal(command(f, report_main, f->run), 2);
-	assert_one_line(read_file(f, "stderr"));
+	assert_contains(read_file(f, "stderr"), "run.json: line 2: ");
+	assert_one_line(f->text);
 	assert_false(exists(f, "report.html"));
 }
 

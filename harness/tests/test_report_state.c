@@ -13,9 +13,11 @@ static void report_names_what_failed_on_the_page_too(void **state)
 	add(f, &cell, 500, 1000);
 	f->rows.at[3 * ROUNDS].verified = false;
 	strcpy(f->rows.at[3 * ROUNDS].error, "wrong result, <b>item 3");
+	strcpy(f->rows.at[3 * ROUNDS + 1].error, "first line\n# second");
 	write_rows(f);
 	assert_int_equal(command(f, report_main, f->run), 0);
 	assert_contains(read_file(f, "summary.md"), "wrong result, \\<b\\>item 3");
+	assert_contains(f->text, ": first line # second\n");
 	assert_contains(read_file(f, "report.html"), "wrong result, &lt;b&gt;item 3</li>");
 	assert_contains(f->text, " imap primes n=100 ");
 }
