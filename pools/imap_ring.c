@@ -153,7 +153,7 @@ static int store_variable(struct pool_job *job, unsigned k, uint64_t cell,
 			  const struct pool_bytes *item)
 {
 	struct pool_bytes *place = (struct pool_bytes *)(uintptr_t)job->column[k].data + cell;
-	if (!item->data && item->size)
+	if ((!item->data && item->size) || item->size > INT64_MAX)
 		return -EINVAL;
 	place->data = malloc(item->size + 1);
 	if (!place->data)

@@ -19,7 +19,15 @@ static bool overflows(uint64_t n, uint64_t size)
 	return size && size != POOL_VARIABLE && n > (UINT64_MAX >> 1) / size;
 }
 
-static int check_column(const struct pool_column *column, uint64_t n)
+/* What all arguments take together: whoever copies or sends them adds up without looking. False: too much. */
+static bool add_variable(uint64_t *total, const struct pool_bytes *bytes)
+{
+	return !__builtin_add_overflow(*total, bytes->size, total) &&
+	       !__builtin_add_overflow(*total, sizeof(struct pool_ref) + 15, total) &&
+	       *total <= UINT64_MAX >> 1;
+}
+
+static int check_column(const struct pool_column *column, uint64_t n, uint64_t *total)
 {
 	if (!column->data && (n || !column->size))
 		return -EINVAL;
@@ -27,7 +35,7 @@ static int check_column(const struct pool_column *column, uint64_t n)
 		return -EINVAL;
 	const struct pool_bytes *bytes = column->data;
 	for (uint64_t i = 0; column->size == POOL_VARIABLE && i < n; i++)
-		if (!bytes[i].data && bytes[i].size)
+		if ((!bytes[i].data && bytes[i].size) || !add_variable(total, &bytes[i]))
 			return -EINVAL;
 	return 0;
 }
@@ -57,11 +65,12 @@ static int check_task(const struct pool *pool, const struct map_call *call)
 
 int map_check(struct pool *pool, const struct map_call *call)
 {
+	uint64_t total = 0;
 	int rc = pool_usable(pool);
 	if (rc == 0)
 		rc = check_task(pool, call);
 	for (unsigned k = 0; rc == 0 && k < call->columns; k++)
-		rc = check_column(&call->args[k], call->n);
+		rc = check_column(&call->args[k], call->n, &total);
 	if (rc == 0 && overflows(call->n, call->result_size))
 		rc = -EINVAL;
 	return rc;

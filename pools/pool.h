@@ -377,7 +377,8 @@ int pool_worker_stats(struct pool *pool, int worker, struct pool_worker_stats *s
 
 /* One argument of a task: an array with one element an item. For an element of variable size, size
  * is POOL_VARIABLE and data an array of struct pool_bytes. A NULL data with size 0 is no argument
- * at all and is -EINVAL. */
+ * at all and is -EINVAL. So are variable sizes that come to 2^63 and more together, over all
+ * arguments and items of a call, each with 31 bytes on top. */
 struct pool_column {
 	const void *data;
 	uint64_t size;
@@ -514,8 +515,8 @@ struct pool_source {
 	uint64_t count; /* arrays: how many items */
 	/* Generator: set item[k] (data; size too where the column is POOL_VARIABLE) and return 1;
 	 * 0: no more; negative: failed, the iteration delivers what was read before, then this
-	 * value, then POOL_END (an item without data where there should be some: -EINVAL). The data
-	 * must stay valid until the next call of the generator or the end of the iterator. Never
+	 * value, then POOL_END (an item without data where there should be some, or of 2^63 bytes
+	 * and more: -EINVAL). The data must stay valid until the next call of the generator or the end of the iterator. Never
 	 * called ahead of the window; called by the thread that is in pool_imap or pool_iter_next.
 	 * One that takes long (more than 0.2 ms for what is read at a time) is called only while
 	 * there is nothing to return, and in pool_imap only once or a few times; what was handed

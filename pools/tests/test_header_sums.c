@@ -1,0 +1,92 @@
+/* test_header_sums.c - what the header says of sums: sizes that are added up, and what is counted of workers. */
+#include "pools/tests/suite.h"
+
+#include <errno.h>
+
+/* == Sizes == */
+
+#define HALF (UINT64_C(1) << 63) /* twice that is nothing */
+
+static char byte[16];
+
+static int nothing(struct pool_call *call)
+{
+	(void)call;
+	return 0;
+}
+POOL_TASK(nothing)
+
+static void expect_refused(struct pool *pool, const struct pool_column *columns, unsigned count,
+			   uint64_t n)
+{
+	const struct pool_source source = pool_columns(columns, count, n);
+	struct pool_async *async;
+	struct pool_iter *iter;
+	CHECK_EQ(pool_starmap(pool, POOL(nothing), columns, count, n, NULL, 0, NULL), -EINVAL);
+	CHECK_EQ(pool_starmap_async(pool, POOL(nothing), columns, count, n, 0, NULL, &async),
+		 -EINVAL);
+	CHECK_EQ(pool_imap(pool, POOL(nothing), source, 0, NULL, &iter), -EINVAL);
+	CHECK_EQ(pool_imap_unordered(pool, POOL(nothing), source, 0, NULL, &iter), -EINVAL);
+	if (n != 1)
+		return;
+	CHECK_EQ(pool_apply(pool, POOL(nothing), columns, count, NULL, 0, NULL), -EINVAL);
+	CHECK_EQ(pool_apply_async(pool, POOL(nothing), columns, count, 0, NULL, &async), -EINVAL);
+}
+
+/* Their sum went round: room for a few bytes, into which all were copied. */
+static void sizes_that_come_to_too_much_are_refused(const struct pool_backend_info *row)
+{
+	const struct pool_bytes halves[2] = { { byte, HALF }, { byte, HALF } };
+	const struct pool_bytes quarters[2] = { { byte, HALF / 2 }, { byte, HALF / 2 } };
+	const struct pool_bytes most = { byte, UINT64_MAX }, rounded = { byte, UINT64_MAX - 14 },
+				all = { byte, HALF - 1 };
+	const struct pool_column two_halves = { halves, POOL_VARIABLE };
+	const struct pool_column pair[2] = { { quarters, POOL_VARIABLE },
+					     { quarters, POOL_VARIABLE } };
+	const struct pool_column single[] = { { &most, POOL_VARIABLE },
+					      { &rounded, POOL_VARIABLE },
+					      { &all, POOL_VARIABLE } };
+	struct pool *pool = suite_open(row, 1);
+	expect_refused(pool, &two_halves, 1, 2);
+	expect_refused(pool, pair, 2, 1); /* of two arguments */
+	expect_refused(pool, pair, 2, 2);
+	for (size_t i = 0; i < COUNT(single); i++)
+		expect_refused(pool, &single[i], 1, 1);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+	suite_finish(pool);
+}
+
+static int give_size(void *state, struct pool_bytes item[])
+{
+	item[0] = (struct pool_bytes){ byte, *(const uint64_t *)state };
+	return 1;
+}
+
+/* With the byte behind it that is none at all. */
+static void generated_size_that_is_too_much_ends_the_input(const struct pool_backend_info *row)
+{
+	uint64_t sizes[] = { UINT64_MAX, UINT64_MAX - 1, HALF };
+	struct pool *pool = suite_open(row, 1);
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		struct pool_iter *iter;
+		CHECK_EQ(pool_imap(pool, POOL(nothing),
+				   pool_generator(give_size, &sizes[i], POOL_VARIABLE), 0, NULL,
+				   &iter),
+			 0);
+		CHECK_EQ(pool_iter_next(iter, NULL, POOL_FOREVER), -EINVAL);
+		CHECK_EQ(pool_iter_next(iter, NULL, POOL_FOREVER), POOL_END);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
+static const struct suite_case cases[] = {
+	CASE(sizes_that_come_to_too_much_are_refused, 0),
+	CASE(generated_size_that_is_too_much_ends_the_input, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
