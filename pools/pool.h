@@ -339,7 +339,7 @@ const struct pool_backend_info *pool_backend_info(unsigned i);
 struct pool_worker_stats {
 	pid_t pid;
 	uint64_t tasks;	   /* items begun, by all processes that had this number */
-	uint64_t claims;   /* chunks taken */
+	uint64_t claims;   /* chunks taken; what a death left of one is taken anew by another */
 	uint64_t busy_ns;  /* time its processes lived, start and end included, less idle_ns */
 	uint64_t idle_ns;  /* time they waited for work; both approximate, and 0 on serial */
 	uint64_t starts;   /* processes started under this number; 1 in a quiet life */

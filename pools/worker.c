@@ -307,19 +307,19 @@ static bool worn_out(const struct pool_worker_state *w)
 	return w->board->tasks_per_worker && w->served >= (uint64_t)w->board->tasks_per_worker;
 }
 
-/* Counts before commit: whoever is woken by the commit may look at them. */
+/* Claims count before the span runs: it may end with the worker. */
 int pool_worker_step(struct pool_worker_state *w)
 {
 	struct pool_span *span = &w->claimed;
 	int rc = w->ops->claim(w->port, span);
 	if (rc)
 		return rc;
+	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
 	const struct running me = { w->board, running };
 	running = &me;
 	run_span(w, span);
 	end_if_forked(w);
 	running = me.outer;
-	__atomic_store_n(&w->ledger->claims, w->ledger->claims + span->claims, __ATOMIC_RELAXED);
 	const bool worn = worn_out(w);
 	span->overdue = worn && span->goes_on;
 	if (worn && !span->goes_on)

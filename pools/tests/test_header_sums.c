@@ -80,9 +80,47 @@ static void generated_size_that_is_too_much_ends_the_input(const struct pool_bac
 	suite_finish(pool);
 }
 
+/* == Counts == */
+
+static uint64_t claims_of(struct pool *pool)
+{
+	struct pool_worker_stats stats;
+	uint64_t claims = 0;
+	for (int i = 0; i < pool_workers(pool); i++) {
+		CHECK_EQ(pool_worker_stats(pool, i, &stats), 0);
+		claims += stats.claims;
+	}
+	return claims;
+}
+
+/* A chunk that its worker did not survive was left out. */
+static void chunks_that_end_in_a_death_are_counted(const struct pool_backend_info *row)
+{
+	enum { N = 10 };
+	struct errand errands[N] = { 0 };
+	const struct pool_policy whole = { .chunk = N };
+	struct pool *pool = suite_open(row, 2);
+	for (uint64_t i = 1; i <= 3; i++) {
+		CHECK_EQ(suite_do(pool, (struct errand){ .deed = DEED_KILL }), POOL_WORKER_LOST);
+		CHECK_EQ(claims_of(pool), i);
+	}
+	errands[N - 1].deed = DEED_KILL; /* nothing is left of it */
+	CHECK_EQ(pool_map(pool, suite_errand, errands, sizeof *errands, N, NULL, 0, &whole),
+		 POOL_WORKER_LOST);
+	CHECK_EQ(claims_of(pool), 4);
+	errands[N / 2].deed = DEED_KILL; /* and then a rest */
+	CHECK_EQ(pool_map(pool, suite_errand, errands, sizeof *errands, N, NULL, 0, &whole),
+		 POOL_WORKER_LOST);
+	CHECK_EQ(claims_of(pool), 6);
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), 0);
+	CHECK_EQ(claims_of(pool), 7);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(sizes_that_come_to_too_much_are_refused, 0),
 	CASE(generated_size_that_is_too_much_ends_the_input, 0),
+	CASE(chunks_that_end_in_a_death_are_counted, FAULTS),
 };
 
 int main(int argc, char **argv)
