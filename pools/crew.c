@@ -72,7 +72,8 @@ static void start_failed(struct pool *pool, int worker, int error)
 	}
 	pool->start_failures++;
 	hand->failing = true;
-	if (pool->start_failures >= START_ATTEMPTS && !any_running(pool)) {
+	if (pool->start_failures >= START_ATTEMPTS && !any_running(pool) &&
+	    pool->broken != POOL_INIT_FAILED) {
 		pool->broken = error;
 		job_stop_all(pool, error);
 	}
@@ -124,6 +125,16 @@ static bool all_started(const struct pool *pool)
 	return true;
 }
 
+/* The pool came to its end while this one was started. */
+static void stop_late_comer(struct pool *pool, int worker)
+{
+	const int reason = pool->state == POOL_IS_TERMINATED ? POOL_TERMINATED : pool->broken;
+	if (reason != POOL_TERMINATED && reason != POOL_INIT_FAILED)
+		return;
+	if (pool->backend->start->signal(&pool->hand[worker].body, SIGKILL) == 0)
+		pool->hand[worker].stop_reason = reason; /* it may have begun an item */
+}
+
 /* Under the lock, which is let go while the process is made: copying page tables takes long. */
 static void start_one(struct pool *pool, int worker)
 {
@@ -159,12 +170,10 @@ static void start_one(struct pool *pool, int worker)
 		backend->transport->started(pool->transport, worker);
 		crew_sweep(
 			pool); /* a thread may have ended before it counted as running: its wake-up is past */
+		stop_late_comer(pool, worker);
 	} else {
 		start_failed(pool, worker, rc);
 	}
-	if (rc == 0 && pool->state == POOL_IS_TERMINATED &&
-	    backend->start->signal(&pool->hand[worker].body, SIGKILL) == 0)
-		pool->hand[worker].stop_reason = POOL_TERMINATED; /* it may have begun an item */
 	pump_kick(pool);
 	if (pool->opened || pool->start_error ||
 	    all_started(pool)) /* before, only crew_open waits: wake it once */

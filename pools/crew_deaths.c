@@ -63,6 +63,16 @@ static void note_init_failure(struct pool *pool, int worker)
 	failure->message = strdup(text);
 }
 
+/* For good: nobody is started any more. Who is being started meanwhile is stopped when that is done: see start_one. */
+static void give_up(struct pool *pool)
+{
+	pool->broken = POOL_INIT_FAILED;
+	for (int i = 0; i < pool->workers; i++)
+		if (pool->hand[i].state == HAND_WANTED)
+			pool->hand[i].state = HAND_GONE;
+	job_stop_all(pool, POOL_INIT_FAILED);
+}
+
 static void init_failed(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
@@ -70,10 +80,8 @@ static void init_failed(struct pool *pool, int worker)
 	pool->init_failures++;
 	hand->failing = true;
 	bool blocked = hand->init_reason && pool->options.initializer;
-	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || blocked)) {
-		pool->broken = POOL_INIT_FAILED;
-		job_stop_all(pool, POOL_INIT_FAILED);
-	}
+	if (!any_fit(pool) && (pool->init_failures >= INIT_ATTEMPTS || blocked))
+		give_up(pool);
 	crew_want(pool, worker, pool->init_failures);
 }
 

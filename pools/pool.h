@@ -121,8 +121,9 @@ extern "C" {
  * waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
  * POOL_INIT_FAILED: three starts in a row failed, or an initializer exceeded its limit, or workers
  * were killed from outside a hundred times in a row before they were ready, and no worker is fit.
- * The pool stays like that. -EMFILE, -EAGAIN, -ENOMEM and the like of a call that was accepted: all
- * workers are gone and none could be started, for some 0.4 s; the next call tries again.
+ * The pool stays like that and starts nobody any more. -EMFILE, -EAGAIN, -ENOMEM and the like of a
+ * call that was accepted: all workers are gone and none could be started, for some 0.4 s; the next
+ * call tries again.
  */
 enum pool_status {
 	POOL_END = 1,		   /* iterators: no more results (not an error) */
@@ -345,7 +346,8 @@ struct pool_worker_stats {
 	uint64_t starts;   /* processes started under this number; 1 in a quiet life */
 	uint64_t recycled; /* of these, how many ended by tasks_per_worker */
 	uint64_t deaths;   /* how many ended by a signal or an unexpected exit */
-	uint64_t stopped;  /* of the deaths: killed by the pool (time limit, cancel, terminate) */
+	uint64_t stopped;  /* of the deaths: killed by the pool (time limit of a task, cancel,
+			      terminate, started when the pool was POOL_INIT_FAILED already) */
 	uint64_t
 		unfit; /* of the deaths: the initializer failed, ended the process or took too long */
 	int last_signal; /* the last death's signal, 0: it exited, or nobody died */

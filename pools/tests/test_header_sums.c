@@ -117,10 +117,46 @@ static void chunks_that_end_in_a_death_are_counted(const struct pool_backend_inf
 	suite_finish(pool);
 }
 
+/* == A pool without fit workers == */
+
+static int stay(struct pool_call *call)
+{
+	(void)call;
+	suite_sleep_ns(HOUR);
+	return 0;
+}
+POOL_TASK(stay)
+
+static bool all_gone(struct pool *pool)
+{
+	for (int i = 0; i < pool_workers(pool); i++)
+		if (pool_worker_pid(pool, i))
+			return false;
+	return true;
+}
+
+/* Those whose start was put off came up afterwards: with nobody there to stop them, their initializers ran for ever. */
+static void nobody_is_started_once_no_worker_is_fit(const struct pool_backend_info *row)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 4,
+							    .initializer = POOL(stay),
+							    .initializer_timeout_ns = 50 * MS });
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), POOL_INIT_FAILED);
+	suite_sleep_ns(SECOND / 2); /* for who comes up all the same */
+	const int64_t until_ns = suite_now_ns() + WAIT;
+	while (!all_gone(pool) && suite_now_ns() < until_ns)
+		suite_sleep_ns(MS);
+	CHECK(all_gone(pool));
+	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3 }), POOL_INIT_FAILED);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(sizes_that_come_to_too_much_are_refused, 0),
 	CASE(generated_size_that_is_too_much_ends_the_input, 0),
 	CASE(chunks_that_end_in_a_death_are_counted, FAULTS),
+	CASE(nobody_is_started_once_no_worker_is_fit, FAULTS),
 };
 
 int main(int argc, char **argv)
