@@ -87,6 +87,8 @@ static void start_succeeded(struct pool *pool, int worker, const struct pool_bod
 	hand->body = *body;
 	hand->state = HAND_RUNNING;
 	hand->starts++;
+	pool->stats.restarts += hand->died;
+	hand->died = false;
 }
 
 /* A process whose end we would not notice is of no use. It may have begun an item already. */

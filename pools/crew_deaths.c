@@ -103,13 +103,13 @@ static void replace(struct pool *pool, int worker)
 		hand->state = HAND_GONE;
 		return;
 	}
+	hand->died = true;
 	hand->deaths++;
 	hand->last_death = hand->wait_status < 0 ? 0 : hand->wait_status;
 	hand->stopped += hand->stop_reason != 0;
 	hand->unfit += phase == POOL_PHASE_UNFIT || hand->init_reason ||
 		       (phase == POOL_PHASE_NEW && pool->options.initializer &&
 			!killed_from_outside(hand));
-	pool->stats.restarts += pool->stopping ? 0 : 1;
 	if ((phase >= POOL_PHASE_READY && phase != POOL_PHASE_UNFIT) ||
 	    hand->stop_reason == POOL_ENCODE_ERROR) { /* for what it was sent: see pipe_send.c */
 		pool->init_failures = pool->bad_luck = 0;

@@ -363,7 +363,7 @@ struct pool_stats {
 		cancelled; /* dropped or killed by cancel, fail_fast, a call's timeout, terminate */
 	uint64_t timed_out; /* POOL_TASK_TIMEOUT */
 	uint64_t retried;   /* executions repeated because the worker died; not part of the sum */
-	uint64_t restarts;  /* workers replaced after a death */
+	uint64_t restarts;  /* workers replaced after a death: whose replacement has started */
 };
 
 int pool_stats(struct pool *pool, struct pool_stats *stats);

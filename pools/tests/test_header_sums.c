@@ -117,6 +117,61 @@ static void chunks_that_end_in_a_death_are_counted(const struct pool_backend_inf
 	suite_finish(pool);
 }
 
+static uint64_t restarts_of(struct pool *pool)
+{
+	struct pool_stats stats;
+	CHECK_EQ(pool_stats(pool, &stats), 0);
+	return stats.restarts;
+}
+
+static uint64_t starts_of(struct pool *pool)
+{
+	struct pool_worker_stats stats;
+	CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
+	return stats.starts;
+}
+
+static int fail(struct pool_call *call)
+{
+	(void)call;
+	return 1;
+}
+POOL_TASK(fail)
+
+/* Deaths were counted instead. */
+static void restarts_are_replacements_that_started(const struct pool_backend_info *row)
+{
+	const struct errand kill = { .deed = DEED_KILL };
+	struct pool *pool =
+		suite_open_with(row,
+				(struct pool_options){ .workers = 1, .initializer = POOL(fail) });
+	struct pool_worker_stats stats;
+	CHECK_EQ(suite_do(pool, kill), POOL_INIT_FAILED);
+	CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
+	CHECK_EQ(stats.deaths, 3);
+	CHECK_EQ(stats.starts, 3);
+	CHECK_EQ(restarts_of(pool), 2);
+	suite_finish(pool);
+
+	pool = suite_open_with(row, (struct pool_options){ .workers = 1, .tasks_per_worker = 2 });
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(suite_do(pool, (struct errand){ .value = i }), 0);
+	CHECK_EQ(restarts_of(pool), 0);
+	CHECK_EQ(suite_do(pool, kill), POOL_WORKER_LOST);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(suite_do(pool, (struct errand){ .value = i }), 0);
+	CHECK_EQ(restarts_of(pool), 1);
+	suite_finish(pool);
+
+	pool = suite_open(row, 1);
+	struct pool_async *async = suite_start(pool, kill, NULL);
+	CHECK_EQ(pool_close(pool), 0);
+	CHECK_EQ(pool_join(pool, WAIT), 0); /* it may have been replaced before, or not */
+	CHECK_EQ(restarts_of(pool), starts_of(pool) - 1);
+	pool_async_release(async);
+	pool_destroy(pool);
+}
+
 /* == A pool without fit workers == */
 
 static int stay(struct pool_call *call)
@@ -156,6 +211,7 @@ static const struct suite_case cases[] = {
 	CASE(sizes_that_come_to_too_much_are_refused, 0),
 	CASE(generated_size_that_is_too_much_ends_the_input, 0),
 	CASE(chunks_that_end_in_a_death_are_counted, FAULTS),
+	CASE(restarts_are_replacements_that_started, FAULTS),
 	CASE(nobody_is_started_once_no_worker_is_fit, FAULTS),
 };
 
