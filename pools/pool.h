@@ -90,15 +90,16 @@
  * A forked worker sees the memory of the process as it was when the worker started; later changes
  * of globals are not seen, and a replacement worker sees a later state. A vfork row executes the
  * program anew: its workers see no state at all, only registered tasks. In workers SIGINT is
- * ignored and every other signal has its default action; none is blocked. A task must not call
- * exit() (use a return code); if it does, or crashes, that item alone is POOL_WORKER_LOST. Items
- * that had not begun go to another worker; where ten in a row die before they begin any of what
- * they were sent (pipe rows), the first of these items is lost, since receiving it may kill. A
- * process that a task forks must end by _exit() or exec: one that returns from the task runs those
- * items, too, that its worker had claimed with it, and is ended then. A task must not use the pool
- * that runs it, nor handles and iterators of that: in a forked worker that is -EPERM, in a thread
- * (and in serial) submitting, waiting, cancelling and ending are -EDEADLK; a pool of its own is
- * fine. A worker that dies idle is replaced when the pool is used or asked next.
+ * ignored and every other signal has its default action; none is blocked. What a task changes of
+ * that, such as the signal mask, stays for later tasks of that worker. A task must not call exit()
+ * (use a return code); if it does, or crashes, that item alone is POOL_WORKER_LOST. Items that had
+ * not begun go to another worker; where ten in a row die when they have received some of what they
+ * were sent and before they begin any (pipe rows), the first of these items is lost, since receiving
+ * it may kill. A process that a task forks must end by _exit() or exec: one that returns from the
+ * task runs those items, too, that its worker had claimed with it, and is ended then. A task must
+ * not use the pool that runs it, nor handles and iterators of that: in a forked worker that is
+ * -EPERM, in a thread (and in serial) submitting, waiting, cancelling and ending are -EDEADLK; a
+ * pool of its own is fine. A worker that dies idle is replaced when the pool is used or asked next.
  */
 #ifndef POOLS_POOL_H
 #define POOLS_POOL_H
@@ -390,9 +391,11 @@ struct pool_column {
 /* What is known of a failure. */
 struct pool_failure {
 	int status; /* the return value it belongs to: POOL_TASK_ERROR, POOL_WORKER_LOST, ... */
-	int code; /* POOL_TASK_ERROR: what the task returned; POOL_WORKER_LOST: its exit code, or -1
-		   */
-	int signal;	/* POOL_WORKER_LOST: the signal that killed it, or 0 */
+	int code; /* POOL_TASK_ERROR: what the task returned; POOL_WORKER_LOST: its exit code, or -1;
+		     POOL_INIT_FAILED: what the initializer returned, or else the worker's exit
+		     code (-1: unknown); 0 where it was killed, and of an iteration's own failure */
+	int signal;	/* POOL_WORKER_LOST: the signal that killed it, or 0. POOL_INIT_FAILED: the
+			   same, but 0 where the start took too long */
 	pid_t pid;	/* the worker's process, 0 if it has none */
 	uint64_t index; /* the item; of several failed ones always the lowest, of those that were
 			   cancelled only where nothing else failed */
@@ -421,7 +424,8 @@ struct pool_policy {
 			n > 2^28 - 2 items, and a death may cost n / (2^28 - 2) items then, rounded
 			up. */
 	bool fail_fast; /* the first failing item cancels those that were not started; each worker may
-			   have up to 16 chunks in hand that it still runs (automatic: items) */
+			   have up to 16 chunks in hand that it still runs (automatic: items). imap:
+			   and ends the reading, what was not read gives no result */
 	int (*callback)(struct pool_async *async, void *user); /* async calls: after success */
 	int (*error_callback)(struct pool_async *async,
 			      void *user); /* async calls: after anything else */
@@ -436,7 +440,7 @@ struct pool_policy {
 /* Runs task once with one element of each column and waits. result: result_size bytes, or NULL with
  * 0 for none; for variable size result_size is POOL_VARIABLE and result a struct pool_bytes, whose
  * data is then the caller's (pool_bytes_free). Returns 0 or the item's status. results that are
- * NULL with a size, here and below, are -EINVAL. */
+ * NULL with a size, here and below, are -EINVAL where there is an item (n > 0). */
 int pool_apply(struct pool *pool, const struct pool_task *task, const struct pool_column *args,
 	       unsigned columns, void *result, uint64_t result_size,
 	       const struct pool_policy *policy);
@@ -515,14 +519,15 @@ struct pool_source {
 							sizes count */
 	unsigned columns;
 	uint64_t count; /* arrays: how many items */
-	/* Generator: set item[k] (data; size too where the column is POOL_VARIABLE) and return 1;
-	 * 0: no more; negative: failed, the iteration delivers what was read before, then this
-	 * value, then POOL_END (an item without data where there should be some, or of 2^63 bytes
-	 * and more: -EINVAL). The data must stay valid until the next call of the generator or the end of the iterator. Never
-	 * called ahead of the window; called by the thread that is in pool_imap or pool_iter_next.
-	 * One that takes long (more than 0.2 ms for what is read at a time) is called only while
-	 * there is nothing to return, and in pool_imap only once or a few times; what was handed
-	 * out is worked on meanwhile. */
+	/* Generator: set item[k] (data; size too where the column is POOL_VARIABLE) and return 1
+	 * (any other positive value is the same); 0: no more; negative: failed, the iteration
+	 * delivers what was read before, then this value, then POOL_END (an item without data where
+	 * there should be some, or of 2^63 bytes and more: -EINVAL). The data must stay valid until
+	 * the next call of the generator or the end of the iterator. Never called ahead of the
+	 * window; called by the thread that is in pool_imap or pool_iter_next. One that takes long
+	 * (more than 0.2 ms for what is read at a time) is called only while there is nothing to
+	 * return, and in pool_imap only once or a few times; what was handed out is worked on
+	 * meanwhile. */
 	int (*next)(void *state, struct pool_bytes item[]);
 	void *state;
 };

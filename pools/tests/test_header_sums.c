@@ -1,7 +1,12 @@
-/* test_header_sums.c - what the header says of sums: sizes that are added up, and what is counted of workers. */
+/*
+ * test_header_sums.c - what the header says of sums, that is of sizes that are added up and of what is counted of workers;
+ * and a few values and states of which it said nothing.
+ */
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <unistd.h>
 
 /* == Sizes == */
 
@@ -207,12 +212,150 @@ static void nobody_is_started_once_no_worker_is_fit(const struct pool_backend_in
 	suite_finish(pool);
 }
 
+static int leave_with_3(struct pool_call *call)
+{
+	(void)call;
+	_exit(3);
+}
+POOL_TASK(leave_with_3)
+
+static int crash(struct pool_call *call)
+{
+	(void)call;
+	raise(SIGUSR1);
+	return 0;
+}
+POOL_TASK(crash)
+
+static void expect_init_failure(const struct pool_backend_info *row,
+				const struct pool_task *initializer, int64_t limit_ns, int code,
+				int signal)
+{
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1,
+							    .initializer = initializer,
+							    .initializer_timeout_ns = limit_ns });
+	struct pool_failure failure;
+	int64_t x = 3, y;
+	for (int i = 0; i < 2; i++) { /* when it comes to that, and refused afterwards */
+		CHECK_EQ(pool_map(pool, suite_square, &x, 8, 1, &y, 8,
+				  &(struct pool_policy){ .failure = &failure }),
+			 POOL_INIT_FAILED);
+		CHECK_EQ(failure.code, code);
+		CHECK_EQ(failure.signal, signal);
+		pool_failure_clear(&failure);
+	}
+	suite_finish(pool);
+}
+
+static void failed_initializer_tells_code_or_signal(const struct pool_backend_info *row)
+{
+	expect_init_failure(row, POOL(fail), 0, 1, 0);
+	expect_init_failure(row, POOL(leave_with_3), 0, 3, 0);
+	expect_init_failure(row, POOL(crash), 0, 0, SIGUSR1);
+	expect_init_failure(row, POOL(stay), 50 * MS, 0, 0);
+}
+
+/* == Values and states == */
+
+static void no_items_need_no_results(const struct pool_backend_info *row)
+{
+	const int64_t x = 3;
+	const struct pool_column pair[2] = { { &x, 8 }, { &x, 8 } };
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, suite_square, &x, 8, 0, NULL, 8, NULL), 0);
+	CHECK_EQ(pool_map(pool, suite_flip, &x, 8, 0, NULL, POOL_VARIABLE, NULL), 0);
+	CHECK_EQ(pool_starmap(pool, suite_add, pair, 2, 0, NULL, 8, NULL), 0);
+	CHECK_EQ(pool_map(pool, suite_square, &x, 8, 1, NULL, 8, NULL), -EINVAL);
+	suite_finish(pool);
+}
+
+static int count_oddly(void *state, struct pool_bytes item[])
+{
+	static const int answers[] = { 1, 2, 1000, -5001 };
+	const int answer = answers[*(int64_t *)state];
+	item[0].data = state;
+	++*(int64_t *)state;
+	return answer;
+}
+
+static void generators_positive_values_are_alike(const struct pool_backend_info *row)
+{
+	int64_t state = 0, y;
+	struct pool *pool = suite_open(row, 1);
+	struct pool_iter *iter;
+	CHECK_EQ(pool_imap(pool, suite_square, pool_generator(count_oddly, &state, 8), 8, NULL,
+			   &iter),
+		 0);
+	for (int64_t i = 1; i <= 3; i++) {
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+		CHECK_EQ(y, i * i);
+	}
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), -5001);
+	CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+	pool_iter_release(iter);
+	suite_finish(pool);
+}
+
+/* What had been read is told, and then there is no more. */
+static void iteration_that_fails_fast_reads_no_further(const struct pool_backend_info *row)
+{
+	enum { N = 1000 };
+	static struct errand errands[N];
+	const struct pool_policy policy = { .chunk = 1, .window = 4, .fail_fast = true };
+	struct pool *pool = suite_open(row, 1);
+	for (int unordered = 0; unordered < 2; unordered++) {
+		struct pool_iter *iter;
+		int64_t y;
+		int rc, told = 0;
+		errands[0].deed = DEED_FAIL;
+		errands[0].code = 7;
+		const struct pool_source source = pool_array(errands, sizeof *errands, N);
+		CHECK_EQ((unordered ? pool_imap_unordered : pool_imap)(pool, suite_errand, source,
+								       8, &policy, &iter),
+			 0);
+		for (; (rc = pool_iter_next(iter, &y, WAIT)) != POOL_END; told++)
+			CHECK(rc == 0 || rc == -ECANCELED || rc == POOL_TASK_ERROR);
+		CHECK(told >= 1 && told < N / 2);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
+static int block_and_tell(struct pool_call *call)
+{
+	sigset_t usr1, before;
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr1, &before);
+	*(int64_t *)pool_result(call) = sigismember(&before, SIGUSR1);
+	return 0;
+}
+POOL_TASK(block_and_tell)
+
+static void signal_mask_stays_for_later_tasks(const struct pool_backend_info *row)
+{
+	int64_t x[3] = { 0 }, y[3];
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(pool_map(pool, POOL(block_and_tell), x, 8, 3, y, 8,
+			  &(struct pool_policy){ .chunk = 1 }),
+		 0);
+	CHECK_EQ(y[1], 1);
+	CHECK_EQ(y[2], 1);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(sizes_that_come_to_too_much_are_refused, 0),
 	CASE(generated_size_that_is_too_much_ends_the_input, 0),
 	CASE(chunks_that_end_in_a_death_are_counted, FAULTS),
 	CASE(restarts_are_replacements_that_started, FAULTS),
 	CASE(nobody_is_started_once_no_worker_is_fit, FAULTS),
+	CASE(failed_initializer_tells_code_or_signal, FAULTS),
+	CASE(no_items_need_no_results, 0),
+	CASE(generators_positive_values_are_alike, 0),
+	CASE(iteration_that_fails_fast_reads_no_further, 0),
+	CASE(signal_mask_stays_for_later_tasks, POOL_CAN_REUSE),
 };
 
 int main(int argc, char **argv)
