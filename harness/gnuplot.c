@@ -61,7 +61,7 @@ err_destroy_attributes:
 
 int gnuplot_run(const char *const *argv)
 {
-	char said[SAID_MOST + 1];
+	char said[SAID_MOST + 1] = "";
 	int error[2], status, rc;
 	pid_t pid;
 

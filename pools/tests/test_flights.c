@@ -129,11 +129,11 @@ static void large_arguments_do_not_travel_in_crowds(const struct pool_backend_in
 	unsigned char *data = calloc(1, EACH);
 	for (int i = 0; i < ITEMS; i++)
 		item[i] = (struct pool_bytes){ data, EACH };
-	for (int chunk = 0; chunk < 16; chunk += 5) {
+	for (unsigned chunk = 0; chunk < 16; chunk += 5) {
 		shared_set(TOGETHER_MOST, 0);
 		struct pool *pool = suite_open(row, 1);
 		CHECK_EQ(pool_map(pool, POOL(count_neighbours), item, POOL_VARIABLE, ITEMS, NULL, 0,
-				  &(struct pool_policy){ .chunk = (uint64_t)chunk }),
+				  &(struct pool_policy){ .chunk = chunk }),
 			 0);
 		suite_finish(pool);
 		CHECK(shared_get(TOGETHER_MOST) >= chunk);
@@ -166,13 +166,12 @@ static void little_begins_after_the_first_failure(const struct pool_backend_info
 	static char in[SHORT + LONG];
 	if (strstr(row->name, "each"))
 		return; /* takes half a minute for so many */
-	for (int chunk = 0; chunk < 2; chunk++) {
+	for (unsigned chunk = 0; chunk < 2; chunk++) {
 		shared_set(FAILED, 0);
 		shared_set(LATE, 0);
 		struct pool *pool = suite_open(row, 2);
 		CHECK_EQ(pool_map(pool, POOL(fail_then_nap), in, 1, sizeof in, NULL, 0,
-				  &(struct pool_policy){ .chunk = (uint64_t)chunk,
-							 .fail_fast = true }),
+				  &(struct pool_policy){ .chunk = chunk, .fail_fast = true }),
 			 POOL_TASK_ERROR);
 		CHECK(shared_get(LATE) <
 		      100); /* two workers, 16 each; the others until it is known */
