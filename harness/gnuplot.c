@@ -61,9 +61,9 @@ err_destroy_attributes:
 
 int gnuplot_run(const char *const *argv)
 {
-	char said[SAID_MOST + 1] = "";
+	char said[SAID_MOST + 1];
 	int error[2], status, rc;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (pipe2(error, O_CLOEXEC) < 0)
 		return -errno;
