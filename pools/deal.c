@@ -23,8 +23,8 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 	uint64_t next;		     /* batch */
 	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
 	struct run *back;
-	double item_ns;	 /* measured, 0: not yet */
-	unsigned barren; /* deaths in a row before anything of the flight began */
+	double item_ns;	    /* measured, 0: not yet */
+	unsigned barren[2]; /* deaths in a row before an item began; [1]: or was read */
 	TAILQ_ENTRY(deck) entry;
 };
 
@@ -165,12 +165,12 @@ static void take_tiles(struct deck *deck, struct deal_flight *flight, uint64_t m
 	}
 }
 
-static uint64_t fitting(const struct deck *deck, uint64_t most)
+static uint64_t fitting(const struct deal *deal, const struct deck *deck, uint64_t most)
 {
 	const struct run fresh = { .at = deck->next, .count = deck->job->count - deck->next };
 	const struct run *run = deck->back ? deck->back : &fresh;
-	if (run == &fresh && deck->job->stream)
-		return most; /* see take_tiles */
+	if (deal->once || (run == &fresh && deck->job->stream))
+		return most; /* a process costs more than memory; see take_tiles */
 	return deal_fitting(deck->job, deck->chunk, run->at, run->count < most ? run->count : most);
 }
 
@@ -238,7 +238,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	deal->starved = deal->starved || !note;
 	if (!note)
 		return false;
-	take(deck, &flight, fitting(deck, flight_size(deal, deck)));
+	take(deck, &flight, fitting(deal, deck, flight_size(deal, deck)));
 	flight.number = hand->number == UINT32_MAX ? 2 : hand->number + 1;
 	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
 		*note = (struct run){ flight.at, flight.count, flight.index, deck->back };
@@ -342,15 +342,15 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
 	struct hand *hand = &deal->hand[worker];
 	struct deal_flight *front = &hand->flight[0];
 	struct pool_job *job = front->job;
+	struct deck *deck = deck_of(job);
 	const uint64_t at = front->at + front->done;
 	front->done += count;
 	front->run_ns += run_ns;
 	front->since_ns = pool_now_ns();
-	deck_of(job)->barren = 0;
+	deck->barren[0] = deck->barren[1] = 0;
 	if (front->done == front->count) {
 		const double item_ns = (double)front->run_ns / (double)front->count;
-		double *known_ns = &deck_of(job)->item_ns;
-		*known_ns = *known_ns > 0 ? 0.75 * *known_ns + 0.25 * item_ns : item_ns;
+		deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
 		pop(hand);
 	}
 	pool_job_resolve(job, at, count);
@@ -409,13 +409,13 @@ static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_
 				continue; /* not again: there is no memory for that */
 }
 
-/* Receiving an item may itself be what kills: after BARREN_MOST deaths its first one counts as begun. */
-static uint64_t blame(const struct deal_flight *front, const struct deal_end *end)
+/* Receiving may itself kill: then the first item counts as begun. Who read nothing was dead before, or can never read. */
+static uint64_t blame(const struct deal *deal, struct deck *deck, const struct deal_end *end)
 {
-	struct deck *deck = deck_of(front->job);
-	if (end->lost || end->innocent || ++deck->barren < BARREN_MOST)
+	const unsigned most = BARREN_MOST + (end->unread ? 2 * (unsigned)deal->workers : 0);
+	if (end->lost || end->peaceful || ++deck->barren[end->unread] < most)
 		return end->lost;
-	deck->barren = 0;
+	deck->barren[0] = deck->barren[1] = 0;
 	return 1;
 }
 
@@ -443,7 +443,7 @@ void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
 	if (count == 0)
 		return;
 	const struct deal_flight *front = &flights[0];
-	const uint64_t lost = blame(front, end);
+	const uint64_t lost = blame(deal, deck_of(front->job), end);
 	if (end->fine)
 		pool_job_resolve(front->job, front->at + front->done, end->fine);
 	settle(front, front->done + end->fine, lost, worker);

@@ -71,13 +71,13 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns);
 /* The rest of the front flight, which was recalled, was not begun. The same holds. */
 void deal_dropped(struct deal *deal, int worker);
 /* How a worker left its front flight: behind what was answered, `fine` items have their results in place, the next `lost`
- * were begun and have none; the others were not begun and go back. innocent:
- * what it was sent had no part in its end: it was to leave, or had read nothing of it. */
+ * were begun and have none; the others were not begun and go back. peaceful: it left because it
+ * was to, or had not come so far that it could read any; unread: it read nothing of its front flight. */
 struct deal_end {
 	uint64_t fine, lost;
 	uint64_t
 		lost_behind; /* items of the second flight that were begun, after all of the front one's */
-	bool innocent;
+	bool peaceful, unread;
 };
 void deal_lost(struct deal *deal, int worker, const struct deal_end *end);
 

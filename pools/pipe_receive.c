@@ -280,7 +280,6 @@ static void lose_unreadable(const struct pool_transport *t, int worker, struct d
 		end->lost = front->count - front->done;
 }
 
-/* It was dead before its front flight came, or died of something else: that it received nothing of. */
 static bool has_read_nothing(const struct pool_transport *t, int worker)
 {
 	const struct channel *c = &t->channel[worker];
@@ -300,8 +299,8 @@ void pipe_last_words(struct pool_transport *t, int worker, struct deal_end *end)
 		pipe_give_up(t, worker, POOL_DECODE_ERROR);
 	if (!c->garbled)
 		take_outbox(t, worker);
-	*end = (struct deal_end){ .innocent = t->board->ledger[worker].phase != POOL_PHASE_READY ||
-					      has_read_nothing(t, worker) };
+	*end = (struct deal_end){ .peaceful = t->board->ledger[worker].phase != POOL_PHASE_READY,
+				  .unread = has_read_nothing(t, worker) };
 	judge_piece(t, worker, end);
 	if (c->unreadable)
 		lose_unreadable(t, worker, end);

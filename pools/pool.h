@@ -93,10 +93,11 @@
  * ignored and every other signal has its default action; none is blocked. What a task changes of
  * that, such as the signal mask, stays for later tasks of that worker. A task must not call exit()
  * (use a return code); if it does, or crashes, that item alone is POOL_WORKER_LOST. Items that had
- * not begun go to another worker; where ten in a row die when they have received some of what they
- * were sent and before they begin any (pipe rows), the first of these items is lost, since receiving
- * it may kill. A process that a task forks must end by _exit() or exec: one that returns from the
- * task runs those items, too, that its worker had claimed with it, and is ended then. A task must
+ * not begun go to another worker; where ten in a row die before they begin any of what they were
+ * sent and have received some of (pipe rows; nothing: more than twice as many as there are workers),
+ * the first of these items is lost, since receiving it may kill. A process that a task forks must end by _exit() or exec: one that returns from the
+ * task runs those items, too, that its worker had claimed with it, spoils their results (pipe rows)
+ * and is ended then. A task must
  * not use the pool that runs it, nor handles and iterators of that: in a forked worker that is
  * -EPERM, in a thread (and in serial) submitting, waiting, cancelling and ending are -EDEADLK; a
  * pool of its own is fine. A worker that dies idle is replaced when the pool is used or asked next.

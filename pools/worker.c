@@ -280,6 +280,7 @@ static int run_once(struct pool_worker_state *w, uint64_t id, const void *argume
 	const struct running me = { w->board, running };
 	running = &me;
 	const int code = task ? task->run(&call) : POOL_UNKNOWN_TASK;
+	end_if_forked(w);
 	running = me.outer;
 	return code;
 }

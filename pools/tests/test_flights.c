@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BEGUN = 1, ENDED = 2, ENDS = 3, TOGETHER_MOST = 4, FAILED = 5, LATE = 6 };
 enum { WORKERS = 4, LARGE = 200 << 10, FREELY = 40 };
@@ -103,6 +104,29 @@ static void item_is_not_blamed_for_earlier_deaths(const struct pool_backend_info
 	}
 }
 
+static int close_all(struct pool_call *call)
+{
+	(void)call;
+	return close_range(3, ~0U, 0);
+}
+POOL_TASK(close_all)
+
+/* Nobody was blamed for the end of workers that could not read at all: they were started for ever. By shared memory and
+ * in threads nothing is read. */
+static void workers_that_cannot_read_are_not_started_for_ever(const struct pool_backend_info *row)
+{
+	int64_t x[3] = { 1, 2, 3 }, y[3];
+	struct pool_worker_stats stats;
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 2,
+							    .initializer = POOL(close_all) });
+	const int rc = pool_map(pool, suite_square, x, 8, COUNT(x), y, 8, NULL);
+	CHECK(rc == 0 || rc == POOL_WORKER_LOST || rc == POOL_INIT_FAILED);
+	CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
+	CHECK(stats.starts < 200);
+	suite_finish(pool);
+}
+
 /* == Sizes == */
 
 /* Arguments that came together lie one behind the other. */
@@ -182,6 +206,7 @@ static void little_begins_after_the_first_failure(const struct pool_backend_info
 static const struct suite_case cases[] = {
 	CASE(half_sent_flight_ends_with_its_worker, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
 	CASE(item_is_not_blamed_for_earlier_deaths, POOL_CAN_SURVIVE | POOL_CAN_KILL),
+	CASE(workers_that_cannot_read_are_not_started_for_ever, POOL_CAN_ISOLATE),
 	CASE(large_arguments_do_not_travel_in_crowds, 0),
 	CASE(little_begins_after_the_first_failure, 0),
 };

@@ -350,9 +350,28 @@ static void child_of_a_task_is_no_second_worker(const struct pool_backend_info *
 	suite_finish(pool);
 }
 
+static int start_twice(struct pool_call *call)
+{
+	return shared_get(CHILD_ENDED) ? 0 : return_twice(call);
+}
+POOL_TASK(start_twice)
+
+static void child_of_an_initializer_is_no_second_worker(const struct pool_backend_info *row)
+{
+	const int64_t x[20] = { 0 };
+	int64_t y[20];
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 1,
+							    .initializer = POOL(start_twice) });
+	CHECK_EQ(pool_map(pool, suite_square, x, 8, COUNT(x), y, 8, NULL), 0);
+	CHECK_EQ(shared_get(CHILD_ENDED), 1);
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(what_a_worker_writes_on_the_board_misleads_nobody, POOL_CAN_KILL | POOL_CAN_REUSE),
 	CASE(child_of_a_task_is_no_second_worker, 0),
+	CASE(child_of_an_initializer_is_no_second_worker, 0),
 	CASE(one_stuck_initializer_does_not_break_the_pool, POOL_CAN_KILL | POOL_CAN_REUSE),
 	CASE(finalizer_that_uses_its_own_pool_is_refused, 0),
 	CASE(finalizer_that_crashes_is_a_death, POOL_CAN_SURVIVE),
