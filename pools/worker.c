@@ -285,6 +285,13 @@ static int run_once(struct pool_worker_state *w, uint64_t id, const void *argume
 	return code;
 }
 
+static void declare_unfit(struct pool_worker_state *w, int code, const char *message)
+{
+	w->ledger->code = code;
+	snprintf(w->ledger->message, sizeof w->ledger->message, "%s", message);
+	__atomic_store_n(&w->ledger->phase, POOL_PHASE_UNFIT, __ATOMIC_RELEASE);
+}
+
 bool pool_worker_begin(struct pool_worker_state *w)
 {
 	const struct pool_board *board = w->board;
@@ -292,14 +299,11 @@ bool pool_worker_begin(struct pool_worker_state *w)
 	int code = board->initializer
 			   ? run_once(w, board->initializer, argument, board->argument_size)
 			   : 0;
-	if (code) {
-		w->ledger->code = code;
-		snprintf(w->ledger->message, sizeof w->ledger->message, "%s",
-			 w->message ? w->message : "");
-	}
+	if (code)
+		declare_unfit(w, code, w->message ? w->message : "");
+	else
+		__atomic_store_n(&w->ledger->phase, POOL_PHASE_READY, __ATOMIC_RELEASE);
 	forget_message(w);
-	__atomic_store_n(&w->ledger->phase, code ? POOL_PHASE_UNFIT : POOL_PHASE_READY,
-			 __ATOMIC_RELEASE);
 	return code == 0;
 }
 
@@ -336,6 +340,8 @@ static int work(struct pool_worker_state *w)
 	while (rc == 0 && w->ledger->phase != POOL_PHASE_LEAVING);
 	if (rc == POOL_END && w->ledger->phase != POOL_PHASE_LEAVING)
 		__atomic_store_n(&w->ledger->phase, POOL_PHASE_DONE, __ATOMIC_RELEASE);
+	else if (rc == -EBADF && w->served == 0 && w->board->initializer)
+		declare_unfit(w, -EBADF, "it closed the pool's descriptors");
 	return rc == POOL_END ? 0 : rc;
 }
 
