@@ -397,7 +397,7 @@ struct pool_failure {
 		     code (-1: unknown); 0 where it was killed, and of an iteration's own failure */
 	int signal;	/* POOL_WORKER_LOST: the signal that killed it, or 0. POOL_INIT_FAILED: the
 			   same, but 0 where the start took too long */
-	pid_t pid;	/* the worker's process, 0 if it has none */
+	pid_t pid;	/* of the worker that died or was not fit, else 0 */
 	uint64_t index; /* the item; of several failed ones always the lowest, of those that were
 			   cancelled only where nothing else failed */
 	char *message;	/* once filled in NULL only if there was no memory for it; freed by
@@ -553,8 +553,9 @@ int pool_imap_unordered(struct pool *pool, const struct pool_task *task, struct 
 
 /* The next result: 0 and *result (result_size bytes; variable size: a struct pool_bytes that is
  * then the caller's; NULL: not wanted), POOL_END when there is none left (again and again), the
- * item's status when it failed (the iteration goes on), -ETIMEDOUT when none came in time (nothing
- * is lost; a chunk of the input that is being read is read to its end). One thread at a time. */
+ * item's status when it failed (the iteration goes on: pools/examples/failures.c shows the loop),
+ * -ETIMEDOUT when none came in time (nothing is lost; a chunk of the input that is being read is
+ * read to its end). One thread at a time. */
 int pool_iter_next(struct pool_iter *iter, void *result, int64_t timeout_ns);
 
 uint64_t pool_iter_index(

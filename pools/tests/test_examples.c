@@ -91,6 +91,21 @@ static void tutorial_unknown_backend_is_an_error(const struct pool_backend_info 
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
+static void failures_are_told_in_their_places(const struct pool_backend_info *row)
+{
+	char items[1000], wanted[3000], text[3000] = "";
+	const char *failed = pool_strerror(POOL_TASK_ERROR);
+	snprintf(items, sizeof items, "0: 0\n1: %s\n2: 2\n3: %s\n4: %s\n5: 5\n", failed,
+		 pool_strerror(POOL_WORKER_LOST), pool_strerror(POOL_TASK_TIMEOUT));
+	snprintf(wanted, sizeof wanted,
+		 "map: %s\n%sfirst failure: item 1, -1 has no root\nimap\n%s", failed, items,
+		 items);
+	FILE *output = run_example("failures", row->name);
+	text[fread(text, 1, sizeof text - 1, output)] = '\0';
+	CHECK(strcmp(text, wanted) == 0);
+	CHECK_EQ(pclose(output), 0);
+}
+
 static void minimal_prints_the_squares(const struct pool_backend_info *row)
 {
 	(void)row;
@@ -170,6 +185,7 @@ static const struct suite_case cases[] = {
 	CASE(tutorial_prints_what_python_s_does, 0),
 	CASE(tutorial_runs_in_a_position_dependent_program, 0),
 	CASE(tutorial_unknown_backend_is_an_error, 0),
+	CASE(failures_are_told_in_their_places, POOL_CAN_SURVIVE | POOL_CAN_KILL),
 	CASE(minimal_prints_the_squares, 0),
 	CASE(header_shows_the_minimal_program, 0),
 	CASE(readme_shows_the_minimal_program, 0),
