@@ -46,12 +46,14 @@ examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 # What poolbench runs beside the pools: programs that are arms of a round.
 peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp mpi)
 
-.PHONY: all lib test fuzz bench compare plots peers selftest chaos check install clean help test-programs
+.PHONY: all lib test fuzz bench compare plots peers selftest chaos check install install-lib clean help test-programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: deps-quiet $(bench) $(examples) $(peers)
 lib: $(lib)
 
+# The library alone needs a compiler and nothing else.
+deps := $(if $(filter-out lib install-lib clean help,$(or $(MAKECMDGOALS),all)),deps-quiet)
 .PHONY: deps-quiet
 deps-quiet:
 	$(Q)scripts/deps
@@ -63,7 +65,7 @@ $(B)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-$(B)/%.o: %.c $(B)/flags | deps-quiet
+$(B)/%.o: %.c $(B)/flags | $(deps)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -216,12 +218,14 @@ chaos: $(chaos)
 check:
 	$(Q)scripts/check
 
-install: all $(lib)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/pools \
-		$(DESTDIR)$(PREFIX)/share/poolbench
-	install -m 755 $(bench) $(DESTDIR)$(PREFIX)/bin/poolbench
+install-lib: $(lib)
+	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/pools
 	install -m 644 $(lib) $(DESTDIR)$(PREFIX)/lib/libprocpool.a
 	install -m 644 pools/pool.h $(DESTDIR)$(PREFIX)/include/pools/pool.h
+
+install: all install-lib
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/poolbench
+	install -m 755 $(bench) $(DESTDIR)$(PREFIX)/bin/poolbench
 	cp -R scripts/plots $(DESTDIR)$(PREFIX)/share/poolbench/
 
 clean:
@@ -230,15 +234,16 @@ clean:
 help:
 	@echo 'make            build the library, poolbench and the examples'
 	@echo 'make test       run all tests'
-	@echo 'make bench      run the default plan, time whole commands, report (7 minutes); QUICK=1: one minute'
+	@echo 'make bench      run the default plan, time whole commands, report (4 to 7 minutes); QUICK=1: one minute'
 	@echo 'make compare BASE=RUN NEW=RUN   compare two runs'
 	@echo 'make plots RUN=RUN              draw the figures of a run again'
 	@echo 'make peers      our pools beside OpenMP, CPython and raw system calls, and the bars (half an hour; QUICK=1: a minute)'
-	@echo 'make selftest   faults that the suite must find, and comparisons in which there is nothing to find (half an hour; QUICK=1)'
+	@echo 'make selftest   faults that the suite must find, and comparisons in which there is nothing to find (20 minutes; QUICK=1)'
 	@echo 'make fuzz       fuzz the parsers of what processes tell each other; SECONDS=60 or RUNS=n'
 	@echo 'make chaos [ROW=ROW] [SECONDS=10] [SEED=N]   random use while workers are killed'
 	@echo 'make check      format, static analysis, sanitizers'
-	@echo 'make install PREFIX=/usr/local'
+	@echo 'make lib        the library alone; needs a compiler only'
+	@echo 'make install PREFIX=/usr/local       library, header and poolbench; make install-lib: without poolbench'
 	@echo 'make clean      remove .build'
 	@echo 'VARIANT=release|asan|tsan, V=1 (show commands), WERROR=1'
 
