@@ -305,7 +305,7 @@ static void cpus_are_bound_by_the_quota(const struct pool_backend_info *row)
 
 /* == Order == */
 
-enum { GATE = 1, TURN = 2, BEGAN = 10, LINE = 100 };
+enum { GATE = 1, TURN = 2, BEGAN = 10, LINE = 60, BEFORE = 30 };
 
 static int take_a_number(struct pool_call *call)
 {
@@ -318,11 +318,16 @@ static int take_a_number(struct pool_call *call)
 }
 POOL_TASK(take_a_number)
 
-/* Whoever came first was served last by shared memory, if others came meanwhile. */
+/* Whoever came first was served last by shared memory, if others came meanwhile. Of more than 64 some may change places: so
+ * many are with the workers there, and a place is free again a moment sooner or later. */
 static void calls_are_begun_in_the_order_in_which_they_came(const struct pool_backend_info *row)
 {
 	struct pool_async *async[LINE + 1];
 	struct pool *pool = suite_open(row, 1);
+	for (int i = 0; i < BEFORE; i++) {
+		int64_t y;
+		CHECK_EQ(pool_map(pool, suite_square, &(int64_t){ i }, 8, 1, &y, 8, NULL), 0);
+	}
 	for (int64_t i = -1; i < LINE; i++) {
 		const struct pool_column who = { &i, sizeof i };
 		CHECK_EQ(pool_apply_async(pool, POOL(take_a_number), &who, 1, 0, NULL,
