@@ -138,7 +138,7 @@ static int write_ties(FILE *file, const struct choice *choice, const struct grou
 }
 
 struct tally {
-	int loads, gains, losses;
+	int loads, gains, losses, unknown; /* unknown: too few rounds for an interval */
 	double best_speedup;
 	char best[NAME_SIZE],
 		lost[160]; /* workload of the highest certain speedup; those where no pool is faster */
@@ -151,6 +151,7 @@ static void count_load(struct tally *tally, const char *workload, const struct i
 
 	tally->loads++;
 	tally->gains += gains;
+	tally->unknown += speedup->level == 0;
 	if (speedup->level > 0 && speedup->high < 1) {
 		snprintf(tally->lost + used, sizeof tally->lost - used, "%s%s",
 			 tally->losses++ ? ", " : "", workload);
@@ -244,6 +245,12 @@ static void find(struct derivation *d, const struct tally *tally)
 			 "a pool.");
 		return;
 	}
+	if (tally->unknown > 0 && tally->unknown == tally->loads) {
+		snprintf(d->finding, sizeof d->finding,
+			 "The rows do not tell whether a pool of processes is faster than the "
+			 "serial loop: too few rounds (it takes 6).");
+		return;
+	}
 	int size =
 		snprintf(d->finding, sizeof d->finding,
 			 "On this machine, a pool of processes is certainly faster than the serial "
@@ -254,8 +261,12 @@ static void find(struct derivation *d, const struct tally *tally)
 				 " It gains most for %s (%.2f times).", tally->best,
 				 tally->best_speedup);
 	if (tally->losses)
+		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
+				 " It is slower for %s.", tally->lost);
+	if (tally->unknown)
 		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-			 " It is slower for %s.", tally->lost);
+			 " Of %d the rows do not tell: too few rounds (it takes 6).",
+			 tally->unknown);
 }
 
 static int real_derive(struct derivation *d)

@@ -44,6 +44,27 @@ static void real_loss_needs_enough_rounds(void **state)
 	derive(f, "real");
 	assert_contains(read_file(f, "tables/real-choice.tsv"), "too few rounds");
 	assert_null(strstr(f->finding, "slower for"));
+	assert_contains(f->finding, "The rows do not tell whether");
+	assert_contains(f->finding, "it takes 6");
+	assert_null(strstr(f->finding, "0 of 1"));
+}
+
+/* One workload has an interval, of the other there is a round only. */
+static void real_without_rounds_for_one_workload_says_of_how_many(void **state)
+{
+	struct fixture *f = *state;
+	const char *loads[] = { "primes", "skew" };
+
+	for (int i = 0; i < 2; i++) {
+		struct cell loop = cell_of("real", "loop", "map", loads[i]);
+		struct cell pool = cell_of("real", process_pool(), "map", loads[i]);
+		add(f, &loop, 1000, 1000);
+		add(f, &pool, 500, 1000);
+	}
+	keep_rounds(f, 1);
+	derive(f, "real");
+	assert_contains(f->finding, "faster than the serial loop for 1 of 2 workloads.");
+	assert_contains(f->finding, "Of 1 the rows do not tell: too few rounds (it takes 6).");
 }
 
 /* Its median is the highest, and in three rounds of eight the loop was faster. */
@@ -323,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(real_choice_names_the_faster_pool_and_the_loss),
 		TEST(real_loss_needs_enough_rounds),
+		TEST(real_without_rounds_for_one_workload_says_of_how_many),
 		TEST(real_gain_that_is_undecided_is_not_the_most),
 		TEST(real_choice_of_too_few_rounds_does_not_win_over_an_interval),
 		TEST(findings_without_enough_rows_say_so),
