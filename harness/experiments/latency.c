@@ -56,7 +56,8 @@ static int latency_grid(struct plan *plan, const struct scale *scale)
 	return grid.rc;
 }
 
-/* Over the rounds that know this point. */
+/* Over the rounds, if all of them know this point: a median over those that had more calls, which are the quicker ones,
+ * might lie below that of a nearer percentile. Otherwise all 0. */
 static struct interval point(const struct group *g, int i, size_t *rounds)
 {
 	double ns[PAIRS_MAX];
@@ -66,22 +67,16 @@ static struct interval point(const struct group *g, int i, size_t *rounds)
 		if (i >= 0 && i < g->at[k]->profile && g->at[k]->profile_ns[i] > 0)
 			ns[n++] = g->at[k]->profile_ns[i];
 	*rounds = n;
+	if (n < g->count && n < PAIRS_MAX)
+		return (struct interval){ 0 };
 	return stats_median_interval(ns, n, CONFIDENCE);
 }
 
-/* A point that fewer than half of the rounds know: the longest of them only would be there. */
-static bool is_rare(const struct group *g, size_t rounds)
-{
-	return rounds == 0 || 2 * rounds < g->count;
-}
-
-/* What the finding is about; all 0 where it is rare. */
 static struct interval percentile(const struct group *g, size_t which)
 {
 	size_t rounds;
-	struct interval ns = point(g, probe_exceedance_find(told[which].exceedance), &rounds);
 
-	return is_rare(g, rounds) ? (struct interval){ 0 } : ns;
+	return point(g, probe_exceedance_find(told[which].exceedance), &rounds);
 }
 
 static int write_curves(const struct derivation *d, const struct groups *groups)
@@ -95,7 +90,7 @@ static int write_curves(const struct derivation *d, const struct groups *groups)
 		for (int k = 0; k < PROBE_EXCEEDANCES - 1; k++) {
 			size_t rounds;
 			struct interval ns = point(&groups->at[i], k, &rounds);
-			if (is_rare(&groups->at[i], rounds))
+			if (!(ns.mid > 0))
 				continue;
 			fprintf(file, "%s\t%g", groups->at[i].cell->backend, probe_exceedance[k]);
 			put_scaled(file, &ns, 1e3);
