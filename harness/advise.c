@@ -4,12 +4,12 @@
 #include "harness/advise.h"
 #include "harness/cell_options.h"
 #include "harness/commands.h"
+#include "harness/series.h"
 #include "workloads/workload.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,14 +88,6 @@ static void say_ties(const struct answer *a, char *text, size_t size)
 		snprintf(text + used, size - used, ".");
 }
 
-static void say_undecided(const struct comparison *c, char *text, size_t size)
-{
-	if (isfinite(c->rounds_needed) && c->rounds_needed > (double)c->n)
-		snprintf(text, size, " About %.0f rounds would tell.", ceil(c->rounds_needed));
-	else
-		text[0] = '\0';
-}
-
 /* Empty for the automatic chunk. */
 static void say_chunk(const struct answer *a, char *text, size_t size)
 {
@@ -111,7 +103,7 @@ static void advise(struct answer *a)
 	const struct comparison *worth = advise_to_loop(a->advice, a->advice->chosen);
 	const struct cell *chosen = &a->calls->cells[a->advice->chosen];
 	struct interval speedup = inverse(worth->ratio);
-	char ties[256], number[24], range[48], more[80];
+	char ties[256], number[24], range[48], more[360];
 	const char *chunk = chunk_text(chosen->chunk, number);
 
 	if (a->advice->worth == WORTH_YES) {
@@ -119,22 +111,22 @@ static void advise(struct answer *a)
 		say_chunk(a, more, sizeof more);
 		snprintf(a->text, sizeof a->text,
 			 "Take %s through %s with chunk %s: it is %.3g times as fast as the serial "
-			 "loop (95 %% interval %s)%s.%s",
+			 "loop (95 %% interval of the second part %s)%s.%s",
 			 chosen->backend, chosen->variant, chunk, speedup.mid,
 			 interval_text(&speedup, range), more, ties);
 	} else if (a->advice->worth == WORTH_NO) {
 		snprintf(
 			a->text, sizeof a->text,
 			"Keep the serial loop: the fastest pool, %s, takes %.3g times as long with "
-			"chunk %s (95 %% interval %s).",
+			"chunk %s (95 %% interval of the second part %s).",
 			chosen->backend, worth->ratio.mid, chunk,
 			interval_text(&worth->ratio, range));
 	} else {
-		say_undecided(worth, more, sizeof more);
+		advise_say_undecided(worth, more, sizeof more);
 		snprintf(
 			a->text, sizeof a->text,
 			"Undecided: the fastest pool, %s, is %.3g times as fast as the serial loop "
-			"with chunk %s (95 %% interval %s).%s",
+			"with chunk %s (95 %% interval of the second part %s)%s",
 			chosen->backend, speedup.mid, chunk, interval_text(&speedup, range), more);
 	}
 }
@@ -164,16 +156,18 @@ static const char *error_of(const struct record *failed)
 
 static void print_pools(const struct answer *a)
 {
-	char text[48];
+	char text[48], time[24];
 
-	printf("%-12s  %10s  %8s  %s\n", "pool", "ns a task", "speedup", "95 % interval");
+	printf("First part: which pool is the fastest?\n\n%-12s  %11s  %8s  %s\n", "pool",
+	       "time a task", "speedup", "95 % interval");
 	for (size_t i = 0; i < a->pools->count; i++) {
 		const struct record *failed = trial_failed(a->pools, i);
 		struct interval ns = trial_ns(a->pools, i);
 		struct interval speedup = trial_ratio(a->pools, ADVISE_LOOP, i);
 		if (failed == NULL)
-			printf("%-12s  %10.4g  %8.3g  %s\n", a->pools->cells[i].backend, ns.mid,
-			       speedup.mid, i == ADVISE_LOOP ? "" : interval_text(&speedup, text));
+			printf("%-12s  %11s  %8.3g  %s\n", a->pools->cells[i].backend,
+			       time_text(ns.mid, time), speedup.mid,
+			       i == ADVISE_LOOP ? "" : interval_text(&speedup, text));
 		else
 			printf("%-12s  failed: %s\n", a->pools->cells[i].backend, error_of(failed));
 	}
@@ -184,7 +178,8 @@ static void print_others(const struct answer *a)
 	const struct cell *pool = &a->calls->cells[ADVISE_POOL];
 	char text[48], chunk[24];
 
-	printf("\n%s by another chunk or call, time over that of %s at the automatic chunk:\n\n"
+	printf("\nSecond part, measured anew: %s by another chunk or call, time over that of %s at "
+	       "the automatic chunk:\n\n"
 	       "%-14s  %6s  %8s  %-16s  %s\n",
 	       pool->backend, pool->variant, "call", "chunk", "ratio", "95 % interval", "");
 	for (size_t i = ADVISE_OTHERS; i < a->advice->count; i++) {
@@ -204,10 +199,12 @@ static void print_text(const struct answer *a)
 {
 	const struct cell *cell = &a->calls->cells[ADVISE_POOL];
 
-	printf("%s, %" PRIu64 " tasks, %d workers, %d rounds\n\n", cell->workload, cell->tasks,
-	       cell->workers, a->calls->rounds);
+	printf("%s, %" PRIu64 " tasks, %d workers, %d rounds in each part\n\n", cell->workload,
+	       cell->tasks, cell->workers, a->calls->rounds);
 	print_pools(a);
 	print_others(a);
+	puts("\nVerdicts hold for all questions of the second part together: one may be undecided "
+	     "though its interval is without 1.");
 	printf("\n%s\n", a->text);
 }
 
@@ -319,9 +316,9 @@ static int check_rounds(const struct cell_request *r, char *why, size_t why_size
 
 	if (r->cell.batches >= least && r->cell.batches <= TRIAL_ROUNDS_MAX)
 		return 0;
-	snprintf(why, why_size,
-		 "advise: --rounds must be %d to %d: in fewer nothing could be shown", least,
-		 TRIAL_ROUNDS_MAX);
+	snprintf(why, why_size, "advise: --rounds must be %d to %d: %s", least, TRIAL_ROUNDS_MAX,
+		 r->cell.batches < least ? "in fewer nothing could be shown"
+					 : "more are not measured while somebody waits");
 	return -EINVAL;
 }
 

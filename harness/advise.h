@@ -38,6 +38,8 @@ bool advise_as_good(const struct trial *pools, size_t best, size_t other);
 
 /* Of the pool at the automatic chunk, or of another chunk size of it. */
 const struct comparison *advise_to_loop(const struct advice *advice, size_t cell);
+/* Of an INCONCLUSIVE one: ": why. How many rounds would tell." */
+void advise_say_undecided(const struct comparison *c, char *text, size_t size);
 /* The second trial of `cell`, a pool's: in fewer rounds none of its questions can be answered. */
 int advise_rounds_least(const struct cell *cell);
 

@@ -5,6 +5,7 @@
 #include "harness/grid.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 static const int64_t chunks[] = { 1, 16, 256 };
@@ -171,6 +172,39 @@ static void choose(struct advice *a, const struct trial *trial)
 	if (!beats_loop(a, a->chosen) && !beats_loop(a, ADVISE_POOL) && beating != ADVISE_POOL)
 		a->chosen = beating;
 	a->worth = beats_loop(a, ADVISE_POOL) ? WORTH_YES : worth_of(advise_to_loop(a, a->chosen));
+}
+
+static bool is_without_1(const struct interval *ratio)
+{
+	return ratio->level > 0 && (ratio->low > 1 || ratio->high < 1);
+}
+
+/* In the words of `compare`, but for at most TRIAL_ROUNDS_MAX rounds. */
+static void say_outlook(const struct comparison *c, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (!isfinite(c->rounds_needed))
+		snprintf(text, size, " No number of rounds would tell.");
+	else if (c->rounds_needed > TRIAL_ROUNDS_MAX)
+		snprintf(text, size, " More than %d rounds, the most there can be, would tell.",
+			 TRIAL_ROUNDS_MAX);
+	else if (c->rounds_needed > (double)c->n)
+		snprintf(text, size, " About %.0f rounds would tell.", c->rounds_needed);
+}
+
+void advise_say_undecided(const struct comparison *c, char *text, size_t size)
+{
+	char outlook[80];
+
+	say_outlook(c, outlook, sizeof outlook);
+	if (is_without_1(&c->ratio) && c->p_holm >= VERDICT_ALPHA)
+		snprintf(
+			text, size,
+			": on its own the interval is without 1, but not together with the other "
+			"questions of that part (p = %.2g after Holm, less than %.2g is wanted).%s",
+			c->p_holm, VERDICT_ALPHA, outlook);
+	else
+		snprintf(text, size, ": %s.%s", c->why, outlook);
 }
 
 int advise_rounds_least(const struct cell *cell)

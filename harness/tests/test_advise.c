@@ -93,6 +93,43 @@ static void pool_that_wins_and_loses_is_undecided(void **state)
 	assert_int_equal(decided(&m).worth, WORTH_UNDECIDED);
 }
 
+/* Of the pool, in each round: what `advise_say_undecided` says about it and the loop. */
+static const char *said_of(struct made *m, const double ns[ROUNDS])
+{
+	static char text[360];
+	struct advice advice;
+
+	make(m, (double[]){ 100, 100, 100, 100, 100 });
+	for (int round = 0; round < ROUNDS; round++)
+		m->rows[round * CELLS + ADVISE_POOL].ns_per_task[0] =
+			ns[round] * (1 + 0.001 * round);
+	advice = decided(m);
+	assert_int_equal(advice.worth, WORTH_UNDECIDED);
+	advise_say_undecided(advise_to_loop(&advice, ADVISE_POOL), text, sizeof text);
+	return text;
+}
+
+static void assert_says(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("no '%s' in: %s", part, text);
+}
+
+static void undecided_says_why_and_asks_for_no_more_rounds_than_there_can_be(void **state)
+{
+	struct made m;
+
+	(void)state;
+	/* 10 of 12 rounds agree, so the interval is without 1; that is not enough for eight questions */
+	assert_says(said_of(&m, (double[]){ 90, 90, 90, 90, 90, 90, 90, 90, 90, 90, 150, 150 }),
+		    ": on its own the interval is without 1, but not together with the other");
+	/* half of the rounds on each side */
+	assert_says(said_of(&m, (double[]){ 60, 170, 60, 170, 60, 170, 60, 170, 60, 170, 60, 170 }),
+		    ": the rounds scatter too much. More than 32 rounds, the most there can be,");
+	assert_says(said_of(&m, (double[]){ 80, 84, 86, 88, 90, 92, 94, 96, 100, 104, 108, 112 }),
+		    " About ");
+}
+
 /* Two rounds cannot show anything, whatever they say. */
 static void too_few_rounds_are_undecided(void **state)
 {
@@ -266,8 +303,11 @@ static void advise_measures_and_its_status_says_what_it_found(void **state)
 
 static void advise_as_text_ends_with_the_advice(void **state)
 {
-	static const char *const said[] = { "add, 100 tasks, ", "9 rounds\n", "\nloop ",
-					    "\nfork-shm ",	"\nstarmap ", "\nimap_unordered " };
+	static const char *const said[] = { "add, 100 tasks, ",	   "9 rounds in each part\n",
+					    "First part: ",	   "\nloop ",
+					    "\nfork-shm ",	   "Second part, measured anew: ",
+					    "\nstarmap ",	   "\nimap_unordered ",
+					    " of the second part " };
 	const char *last;
 
 	(void)state;
@@ -293,8 +333,8 @@ static void advise_of_what_cannot_be_is_refused(void **state)
 	assert_refuses(advise_main, ADVISE " --variant map", "finds out");
 	assert_refuses(advise_main, ADVISE " --chunk 4", "finds out");
 	assert_refuses(advise_main, ADVISE " --probe latency", "--probe");
-	assert_refuses(advise_main, ADVISE " --rounds 8", "--rounds must be 9 to 32");
-	assert_refuses(advise_main, ADVISE " --rounds 33", "9 to 32");
+	assert_refuses(advise_main, ADVISE " --rounds 8", "9 to 32: in fewer nothing");
+	assert_refuses(advise_main, ADVISE " --rounds 33", "9 to 32: more are not");
 	assert_refuses(advise_main, ADVISE " --work 5", "add");
 	assert_refuses(advise_main, ADVISE " surplus", "surplus");
 	capture(&c, advise_main, "advise --help");
@@ -308,6 +348,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(pool_that_is_faster_is_worth_it),
 		cmocka_unit_test(pool_that_is_not_faster_is_not_worth_it),
 		cmocka_unit_test(pool_that_wins_and_loses_is_undecided),
+		cmocka_unit_test(undecided_says_why_and_asks_for_no_more_rounds_than_there_can_be),
 		cmocka_unit_test(too_few_rounds_are_undecided),
 		cmocka_unit_test(chunk_is_chosen_only_where_it_is_shown_to_be_better),
 		cmocka_unit_test(
