@@ -51,9 +51,11 @@ static const char help[] =
 	"is taken out of the empty tasks before item and chunk are fitted to them (time = item +\n"
 	"chunk x chunks a task), so nothing counts twice. What several processes do at the same "
 	"time\n"
-	"counts for each: then the parts exceed the time, and the rest is negative. All figures "
-	"are\n"
-	"medians over rounds.\n"
+	"counts for each: then the parts exceed the time, and the rest is negative. Each figure "
+	"is\n"
+	"the median over rounds of its own: parts and rest add up to the time in each round, "
+	"their\n"
+	"medians need not.\n"
 	"Exit status: 0 explained, 1 a cell failed in every round, 2 bad arguments, 4 not "
 	"measured.\n";
 
@@ -181,6 +183,9 @@ static void print_table(const struct explanation *e, const struct trial *trial,
 	print_row("unexplained", "", "", &rest, total.mid);
 	print_row("measured", "", "", &total, total.mid);
 	putchar('\n');
+	if (rounds->n > 1)
+		puts("Each row is the median over rounds of its own: they add up in each round, "
+		     "here they need not.");
 	print_rest(&rest);
 	print_beside(trial);
 	print_far_wake(e, trial, rounds);

@@ -237,6 +237,7 @@ static void explain_in_six_rounds_has_a_table_with_intervals(void **state)
 					    "unexplained ",
 					    "measured ",
 					    " to ",
+					    "they add up in each round",
 					    "Beside the parts" };
 	struct syscalls *syscalls = NULL;
 	bool counts = syscalls_new(&syscalls) == 0;
