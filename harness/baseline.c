@@ -154,15 +154,26 @@ static int start_memcpy(struct bench *b)
 
 static struct baseline raw_memcpy = { .name = "raw-memcpy",
 				      .start = start_memcpy,
-				      .stop = stop_memcpy };
-static struct baseline bare_calls = {
-	.name = "syscall", .start = start_syscall, .stop = stop_syscall, .next = &raw_memcpy
+				      .stop = stop_memcpy,
+				      .summary = "a copy of the payload into memory of its own "
+						 "(workload stream)" };
+static struct baseline bare_calls = { .name = "syscall",
+				      .start = start_syscall,
+				      .stop = stop_syscall,
+				      .summary = "bare system calls, time per call (workload noop)",
+				      .next = &raw_memcpy };
+static struct baseline hiccup = { .name = "hiccup",
+				  .start = start_hiccup,
+				  .summary = "a spinner that waits to be stopped",
+				  .next = &bare_calls };
+static struct baseline forked = { .name = "forked",
+				  .start = start_forked,
+				  .shared = true,
+				  .summary = "plain forked processes, each a fixed share, no pool",
+				  .next = &hiccup };
+static struct baseline loop = {
+	.name = "loop", .start = start_loop, .summary = "the plain serial loop", .next = &forked
 };
-static struct baseline hiccup = { .name = "hiccup", .start = start_hiccup, .next = &bare_calls };
-static struct baseline forked = {
-	.name = "forked", .start = start_forked, .shared = true, .next = &hiccup
-};
-static struct baseline loop = { .name = "loop", .start = start_loop, .next = &forked };
 static struct baseline *last = &raw_memcpy;
 
 void baseline_add(struct baseline *baseline)

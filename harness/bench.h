@@ -71,6 +71,7 @@ struct baseline {
 	void (*stop)(struct bench *bench); /* also after a start that failed; NULL: nothing to do */
 	const char *variants;		   /* names of those it knows; NULL: "map" */
 	bool shared;			   /* results lie in shared memory, mapped before start */
+	const char *summary; /* for `poolbench list`; NULL in programs that have no list */
 	struct baseline *next;
 };
 

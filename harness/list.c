@@ -45,11 +45,13 @@ static json_t *list_backends(void)
 
 static json_t *list_baselines(void)
 {
-	return json_pack("[{ssss}{ssss}{ssss}{ssss}]", "name", "loop", "summary",
-			 "the plain serial loop", "name", "forked", "summary",
-			 "plain forked processes, each a fixed share, no pool", "name", "hiccup",
-			 "summary", "a spinner that waits to be stopped", "name", "syscall",
-			 "summary", "bare system calls, time per call (workload noop)");
+	const struct baseline *baseline;
+	json_t *list = json_array();
+
+	for (baseline = baseline_first(); baseline != NULL; baseline = baseline->next)
+		json_array_append_new(list, json_pack("{ssss}", "name", baseline->name, "summary",
+						      baseline->summary));
+	return list;
 }
 
 static json_t *list_variants(void)

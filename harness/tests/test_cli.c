@@ -175,6 +175,11 @@ static void list_names_every_row_of_the_tables(void **state)
 		assert_non_null(strstr(output, row->name));
 	for (unsigned i = 0; (load = workload_at(i)) != NULL; i++)
 		assert_non_null(strstr(output, load->name));
+	for (const struct baseline *b = baseline_first(); b != NULL; b = b->next) {
+		assert_non_null(b->summary);
+		assert_non_null(strstr(output, b->name)); /* what `cell` takes */
+		assert_non_null(strstr(output, b->summary));
+	}
 	assert_int_equal(run("list --json"), 0);
 	json_t *all = json_loads(output, JSON_REJECT_DUPLICATES, NULL);
 	assert_true(json_array_size(json_object_get(all, "experiments")) > 0);
