@@ -322,9 +322,8 @@ static int conclude(struct session *s, int rc)
 	}
 	if (failed > 0 && s->plan.save[0])
 		fprintf(stderr, "poolbench: not kept as a baseline: a cell failed\n");
-	fprintf(stderr,
-		"poolbench: %zu rows, %zu failed; next: poolbench plot %s, poolbench report %s\n",
-		s->rows.count, failed, s->dir.path, s->dir.path);
+	fprintf(stderr, "poolbench: %zu rows, %zu failed; next: poolbench report %s\n",
+		s->rows.count, failed, s->dir.path);
 	printf("%s\n", s->dir.path);
 	return failed ? EXIT_BAD : save(s, EXIT_FINE);
 }
