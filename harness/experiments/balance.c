@@ -26,7 +26,7 @@ static const struct {
 	int mean;
 } loads[] = {
 	{ "sorted", "sorted", 1 },
-	{ "skew", "bimodal", 2 },
+	{ "skew", "skew", 2 },
 	{ "exponential", "exponential", 1 },
 	{ "spin", "constant", 1 },
 };

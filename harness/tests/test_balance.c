@@ -40,6 +40,10 @@ static void makespans_are_over_the_ideal_of_the_same_lengths(void **state)
 	snprintf(start, sizeof start, "constant\t%s\t4", transport_row("shm"));
 	near(number_at(table, start, 3), 1.2);
 	assert_null(strstr(table, "raw-list"));
+	add_curve(f, "skew", 1210); /* called as everywhere else */
+	derive(f, "balance");
+	snprintf(start, sizeof start, "skew\t%s\t8", transport_row("shm"));
+	near(number_at(read_file(f, "tables/balance.tsv"), start, 3), 1.1);
 }
 
 static void best_chunk_is_found_and_auto_held_against_it(void **state)
