@@ -15,9 +15,12 @@ eval canvas(panels > 1 ? 1100 : 960, 600)
 set multiplot layout 1,panels margins 0.135,0.93,0.235,0.925 spacing 0.03,0
 hues = "#0072B2 #D55E00 #009E73 #CC79A7"
 shapes = "7 5 9 13"
-hue(l) = rgb(word(hues, 1 + (position(list, l) - 1) % 4))
+# By name, so that lengths look the same whatever others the run has.
+kinds = "exponential skew sorted constant"
+kind(l) = position(kinds, l) ? position(kinds, l) : 1 + (position(list, l) - 1) % 4
+hue(l) = rgb(word(hues, kind(l)))
 called(l) = l
-shape(l) = int(word(shapes, 1 + (position(list, l) - 1) % 4))
+shape(l) = int(word(shapes, kind(l)))
 set label 99 "task lengths:" at screen 0.115, screen 0.045 left textcolor rgb "#222222"
 do for [i=1:words(list)] { l = word(list, i); x = 0.265 + 0.193 * (i - 1)
 	set arrow 100+i from screen x, screen 0.045 to screen x+0.035, screen 0.045 nohead lw 2 lc rgb hue(l)

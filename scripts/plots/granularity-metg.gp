@@ -22,7 +22,9 @@ do for [i=1:4] { set ytics add (word(levels, i) i) }
 do for [i=1:3] { set arrow i from graph 0, first i+0.5 to graph 1, first i+0.5 nohead lw 0.7 lc rgb "#d8d8d8" }
 set grid xtics noytics
 set lmargin 13
-set multiplot layout 1,panels margins 0.13,0.965,0.3,0.9 spacing 0.03,0
+set xlabel " "
+set label 99 "granularity (METG), task time (break-even)" at screen 0.555, 0.155 center textcolor rgb "#222222"
+set multiplot layout 1,panels margins 0.145,0.965,0.3,0.9 spacing 0.03,0
 shift(b) = 0.6 * ((position(list, b) - 0.5) / words(list) - 0.5)
 place(b, chunk) = strcol(1) eq b && column("chunk") == chunk ? position(levels, strcol(3)) - shift(b) : NaN
 # An end that lies beyond what was measured is drawn to the frame.
@@ -31,8 +33,7 @@ right(x) = valid(6) ? column("high") : valid(5) ? 3*most : NaN
 do for [p=1:panels] {
 	chunk = p == 1 ? 0 : 1
 	set title (chunk == 0 ? "map, automatic chunk" : "map, chunk 1")
-	set xlabel "granularity (METG), task time (break-even)"
-	if (p == 1) { eval legend } else { do for [i=1:words(list)] { unset label 100+i } }
+	if (p == 1) { eval legend } else { unset label 99; do for [i=1:words(list)] { unset label 100+i } }
 	if (p == 2) { do for [i=1:4] { set ytics add ("" i) } }
 	plot for [b in list] table using (column("ns")):(place(b, chunk)):(left(0)):(right(0)) \
 		with xerrorbars lc rgb colour(b) pt mark(b) ps 1.2*mark_size, \

@@ -5,7 +5,7 @@ calls = "imap_unordered imap starmap_async starmap map_async map apply_async app
 list = ""
 stats table using (list = note(list, strcol(1)), column("ns_per_task")) nooutput
 eval needs_points
-set multiplot layout 1,2 margins 0.175,0.975,0.265,0.92 spacing 0.03,0
+set multiplot layout 1,2 margins 0.2,0.975,0.265,0.92 spacing 0.03,0
 set logscale x 10
 set xrange [0.6*STATS_min:1.8*STATS_max]
 set xtics ('1 ns' 1, '100 ns' 100, '10 us' 1e4, '1 ms' 1e6)

@@ -27,21 +27,25 @@ shape(k) = in_place(k) ? 12 : mark(backend(k))
 called(k) = backend(k).(in_place(k) ? ", in place" : "")
 roof_name(b) = b eq "raw-stream" ? "one pipe, no pool" : "memcpy, no pool"
 roof_dash(b) = b eq "raw-stream" ? 4 : 3
-# Names in three columns below: a piece of each curve with its mark.
+# Names in three columns below: a piece of each curve with its mark. No two of one width: the SVG terminal would make one path
+# of neighbours of one colour and width, with the dashes of the first.
 do for [i=1:words(list)+words(roofs)] {
 	x = 0.11 + 0.3 * ((i - 1) % 3); y = 0.07 - 0.035 * ((i - 1) / 3)
 	j = i - words(list)
 	if (j < 1) { k = word(list, i)
-		set arrow 100+i from screen x, screen y to screen x+0.045, screen y nohead lw 2 dt dash(k) lc rgb colour(backend(k))
+		set arrow 100+i from screen x, screen y to screen x+0.045, screen y nohead lw 2+0.01*i dt dash(k) lc rgb colour(backend(k))
 		set label 100+i called(k) at screen x+0.055, screen y left textcolor rgb "#222222"
 		set label 200+i "" at screen x+0.0225, screen y point lc rgb colour(backend(k)) pt shape(k) ps 1.3*mark_size
 	} else { b = word(roofs, j)
-		set arrow 100+i from screen x, screen y to screen x+0.045, screen y nohead lw 2.5 dt roof_dash(b) lc rgb "#777777"
+		set arrow 100+i from screen x, screen y to screen x+0.045, screen y nohead lw 2.5+0.01*i dt roof_dash(b) lc rgb "#777777"
 		set label 100+i roof_name(b) at screen x+0.055, screen y left textcolor rgb "#222222"
 	}
 }
-clear_names = 'do for [i=1:words(list)+words(roofs)] { unset arrow 100+i; unset label 100+i; unset label 200+i }'
-set multiplot layout 2,2 margins 0.12,0.97,0.19,0.95 spacing 0.045,0.05
+clear_names = 'do for [i=1:words(list)+words(roofs)] { unset arrow 100+i; unset label 100+i; unset label 200+i }; unset label 98; unset label 99'
+# No titles of axes: those are put left of the numbers, here beyond the edge.
+set label 98 "bytes a second" at screen 0.018, 0.77 center rotate textcolor rgb "#222222"
+set label 99 "tasks a second" at screen 0.018, 0.37 center rotate textcolor rgb "#222222"
+set multiplot layout 2,2 margins 0.155,0.97,0.19,0.95 spacing 0.045,0.05
 set logscale x 2
 set logscale y 10
 set xrange [0.6*least:1.7*most]
@@ -59,7 +63,6 @@ do for [p=1:4] {
 	top = p < 3
 	what = top ? "mb" : "tasks"
 	set title (top ? (direction eq "in" ? "argument of the task" : "result of the task") : "") offset 0,-0.6
-	set ylabel (direction eq "in" ? (top ? "payload moved" : "tasks") : "")
 	set xlabel (top ? "" : "payload of one task")
 	eval (top ? x_bare : x_all)
 	eval (direction eq "out" ? y_bare : top ? y_mb : y_tasks)
