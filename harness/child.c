@@ -36,10 +36,8 @@ static int find_program(const struct peer *peer, char *path, size_t size)
 	return 0;
 }
 
-/* Never returns. The caller is single-threaded, so anything is allowed here. */
-static void become_cell(int in, int out, const char *program, uint64_t seed)
+void child_settle(void)
 {
-	char number[24];
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -48,6 +46,14 @@ static void become_cell(int in, int out, const char *program, uint64_t seed)
 	signal(SIGXFSZ, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Never returns. The caller is single-threaded, so anything is allowed here. */
+static void become_cell(int in, int out, const char *program, uint64_t seed)
+{
+	char number[24];
+
+	child_settle();
 	snprintf(number, sizeof number, "%" PRIu64, seed);
 	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
 		execl(program, "poolbench", "cell", "--record", "--seed", number, NULL);
@@ -101,16 +107,14 @@ static int wait_end(const struct child *child, int64_t deadline_ns, const sigset
 	return ready == 0 ? -ETIMEDOUT : 0;
 }
 
-/* Kills what is left of the group and reaps the child; its status. */
-static int finish(struct child *child)
+int child_reap(pid_t pid)
 {
 	int status = 0;
 
-	kill(-child->pid, SIGKILL);
-	kill(child->pid, SIGKILL); /* should it have no group yet */
-	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+	kill(-pid, SIGKILL);
+	kill(pid, SIGKILL); /* should it have no group yet */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	close(child->pidfd);
 	return status;
 }
 
@@ -180,7 +184,8 @@ int child_measure_by(const char *program, struct record *record, uint64_t seed, 
 		return rc;
 	send_cell(&child, record);
 	rc = wait_end(&child, deadline_ns, waiting);
-	status = finish(&child);
+	status = child_reap(child.pid);
+	close(child.pidfd);
 	if (rc != -EINTR && (rc != 0 || take_row(&child, record) < 0))
 		explain_end(record, rc, status, deadline_ns);
 	close(child.out);

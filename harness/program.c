@@ -2,20 +2,18 @@
  * program.c - asking, digesting and copying programs.
  */
 #include "harness/program.h"
+#include "harness/child.h"
 #include "harness/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <nettle/sha2.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *path_of(const char *path)
@@ -52,9 +50,7 @@ static void become_program(const char *executable, int out)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setpgid(0, 0);
-	signal(SIGXFSZ, SIG_DFL);
+	child_settle();
 	if (dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
 	    dup2(null, STDERR_FILENO) >= 0)
 		execl(executable, executable, "--version", NULL);
@@ -95,17 +91,13 @@ static int read_line(int from, int64_t until_ns, char *line, size_t size)
 	return 0;
 }
 
-/* Its end, or, when it does not come in time, ours; *status is the one of waitpid. Until it is reaped its number, which its group
- * has too, is nobody else's. */
+/* Its end, or, when it does not come in time, ours; *status is the one of waitpid. */
 static int end_program(pid_t pid, int64_t until_ns, int *status)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	int rc = pidfd < 0 ? -errno : wait_for(pidfd, until_ns);
 
-	kill(-pid, SIGKILL);
-	kill(pid, SIGKILL); /* should it have no group yet */
-	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-		;
+	*status = child_reap(pid);
 	if (pidfd >= 0)
 		close(pidfd);
 	return rc;

@@ -49,10 +49,9 @@ static void real_loss_needs_enough_rounds(void **state)
 	assert_null(strstr(f->finding, "0 of 1"));
 }
 
-/* One workload has an interval, of the other there is a round only. */
-static void real_without_rounds_for_one_workload_says_of_how_many(void **state)
+/* primes, then skew; each twice as fast by the pool as by the loop. */
+static void add_two_loads(struct fixture *f)
 {
-	struct fixture *f = *state;
 	const char *loads[] = { "primes", "skew" };
 
 	for (int i = 0; i < 2; i++) {
@@ -61,6 +60,14 @@ static void real_without_rounds_for_one_workload_says_of_how_many(void **state)
 		add(f, &loop, 1000, 1000);
 		add(f, &pool, 500, 1000);
 	}
+}
+
+/* One workload has an interval, of the other there is a round only. */
+static void real_without_rounds_for_one_workload_says_of_how_many(void **state)
+{
+	struct fixture *f = *state;
+
+	add_two_loads(f);
 	keep_rounds(f, 1);
 	derive(f, "real");
 	assert_contains(f->finding, "faster than the serial loop for 1 of 2 workloads.");
@@ -71,14 +78,8 @@ static void real_without_rounds_for_one_workload_says_of_how_many(void **state)
 static void real_gain_that_is_undecided_is_not_the_most(void **state)
 {
 	struct fixture *f = *state;
-	const char *loads[] = { "primes", "skew" };
 
-	for (int i = 0; i < 2; i++) {
-		struct cell loop = cell_of("real", "loop", "map", loads[i]);
-		struct cell pool = cell_of("real", process_pool(), "map", loads[i]);
-		add(f, &loop, 1000, 1000);
-		add(f, &pool, 500, 1000);
-	}
+	add_two_loads(f);
 	for (size_t i = 3 * ROUNDS; i < 4 * ROUNDS; i++)
 		for (int k = 0; k < f->rows.at[i].samples; k++)
 			f->rows.at[i].ns_per_task[k] *= f->rows.at[i].round < 3 ? 4 : 0.5;
