@@ -56,13 +56,12 @@ static const char *readable(const char *cell, char text[64])
 	return text;
 }
 
-/* The name of a column, for people: "ns_per_task" is "ns per task", and "low" and "high" are the ends of an interval, in
- * every table of 95 %. */
-static const char *heading(const char *cell, char text[64])
+/* The name of a column, for people: "ns_per_task" is "ns per task", and "low" and "high" are the ends of an interval. */
+static const char *heading(const char *cell, const char *interval, char text[64])
 {
 	static const struct {
 		const char *name, *said;
-	} ends[] = { { "low", "95 % from" }, { "high", "95 % to" } };
+	} ends[] = { { "low", "from" }, { "high", "to" } };
 	size_t length = strlen(cell);
 
 	snprintf(text, 64, "%s", cell);
@@ -71,9 +70,10 @@ static const char *heading(const char *cell, char text[64])
 		if (length < end || strcmp(cell + before, ends[i].name) != 0)
 			continue;
 		if (before == 0)
-			snprintf(text, 64, "%s", ends[i].said);
-		else if (cell[before - 1] == '_' && before < 48)
-			snprintf(text, 64, "%.*s, %s", (int)before - 1, cell, ends[i].said);
+			snprintf(text, 64, "%s %s", interval, ends[i].said);
+		else if (cell[before - 1] == '_' && before < 44)
+			snprintf(text, 64, "%.*s, %s %s", (int)before - 1, cell, interval,
+				 ends[i].said);
 	}
 	for (char *c = text; *c; c++)
 		if (*c == '_')
@@ -106,33 +106,33 @@ static FILE *open_part(const char *run, const char *place, const char *name, con
 #define SENTENCE                                                                                   \
 	24 /* characters; longer cells may be broken, so that what stands behind them stays on the page */
 
-/* How one line of a table becomes text; `header` for the first. */
-typedef void line_writer(FILE *file, char *line, size_t columns, int header);
+/* How one line of a table becomes text; the first is the header: what intervals are called there. NULL: another one. */
+typedef void line_writer(FILE *file, char *line, const char *header);
 
-static void html_line(FILE *file, char *line, size_t columns, int header)
+static void html_line(FILE *file, char *line, const char *header)
 {
 	char *cell, text[64];
 
 	fputs("<tr>", file);
-	for (size_t i = 0; (columns == 0 || i < columns) && (cell = strsep(&line, "\t")); i++) {
+	while ((cell = strsep(&line, "\t"))) {
 		fputs(header			? "<th scope=\"col\">"
 		      : strlen(cell) > SENTENCE ? "<td class=\"long\">"
 						: "<td>",
 		      file);
-		html_text(file, header ? heading(cell, text) : readable(cell, text));
+		html_text(file, header ? heading(cell, header, text) : readable(cell, text));
 		fputs(header ? "</th>" : "</td>", file);
 	}
 	fputs("</tr>\n", file);
 }
 
-static void markdown_line(FILE *file, char *line, size_t columns, int header)
+static void markdown_line(FILE *file, char *line, const char *header)
 {
 	size_t count = 0;
 	char *cell, text[64];
 
-	for (; (columns == 0 || count < columns) && (cell = strsep(&line, "\t")); count++) {
+	for (; (cell = strsep(&line, "\t")); count++) {
 		fputs("| ", file);
-		markdown_text(file, header ? heading(cell, text) : readable(cell, text));
+		markdown_text(file, header ? heading(cell, header, text) : readable(cell, text));
 		fputc(' ', file);
 	}
 	fputs("|\n", file);
@@ -140,16 +140,16 @@ static void markdown_line(FILE *file, char *line, size_t columns, int header)
 		fputs(i + 1 < count ? "|---" : "|---|\n", file);
 }
 
-static int write_table(FILE *file, FILE *table, size_t columns, line_writer *writer)
+static int write_table(FILE *file, FILE *table, const char *interval, line_writer *writer)
 {
 	char *line = NULL;
 	size_t room = 0;
-	int header = 1;
+	const char *header = interval;
 
 	while (getline(&line, &room, table) > 0) {
 		line[strcspn(line, "\n")] = '\0';
-		writer(file, line, columns, header);
-		header = 0;
+		writer(file, line, header);
+		header = NULL;
 	}
 	free(line);
 	int rc = ferror(table) ? -EIO : 0;
@@ -157,23 +157,23 @@ static int write_table(FILE *file, FILE *table, size_t columns, line_writer *wri
 	return rc;
 }
 
-int html_table(FILE *file, const char *run, const char *name, size_t columns)
+int html_table(FILE *file, const char *run, const char *name, const char *interval)
 {
 	FILE *table = open_part(run, "tables", name, "tsv");
 
 	if (!table)
 		return -errno;
 	fputs("<div class=\"scroll\"><table>\n", file);
-	int rc = write_table(file, table, columns, html_line);
+	int rc = write_table(file, table, interval, html_line);
 	fputs("</table></div>\n", file);
 	return rc;
 }
 
-int markdown_table(FILE *file, const char *run, const char *name, size_t columns)
+int markdown_table(FILE *file, const char *run, const char *name)
 {
 	FILE *table = open_part(run, "tables", name, "tsv");
 
-	return table ? write_table(file, table, columns, markdown_line) : -errno;
+	return table ? write_table(file, table, "95 %", markdown_line) : -errno;
 }
 
 /* Without the XML declaration and the document type, which have no place inside a page. */

@@ -15,11 +15,12 @@ void html_words(FILE *file, const char *name);
 /* For Markdown: a bar would end a cell of a table, and < begin a tag. */
 void markdown_text(FILE *file, const char *text);
 
-/* A table of RUN/tables/<name>.tsv, names of columns said in words; only its first `columns` columns, 0: all. 0 or -errno when it cannot be read. */
-int html_table(FILE *file, const char *run, const char *name, size_t columns);
+/* A table of RUN/tables/<name>.tsv, names of columns said in words; `interval` is what intervals are called: "95 %". 0 or
+ * -errno when it cannot be read. */
+int html_table(FILE *file, const char *run, const char *name, const char *interval);
 
-/* The same as a table of Markdown. */
-int markdown_table(FILE *file, const char *run, const char *name, size_t columns);
+/* The same as a table of Markdown; its intervals are of 95 %. */
+int markdown_table(FILE *file, const char *run, const char *name);
 
 /* RUN/plots/<name>.svg as an inline figure with `alt` as its name for screen readers. 0 or -errno. */
 int html_figure(FILE *file, const char *run, const char *name, const char *alt);

@@ -72,11 +72,12 @@ static int add_section(struct report *report, const struct experiment *experimen
 }
 
 /* The last part of the path: where it lies on this machine is nobody's business. */
-static const char *run_name(const char *run)
+static void write_name(FILE *file, const char *run)
 {
-	const char *slash = strrchr(run, '/');
+	char path[PATH_MAX];
+	const char *slash = realpath(run, path) ? strrchr(path, '/') : NULL;
 
-	return slash && slash[1] ? slash + 1 : run;
+	html_text(file, slash && slash[1] ? slash + 1 : run);
 }
 
 static void write_summary(FILE *file, const struct report *report)
@@ -84,7 +85,7 @@ static void write_summary(FILE *file, const struct report *report)
 	char origin[256], state[256];
 
 	fputs("<h1>Which process pool?</h1>\n<p class=\"soft\">poolbench, run ", file);
-	html_text(file, run_name(report->run));
+	write_name(file, report->run);
 	fputs(": ", file);
 	report_origin(report, origin, sizeof origin);
 	html_text(file, origin);
@@ -94,7 +95,7 @@ static void write_summary(FILE *file, const struct report *report)
 		fprintf(file, "<p><strong>%s</strong></p>\n", state);
 	if (report_has_choice(report)) {
 		fputs("<h3>What to take for which work</h3>\n", file);
-		html_table(file, report->run, CHOICE, 0);
+		html_table(file, report->run, CHOICE, "95 %");
 		fputs("<p class=\"soft\">Speedup over the plain serial loop with its 95 % "
 		      "interval; &#8220;as "
 		      "good&#8221;: pools whose interval overlaps.</p>\n",
@@ -102,7 +103,7 @@ static void write_summary(FILE *file, const struct report *report)
 	}
 	if (report_has_bars(report)) {
 		fputs("<h3>Which bars are met</h3>\n", file);
-		html_table(file, report->run, BARS, 0);
+		html_table(file, report->run, BARS, "95 %");
 		fputs("<p class=\"soft\">Ratios are taken within rounds; a verdict needs the "
 		      "whole 95 % interval on one side of what is wanted, otherwise it is "
 		      "undecided. &#8220;A limit&#8221; wants nothing: it tells what the machine "
@@ -120,40 +121,6 @@ static void write_summary(FILE *file, const struct report *report)
 	fputs("</ul>\n", file);
 }
 
-/* "3 batches of about 50 ms", or what the cells have between them. */
-static void batches_text(const struct groups *groups, char *text, size_t size)
-{
-	const struct cell *first = groups->at[0].cell;
-	int least = first->batches, most = least, used;
-	int64_t shortest = first->batch_ns, longest = shortest;
-
-	for (size_t i = 1; i < groups->count; i++) {
-		const struct cell *cell = groups->at[i].cell;
-		least = cell->batches < least ? cell->batches : least;
-		most = cell->batches > most ? cell->batches : most;
-		shortest = cell->batch_ns < shortest ? cell->batch_ns : shortest;
-		longest = cell->batch_ns > longest ? cell->batch_ns : longest;
-	}
-	used = least < most ? snprintf(text, size, "%d to ", least) : 0;
-	snprintf(text + used, size - (size_t)used, "%d batches of %sabout %.3g ms", most,
-		 shortest < longest ? "at most " : "", (double)longest / 1e6);
-}
-
-static void write_method(FILE *file, const struct section *section, const struct groups *groups)
-{
-	char batches[80];
-
-	batches_text(groups, batches, sizeof batches);
-	fprintf(file,
-		"<p class=\"soft\">How it was measured: %zu cells, %d rounds in random order, each "
-		"cell in a "
-		"process of its own each time (%zu in all). A value is the median of %s after "
-		"one that is discarded; points are medians over rounds with the order-statistic "
-		"interval; every result "
-		"was checked.</p>\n",
-		groups->count, rows_last_round(&section->rows) + 1, section->rows.count, batches);
-}
-
 /* `file` is the name of a file. */
 static void write_table(FILE *out, const struct report *report, const char *file)
 {
@@ -169,7 +136,7 @@ static void write_table(FILE *out, const struct report *report, const char *file
 	fputs("<h3>tables/", out);
 	html_text(out, file);
 	fputs("</h3>\n", out);
-	html_table(out, report->run, name, 0);
+	html_table(out, report->run, name, report_interval(report));
 }
 
 /* A table's name is that of its file; those of an experiment are its name, and whatever begins with it and a hyphen. */
@@ -195,7 +162,7 @@ static void write_tables(FILE *file, const struct report *report, const char *ex
 	free(entry);
 	if (strcmp(experiment, "peers") == 0 && report_has_bars(report)) {
 		fputs("<h3>tables/bars-all.tsv</h3>\n", file);
-		html_table(file, report->run, "bars-all", 0);
+		html_table(file, report->run, "bars-all", "95 %");
 	}
 	fputs("</details>\n", file);
 }
@@ -245,7 +212,7 @@ static int write_section(FILE *file, const struct report *report, const struct s
 		fputs("<p class=\"soft\">How to read it: ", file);
 		html_text(file, experiment->reading);
 		fputs("</p>\n", file);
-		write_method(file, section, &groups);
+		report_method(file, report, section, &groups);
 		write_tables(file, report, experiment->name);
 	}
 	fputs("</section>\n", file);
@@ -262,62 +229,6 @@ static void write_machine(FILE *file, const struct report *report)
 		fputs("<p>The run has no run.json: the machine is not known.</p>\n", file);
 }
 
-/* The median over cells of half the interval's width, relative to its middle: what a difference must exceed. */
-static double typical_error(const struct rows *rows)
-{
-	struct groups groups;
-	double error = 0;
-
-	if (groups_make(&groups, rows) < 0)
-		return 0;
-	double *errors = calloc(groups.count + 1, sizeof *errors);
-	size_t count = 0;
-	for (size_t i = 0; errors && i < groups.count; i++) {
-		struct interval ns = group_ns(&groups.at[i]);
-		if (ns.level > 0 && ns.mid > 0)
-			errors[count++] = (ns.high - ns.low) / 2 / ns.mid;
-	}
-	if (count)
-		error = stats_median(errors, count);
-	free(errors);
-	groups_free(&groups);
-	return error;
-}
-
-static double mean_error(const struct report *report)
-{
-	double sum = 0;
-	size_t count = 0;
-
-	for (size_t i = 0; i < report->sections; i++) {
-		sum += typical_error(&report->section[i].rows) *
-		       (double)report->section[i].rows.count;
-		count += report->section[i].rows.count;
-	}
-	return count ? sum / (double)count : 0;
-}
-
-static void write_noise(FILE *file, const struct report *report)
-{
-	double steal_ns = 0, error = mean_error(report);
-
-	for (size_t i = 0; i < report->rows.count; i++) {
-		const struct record *record = &report->rows.at[i];
-		steal_ns += (double)record->steal_ns;
-	}
-	fputs("<h3>Noise</h3>\n<p>", file);
-	if (error > 0)
-		fprintf(file, "The 95 %% interval of a typical cell is +-%.1f %% of its median. ",
-			100 * error);
-	else
-		fputs("There are too few rounds for intervals. ", file);
-	report_failed_html(file, report);
-	fprintf(file,
-		" While cells were timed the hypervisor took %.2f s from all CPUs "
-		"together.</p>\n</section>\n",
-		steal_ns / 1e9);
-}
-
 static int write_page(FILE *file, const struct report *report)
 {
 	int rc = 0;
@@ -327,7 +238,7 @@ static int write_page(FILE *file, const struct report *report)
 	for (size_t i = 0; rc == 0 && i < report->sections; i++)
 		rc = write_section(file, report, &report->section[i]);
 	write_machine(file, report);
-	write_noise(file, report);
+	report_noise(file, report);
 	fputs("</main>\n</body>\n</html>\n", file);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #define HARNESS_REPORT_PARTS_H
 
 #include "harness/plot.h"
+#include "harness/series.h"
 
 #include <jansson.h>
 
@@ -36,8 +37,15 @@ void report_failed_html(FILE *file, const struct report *report);
 bool report_is_exploratory(const struct report *report);
 /* Why it tells less than others: exploratory, or rows of its plan are missing. Else "". */
 void report_state(const struct report *report, char *text, size_t size);
+/* What its intervals are called: "95 %", of an exploratory run "interval". */
+const char *report_interval(const struct report *report);
 /* "8 rounds on <machine>" */
 void report_origin(const struct report *report, char *text, size_t size);
+
+/* Paragraphs of the page, report_method.c: how a section was measured, and how noisy the run was. */
+void report_method(FILE *file, const struct report *report, const struct section *section,
+		   const struct groups *groups);
+void report_noise(FILE *file, const struct report *report);
 
 /* Writers of RUN/summary.md and RUN/bars.md: 0 or -errno. */
 int report_markdown(FILE *file, const struct report *report);

@@ -32,6 +32,11 @@ bool report_is_exploratory(const struct report *report)
 	return json_number_value(json_object_get(plan_of(report), "precision")) > 0;
 }
 
+const char *report_interval(const struct report *report)
+{
+	return report_is_exploratory(report) ? "interval" : "95 %";
+}
+
 bool report_has_choice(const struct report *report)
 {
 	return !report_is_exploratory(report) && has_table(report, CHOICE, "real");
@@ -165,7 +170,7 @@ int report_markdown(FILE *file, const struct report *report)
 		fprintf(file, "**%s**\n\n", state);
 	put_failed(file, report);
 	if (report_has_choice(report)) {
-		int rc = markdown_table(file, report->run, CHOICE, 0);
+		int rc = markdown_table(file, report->run, CHOICE);
 		if (rc < 0)
 			return rc;
 		fputc('\n', file);
@@ -173,7 +178,7 @@ int report_markdown(FILE *file, const struct report *report)
 	if (report_has_bars(report)) {
 		int rc;
 		fputs("## Which bars are met\n\n", file);
-		rc = markdown_table(file, report->run, BARS, 0);
+		rc = markdown_table(file, report->run, BARS);
 		if (rc < 0)
 			return rc;
 		fputc('\n', file);
@@ -190,5 +195,5 @@ int report_bars(FILE *file, const struct report *report)
 {
 	fputs("# Which bars are met\n\n", file);
 	put_failed(file, report);
-	return markdown_table(file, report->run, BARS, 0);
+	return markdown_table(file, report->run, BARS);
 }

@@ -201,45 +201,78 @@ static int write_costs(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
+/* Is this imap of a process row on this workload, with a partner and an interval? */
+static bool process_pair(const struct groups *groups, const struct group *g, const char *workload,
+			 struct pair *pair)
+{
+	return strcmp(g->cell->workload, workload) == 0 &&
+	       backend_is_process_pool(g->cell->backend) && pair_of(groups, g, pair) &&
+	       pair->share.level > 0;
+}
+
 /* The process row whose delay on this workload is surest, that is of the narrowest interval; imap is NULL: none. */
 static struct pair surest(const struct groups *groups, const char *workload)
 {
 	struct pair best = { 0 }, pair;
 
-	for (size_t i = 0; i < groups->count; i++) {
-		const struct cell *cell = groups->at[i].cell;
-		if (strcmp(cell->workload, workload) != 0 ||
-		    !backend_is_process_pool(cell->backend) ||
-		    !pair_of(groups, &groups->at[i], &pair) || pair.share.level <= 0)
-			continue;
-		if (!best.imap ||
-		    pair.share.high - pair.share.low < best.share.high - best.share.low)
+	for (size_t i = 0; i < groups->count; i++)
+		if (process_pair(groups, &groups->at[i], workload, &pair) &&
+		    (!best.imap ||
+		     pair.share.high - pair.share.low < best.share.high - best.share.low))
 			best = pair;
-	}
 	return best;
+}
+
+/* 1: imap's results come later for certain, -1: earlier, 0: neither is certain. */
+static int sign(const struct pair *p)
+{
+	return (p->share.low > 0) - (p->share.high < 0);
+}
+
+/* The process rows that say something else than the surest. */
+static size_t put_others(const struct groups *groups, const struct pair *told, char *text,
+			 size_t size)
+{
+	static const char *const said[] = { "imap is the earlier one", "none is certain",
+					    "it comes later" };
+	const char *workload = told->imap->cell->workload;
+	size_t used = 0;
+	struct pair pair;
+
+	for (size_t i = 0; i < groups->count && used < size; i++)
+		if (process_pair(groups, &groups->at[i], workload, &pair) &&
+		    sign(&pair) != sign(told))
+			used += (size_t)snprintf(text + used, size - used, ", by %s %s",
+						 pair.imap->cell->backend, said[1 + sign(&pair)]);
+	return used;
 }
 
 static size_t put_input(const struct groups *groups, size_t input, char *text, size_t size)
 {
 	struct pair p = surest(groups, inputs[input].workload);
+	const char *words = inputs[input].words;
 	char time[24];
+	size_t used;
 
 	if (!p.imap)
 		return 0;
-	if (p.share.low <= 0 && p.share.high >= 0)
-		return (size_t)snprintf(text, size,
-					"with %s no delay by the order of imap is certain (%s)",
-					inputs[input].words, p.imap->cell->backend);
-	if (p.share.high < 0)
-		return (size_t)snprintf(text, size, "with %s imap is the earlier one (%s)",
-					inputs[input].words, p.imap->cell->backend);
-	return (size_t)snprintf(text, size,
-				"with %s a result comes later by %.0f %% of the whole call "
-				"(95 %% interval %.0f to %.0f), %s in the mean (%s)",
-				inputs[input].words, 100 * p.share.mid, 100 * p.share.low,
-				100 * p.share.high,
-				time_text(p.delay_ns.mid > 0 ? p.delay_ns.mid : 0, time),
-				p.imap->cell->backend);
+	if (sign(&p) == 0)
+		used = (size_t)snprintf(text, size,
+					"with %s no delay by the order of imap is certain (%s",
+					words, p.imap->cell->backend);
+	else if (sign(&p) < 0)
+		used = (size_t)snprintf(text, size, "with %s imap is the earlier one (%s", words,
+					p.imap->cell->backend);
+	else
+		used = (size_t)snprintf(text, size,
+					"with %s a result comes later by %.0f %% of the whole call "
+					"(95 %% interval %.0f to %.0f), %s in the mean (%s",
+					words, 100 * p.share.mid, 100 * p.share.low,
+					100 * p.share.high,
+					time_text(p.delay_ns.mid > 0 ? p.delay_ns.mid : 0, time),
+					p.imap->cell->backend);
+	used += put_others(groups, &p, text + used, size - used);
+	return used + (size_t)snprintf(text + used, size - used, ")");
 }
 
 static void find(struct derivation *d, const struct groups *groups)

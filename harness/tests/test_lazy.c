@@ -123,6 +123,34 @@ static void area_between_the_curves_is_the_cost_of_order(void **state)
 	assert_null(strstr(f->finding, "heavy-tailed"));
 }
 
+static const char *other_pool(void)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+
+	assert_true(grid_rows(PICK_PROCESSES, row) > 1);
+	return row[1]->name;
+}
+
+/* The surest backend is told; where another shows no delay, that too. */
+static void backends_that_disagree_are_both_told(void **state)
+{
+	struct fixture *f = *state;
+	char told[80];
+
+	add_delivery(f, "imap", "pareto", 0, 10e6);
+	add_delivery(f, "imap_unordered", "pareto", 0, 10e6);
+	for (size_t i = 0; i < f->rows.count; i++) { /* as sure, or less */
+		snprintf(f->rows.at[i].cell.backend, NAME_SIZE, "%s", other_pool());
+		f->rows.at[i].profile_ns[0] += i < ROUNDS ? 1e6 * (double)(i % 2) : 0;
+	}
+	add_delivery(f, "imap", "pareto", 5e6, 10e6);
+	add_delivery(f, "imap_unordered", "pareto", 0, 10e6);
+	derive(f, "order");
+	snprintf(told, sizeof told, "in the mean (%s, by %s none is certain)", process_pool(),
+		 other_pool());
+	assert_contains(f->finding, told);
+}
+
 /* Too few rounds for ends do not hide the middle, of whatever sign; no round that both have tells nothing. */
 static void delay_below_nothing_is_a_number(void **state)
 {
@@ -188,6 +216,7 @@ int main(void)
 		TEST(memory_of_a_call_that_failed_is_not_told),
 		TEST(two_sizes_are_no_line),
 		TEST(area_between_the_curves_is_the_cost_of_order),
+		TEST(backends_that_disagree_are_both_told),
 		TEST(delay_below_nothing_is_a_number),
 		TEST(call_that_failed_once_is_not_told_of),
 		TEST(calls_that_deliver_alike_show_no_cost),

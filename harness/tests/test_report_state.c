@@ -69,6 +69,48 @@ static void report_of_an_exploratory_run_gives_no_verdicts(void **state)
 	assert_null(strstr(f->text, "incomplete"));
 	assert_contains(read_file(f, "report.html"), "exploratory");
 	assert_null(strstr(f->text, "What to take"));
+	assert_contains(f->text, "The interval of a typical cell");
+	assert_contains(f->text, ">interval from</th>");
+	assert_contains(f->text, "cells, up to 8 rounds");
+	assert_null(strstr(f->text, "95 % from"));
+}
+
+/* Not the median of batches where a probe looked at single calls. */
+static void page_says_what_a_value_is(void **state)
+{
+	static const struct {
+		const char *experiment, *variant, *probe, *said;
+	} sections[] = {
+		{ "scaling", "map", "", "A time is the median of 3 batches of about 1 ms after" },
+		{ "latency", "apply", "latency", "Calls are told one by one, all of 3 batches" },
+		{ "order", "imap", "delivery", "over the calls (at most 512) of 3 batches" },
+		{ "io", "map", "memory", "memory is the most that was seen in a batch more" },
+	};
+
+	for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+		struct fixture *f = *state;
+		struct cell cell = cell_of(sections[i].experiment, process_pool(),
+					   sections[i].variant, "spin");
+		strcpy(cell.probe, sections[i].probe);
+		f->rows.count = 0;
+		add(f, &cell, 500, 1000);
+		write_rows(f);
+		assert_int_equal(command(f, report_main, f->run), 0);
+		assert_contains(read_file(f, "report.html"), sections[i].said);
+	}
+}
+
+static void page_does_not_say_where_the_run_lies(void **state)
+{
+	struct fixture *f = *state;
+	char run[80];
+
+	write_real_rows(f, "forked");
+	for (int i = 0; i < 2; i++) {
+		snprintf(run, sizeof run, "%s%s", f->run, i ? "/." : "/");
+		assert_int_equal(command(f, report_main, run), 0);
+		assert_contains(read_file(f, "report.html"), "run poolbench-report-");
+	}
 }
 
 int main(void)
@@ -78,6 +120,8 @@ int main(void)
 		TEST(report_of_an_interrupted_run_says_what_is_missing),
 		TEST(report_of_fewer_rounds_than_planned_says_how_many),
 		TEST(report_of_an_exploratory_run_gives_no_verdicts),
+		TEST(page_says_what_a_value_is),
+		TEST(page_does_not_say_where_the_run_lies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
