@@ -164,8 +164,8 @@ static int write_choices(const struct derivation *d, const struct groups *groups
 
 	if (!file)
 		return -errno;
-	fputs("lengths\tbackend\tbest_chunk\tbest_over_ideal\tlow\thigh\tauto_over_ideal\tlow\thigh"
-	      "\tauto_over_best\tlow\thigh\trounds\n",
+	fputs("lengths\tbackend\tbest_chunk\tbest_over_ideal\tbest_low\tbest_high\tauto_over_ideal"
+	      "\tauto_low\tauto_high\tauto_over_best\tover_best_low\tover_best_high\trounds\n",
 	      file);
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];

@@ -177,8 +177,8 @@ static int write_costs(const struct derivation *d, const struct series *series, 
 
 	if (!file)
 		return -errno;
-	fputs("backend\tmib_per_worker\tlow\thigh\trounds\tworkers_most\tpercent_of_"
-	      "ideal\tlow\thigh\n",
+	fputs("backend\tmib_per_worker\tmib_low\tmib_high\trounds\tworkers_most"
+	      "\tpercent_of_ideal\tpercent_low\tpercent_high\n",
 	      file);
 	for (size_t i = 0; i < count; i++) {
 		struct interval share = share_percent(series[i].most);

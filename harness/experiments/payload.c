@@ -256,8 +256,8 @@ static int write_fits(const struct derivation *d, const struct fit *fits, size_t
 
 	if (!file)
 		return -errno;
-	fputs("direction\tbackend\tmemory\talpha_ns\tlow\thigh\tbeta_mb_per_s\tlow\thigh"
-	      "\thalf_performance_bytes\tlow\thigh\tr2\trounds\n",
+	fputs("direction\tbackend\tmemory\talpha_ns\talpha_low\talpha_high\tbeta_mb_per_s"
+	      "\tbeta_low\tbeta_high\thalf_performance_bytes\thalf_low\thalf_high\tr2\trounds\n",
 	      file);
 	for (size_t i = 0; i < count; i++) {
 		const struct fit *fit = &fits[i];

@@ -226,8 +226,8 @@ static int write_starts(const struct derivation *d, const struct groups *groups,
 	if (!file)
 		return -errno;
 	*count = 0;
-	fputs("backend\tfixed_us\tslope_ms_per_gib\tlow\thigh\tr2\treuse_pays_tasks\tlow\thigh\t"
-	      "rounds\n",
+	fputs("backend\tfixed_us\tslope_ms_per_gib\tslope_low\tslope_high\tr2\treuse_pays_tasks"
+	      "\treuse_low\treuse_high\trounds\n",
 	      file);
 	for (size_t i = 0; i < groups->count; i = end) {
 		const struct group *first = &groups->at[i];

@@ -8,6 +8,7 @@
 #include "harness/tests/derived.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -115,6 +116,41 @@ static void findings_without_enough_rows_say_so(void **state)
 		assert_true(strlen(f->finding) > 20);
 		assert_null(strstr(f->finding, "On this machine"));
 	}
+}
+
+/* Fails where two columns of the table have one name: who reads it by name would take the first for both. */
+static void assert_columns_differ(struct fixture *f, const char *path)
+{
+	char header[512], seen[600] = "\t", *rest = header, *name;
+
+	snprintf(header, sizeof header, "%s", read_file(f, path + strlen(f->run) + 1));
+	header[strcspn(header, "\n")] = '\0';
+	while ((name = strsep(&rest, "\t")) != NULL) {
+		char wanted[64];
+		snprintf(wanted, sizeof wanted, "\t%s\t", name);
+		if (strstr(seen, wanted) != NULL)
+			fail_msg("%s: two columns are named %s", path, name);
+		strcat(seen, wanted + 1);
+	}
+}
+
+static void columns_of_a_table_have_names_of_their_own(void **state)
+{
+	struct fixture *f = *state;
+	char pattern[128];
+	glob_t found;
+
+	for (unsigned i = 0; experiment_at(i); i++) {
+		struct cell cell = cell_of(experiment_at(i)->name, "forked", "map", "noop");
+		add(f, &cell, 10, 0);
+		derive(f, experiment_at(i)->name);
+	}
+	snprintf(pattern, sizeof pattern, "%s/tables/*.tsv", f->run);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_true(found.gl_pathc > 20);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		assert_columns_differ(f, found.gl_pathv[i]);
+	globfree(&found);
 }
 
 static void rows_that_failed_do_not_count(void **state)
@@ -349,6 +385,7 @@ int main(void)
 		TEST(real_gain_that_is_undecided_is_not_the_most),
 		TEST(real_choice_of_too_few_rounds_does_not_win_over_an_interval),
 		TEST(findings_without_enough_rows_say_so),
+		TEST(columns_of_a_table_have_names_of_their_own),
 		TEST(rows_that_failed_do_not_count),
 		TEST(report_is_one_page_with_figures_and_escaped_data),
 		TEST(report_shows_every_table_of_the_experiment),
