@@ -12,6 +12,7 @@
  * fresh memory for each call makes a call last for up to a second, are sent in the full plan only, in one timed batch, by
  * the first row of each transport and in place.
  */
+#include "harness/attempts.h"
 #include "harness/grid.h"
 #include "harness/series.h"
 
@@ -372,13 +373,14 @@ static int payload_derive(struct derivation *d)
 {
 	struct fit fits[FITS_MAX];
 	struct groups groups;
-	size_t count;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	count = fit_all(&groups, fits);
 	rc = write_rates(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "payload");
+	size_t count = fit_all(&groups, fits);
 	if (rc == 0)
 		rc = write_fits(d, fits, count);
 	if (rc == 0)

@@ -141,6 +141,31 @@ static void curve_that_is_no_line_is_called_one_nowhere(void **state)
 	assert_contains(f->finding, "A straight line describes these times badly");
 }
 
+/* Its times before are a selection, and in the others the line would be one through fewer sizes. */
+static void size_that_failed_in_a_round_is_in_no_line(void **state)
+{
+	struct fixture *f = *state;
+
+	add_payload(f, transport_row("shm"), "stream", 2, 1e5);
+	fail_after(f, 5);
+	for (uint64_t bytes = 1; bytes <= 1024; bytes <<= 5)
+		add_payload(f, transport_row("shm"), "stream", bytes,
+			    ALPHA_NS + BYTE_NS * (double)bytes);
+	add_payload(f, transport_row("shm"), "stream", 32768, 1e6);
+	fail_after(f, 3);
+	derive(f, "payload");
+	assert_fit(f, 12, "1.000\t8\n"); /* r2, rounds */
+	assert_fit(f, 9, "2000\t2000\t2000\t");
+	assert_contains(read_file(f, "tables/payload.tsv"), "\town\t32768\t");
+	rows_free(&f->rows);
+	f->rows = (struct rows){ 0 };
+	add_line(f, transport_row("shm"), "stream", ALPHA_NS);
+	for (size_t i = 0; i < f->rows.count; i++)
+		f->rows.at[i].verified = f->rows.at[i].round < ROUNDS - 1;
+	derive(f, "payload");
+	assert_contains(f->finding, "The rows do not tell");
+}
+
 static void memory_of_the_pool_is_a_series_of_its_own(void **state)
 {
 	struct fixture *f = *state;
@@ -193,6 +218,7 @@ int main(void)
 		TEST(round_whose_line_falls_leaves_no_bandwidth_certain),
 		TEST(round_whose_line_begins_below_zero_counts_as_zero),
 		TEST(curve_that_is_no_line_is_called_one_nowhere),
+		TEST(size_that_failed_in_a_round_is_in_no_line),
 		TEST(memory_of_the_pool_is_a_series_of_its_own),
 		TEST(plans_are_sensible_and_bounded),
 	};
