@@ -156,7 +156,12 @@ static void write_choice(FILE *file, const struct choice *c)
 	fprintf(file, "\t%zu\n", group_pairs(c->automatic, c->best));
 }
 
-/* *worst, which is zeroed, becomes the one where auto loses most against the best chunk, of those with an interval. */
+static bool is_compared(const struct choice *c)
+{
+	return c->list && c->over_best.level > 0 && c->best_ideal.level > 0 && c->ideal.level > 0;
+}
+
+/* *worst, which is zeroed, becomes the one where auto loses most against the best chunk. */
 static int write_choices(const struct derivation *d, const struct groups *groups,
 			 struct choice *worst)
 {
@@ -176,8 +181,7 @@ static int write_choices(const struct derivation *d, const struct groups *groups
 		if (!c.list || !c.best)
 			continue;
 		write_choice(file, &c);
-		if (c.over_best.level > 0 && c.best_ideal.level > 0 && c.ideal.level > 0 &&
-		    (!worst->best || c.over_best.mid > worst->over_best.mid))
+		if (is_compared(&c) && (!worst->best || c.over_best.mid > worst->over_best.mid))
 			*worst = c;
 	}
 	return table_close(file);
@@ -215,14 +219,57 @@ static void find(struct derivation *d, const struct choice *worst)
 			 : "");
 }
 
+/* Is this automatic chunk compared with the best one? */
+static bool is_told(const struct groups *right, const struct cell *automatic)
+{
+	for (size_t i = 0; i < right->count; i++)
+		if (cell_equal(right->at[i].cell, automatic)) {
+			struct choice c = choose(right, &right->at[i]);
+			return is_compared(&c);
+		}
+	return false;
+}
+
+#define LEFT_OUT_TOLD 4 /* by name; of the others how many */
+
+/* " Not compared, as ...: fork-shm (sorted).": the worst may be among them. */
+static void tell_left_out(struct derivation *d, const struct groups *right,
+			  const struct groups *attempts)
+{
+	size_t used = strlen(d->finding), count = 0;
+
+	for (size_t i = 0; i < attempts->count; i++) {
+		const struct cell *cell = attempts->at[i].cell;
+		if (cell->chunk != 0 || strcmp(cell->backend, LIST) == 0 || is_told(right, cell) ||
+		    count++ >= LEFT_OUT_TOLD)
+			continue;
+		snprintf(d->finding + used, sizeof d->finding - used, "%s %s (%s)",
+			 count == 1 ? " Not compared, as it takes 6 rounds or more and none that "
+				      "failed:"
+				    : ",",
+			 cell->backend, lengths_of(cell->workload));
+		used = strlen(d->finding);
+	}
+	if (count > LEFT_OUT_TOLD)
+		snprintf(d->finding + used, sizeof d->finding - used, " and %zu more",
+			 count - LEFT_OUT_TOLD);
+	used = strlen(d->finding);
+	if (count > 0)
+		snprintf(d->finding + used, sizeof d->finding - used, ".");
+}
+
 static int balance_derive(struct derivation *d)
 {
+	struct attempts attempts;
 	struct groups groups;
 	struct choice worst = { 0 };
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
+	rc = attempts_make(&attempts, d, "balance");
+	if (rc < 0)
+		goto out_groups;
 	rc = write_makespans(d, &groups);
 	if (rc == 0)
 		rc = attempts_keep_right(&groups, d, "balance");
@@ -230,6 +277,10 @@ static int balance_derive(struct derivation *d)
 		rc = write_choices(d, &groups, &worst);
 	if (rc == 0)
 		find(d, &worst);
+	if (rc == 0 && worst.best)
+		tell_left_out(d, &groups, &attempts.groups);
+	attempts_free(&attempts);
+out_groups:
 	groups_free(&groups);
 	return rc;
 }

@@ -126,6 +126,35 @@ static void best_chunk_failed_nowhere_and_has_an_interval(void **state)
 	assert_int_equal((int)number_at(read_file(f, "tables/balance-auto.tsv"), start, 2), 8);
 }
 
+/* What has no ideal or no automatic chunk might be worse than the worst of the others. */
+static void lengths_that_are_left_out_are_told(void **state)
+{
+	struct fixture *f = *state;
+	char list[128];
+
+	add_curve(f, "sorted", 1210);
+	derive(f, "balance");
+	assert_null(strstr(f->finding, "Not compared"));
+	add_curve(f, "exponential", 1320);
+	add_chunk(f, "raw-list", "skew", 0, 1000);
+	fail_after(f, 7);
+	add_chunk(f, transport_row("shm"), "skew", 0, 1900);
+	add_chunk(f, transport_row("shm"), "skew", 8, 1000);
+	add_chunk(f, transport_row("pipe"), "sorted", 8, 1000);
+	add_chunk(f, transport_row("pipe"), "sorted", 0, 1900);
+	fail_after(f, 7);
+	add_chunk(f, transport_row("pipe"), "exponential", 8, 1000);
+	add_chunk(f, transport_row("pipe"), "exponential", 0, 1900);
+	keep_rounds(f, 3);
+	derive(f, "balance");
+	assert_contains(f->finding, "worst for exponential lengths");
+	snprintf(list, sizeof list, "%s (exponential), %s (sorted), %s (skew).",
+		 transport_row("pipe"), transport_row("pipe"), transport_row("shm"));
+	assert_contains(f->finding, list);
+	assert_contains(f->finding,
+			" Not compared, as it takes 6 rounds or more and none that failed: ");
+}
+
 static void plans_are_sensible_and_bounded(void **state)
 {
 	(void)state;
@@ -141,6 +170,7 @@ int main(void)
 		TEST(series_without_an_ideal_gives_no_finding),
 		TEST(ideal_of_two_rounds_gives_no_finding),
 		TEST(best_chunk_failed_nowhere_and_has_an_interval),
+		TEST(lengths_that_are_left_out_are_told),
 		TEST(plans_are_sensible_and_bounded),
 	};
 
