@@ -125,6 +125,16 @@ int group_last_round(const struct group *group)
 	return group->at[group->count - 1]->round;
 }
 
+int series_last_round(const struct group *first, const struct group *end)
+{
+	int last = -1;
+
+	for (const struct group *g = first; g < end; g++)
+		if (group_last_round(g) > last)
+			last = group_last_round(g);
+	return last;
+}
+
 struct interval group_speedup(const struct group *group, const struct group *baseline)
 {
 	double ns[PAIRS_MAX], base_ns[PAIRS_MAX];

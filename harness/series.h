@@ -41,6 +41,8 @@ bool interval_precedes(const struct interval *a, const struct interval *b, doubl
 /* The row of that round, NULL: it has none. */
 const struct record *group_round(const struct group *group, int round);
 int group_last_round(const struct group *group);
+/* The last round that any of first..end-1 has; -1: there are none. In a run that was interrupted they differ. */
+int series_last_round(const struct group *first, const struct group *end);
 
 /* A writer of tables: "\t%.6g" for each of mid, low, high; "?" for an end that too few rounds leave unknown, for what is not
  * finite, and for a middle of 0 without ends: no round knows it. */

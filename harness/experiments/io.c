@@ -146,10 +146,11 @@ static bool round_slope(const struct series *s, int round, double *slope)
 
 static void measure_series(struct series *s)
 {
+	int last = series_last_round(s->first, s->end);
 	double slope[PAIRS_MAX];
 
 	s->most = s->end - 1;
-	for (int round = 0; round <= group_last_round(s->first) && s->rounds < PAIRS_MAX; round++)
+	for (int round = 0; round <= last && s->rounds < PAIRS_MAX; round++)
 		s->rounds += round_slope(s, round, &slope[s->rounds]);
 	if (s->rounds > 0)
 		s->worker_mib = stats_median_interval(slope, s->rounds, CONFIDENCE);
@@ -208,21 +209,15 @@ struct pair {
 	const struct group *processes, *threads;
 };
 
-static bool is_known(const struct attempts *attempts, const struct group *g)
-{
-	return group_ns(g).level > 0 && attempts_error(attempts, g->cell) == NULL;
-}
-
-/* The largest number that both sides have an interval for and failed with in no round. */
-static struct pair common(const struct attempts *attempts, const struct series *processes,
-			  const struct series *threads)
+/* The largest number that both sides have an interval for. */
+static struct pair common(const struct series *processes, const struct series *threads)
 {
 	struct pair pair = { NULL, NULL };
 
 	for (const struct group *p = processes->first; p < processes->end; p++)
 		for (const struct group *t = threads->first; t < threads->end; t++)
-			if (p->cell->workers == t->cell->workers && is_known(attempts, p) &&
-			    is_known(attempts, t))
+			if (p->cell->workers == t->cell->workers && group_ns(p).level > 0 &&
+			    group_ns(t).level > 0)
 				pair = (struct pair){ p, t };
 	return pair;
 }
@@ -247,15 +242,14 @@ static const char *memory_text(const struct interval *mib_each, char text[96])
 	return text;
 }
 
-static void find(struct derivation *d, const struct attempts *attempts, const struct series *series,
-		 size_t count)
+static void find(struct derivation *d, const struct series *series, size_t count)
 {
 	const struct series *p = first_of(series, count, true), *t = first_of(series, count, false);
 	struct pair both = { NULL, NULL };
 	char text[96], memory[2][96];
 
 	if (p && t)
-		both = common(attempts, p, t);
+		both = common(p, t);
 	if (!both.processes) {
 		snprintf(d->finding, sizeof d->finding,
 			 "The rows do not tell what waiting workers cost: it takes 6 rounds of "
@@ -279,24 +273,19 @@ static void find(struct derivation *d, const struct attempts *attempts, const st
 static int io_derive(struct derivation *d)
 {
 	struct series series[ROWS_MAX];
-	struct attempts attempts;
 	struct groups groups;
-	size_t count;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	rc = attempts_make(&attempts, d, "io");
-	if (rc < 0)
-		goto out_groups;
-	count = find_series(&groups, series);
 	rc = write_rates(d, &groups);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "io");
+	size_t count = find_series(&groups, series);
 	if (rc == 0)
 		rc = write_costs(d, series, count);
 	if (rc == 0)
-		find(d, &attempts, series, count);
-	attempts_free(&attempts);
-out_groups:
+		find(d, series, count);
 	groups_free(&groups);
 	return rc;
 }

@@ -108,6 +108,7 @@ static int write_sizes(const struct derivation *d, const struct groups *groups)
 struct curve {
 	const struct group *first, *end;
 	struct interval item_bytes; /* level 0: too few rounds */
+	size_t rounds;		    /* that have a slope */
 };
 
 static bool same_curve(const struct group *a, const struct group *b)
@@ -135,14 +136,14 @@ static bool round_slope(const struct curve *c, int round, double *bytes)
 	return true;
 }
 
-static struct interval slope(const struct curve *c)
+static void set_slope(struct curve *c)
 {
+	int last = series_last_round(c->first, c->end);
 	double bytes[PAIRS_MAX];
-	size_t n = 0;
 
-	for (int round = 0; round <= group_last_round(c->first) && n < PAIRS_MAX; round++)
-		n += round_slope(c, round, &bytes[n]);
-	return stats_median_interval(bytes, n, CONFIDENCE);
+	for (int round = 0; round <= last && c->rounds < PAIRS_MAX; round++)
+		c->rounds += round_slope(c, round, &bytes[c->rounds]);
+	c->item_bytes = stats_median_interval(bytes, c->rounds, CONFIDENCE);
 }
 
 /* Fills in curves[0..n), returns n. */
@@ -157,8 +158,7 @@ static size_t find_curves(const struct groups *groups, struct curve curves[ROWS_
 		if (!is_lazy(&groups->at[i]) || end - i < 3)
 			continue;
 		curves[n] = (struct curve){ .first = &groups->at[i], .end = groups->at + end };
-		curves[n].item_bytes = slope(&curves[n]);
-		n++;
+		set_slope(&curves[n++]);
 	}
 	return n;
 }
@@ -173,8 +173,7 @@ static int write_slopes(const struct derivation *d, const struct curve *curves, 
 	for (size_t i = 0; i < count; i++) {
 		fprintf(file, "%s\t%s", row_of(curves[i].first), curves[i].first->cell->variant);
 		put_interval(file, &curves[i].item_bytes);
-		fprintf(file, "\t%td\t%zu\n", curves[i].end - curves[i].first,
-			curves[i].first->count);
+		fprintf(file, "\t%td\t%zu\n", curves[i].end - curves[i].first, curves[i].rounds);
 	}
 	return table_close(file);
 }

@@ -218,9 +218,10 @@ static struct fit fit_series(const struct groups *groups, const struct group *fi
 {
 	double alpha[PAIRS_MAX], beta[PAIRS_MAX], half[PAIRS_MAX], r2[PAIRS_MAX];
 	struct fit fit = { .cell = first->cell };
+	int last = series_last_round(first, groups->at + groups->count);
 	size_t n = 0;
 
-	for (int round = 0; round <= group_last_round(first) && n < PAIRS_MAX; round++) {
+	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
 		struct line line;
 		if (!fit_round(groups, first->cell, round, &line))
 			continue;

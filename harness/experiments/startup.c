@@ -162,10 +162,11 @@ static bool round_line(const struct group *first, const struct group *end, int r
 static void fit(struct start *start, const struct group *first, const struct group *end)
 {
 	double fixed[PAIRS_MAX], slope[PAIRS_MAX], r2[PAIRS_MAX];
+	int last = series_last_round(first, end);
 	struct line line;
 	size_t n = 0;
 
-	for (int round = 0; round <= group_last_round(first) && n < PAIRS_MAX; round++) {
+	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
 		if (!round_line(first, end, round, &line))
 			continue;
 		fixed[n] = line.intercept;

@@ -97,6 +97,23 @@ static void startup_slope_per_gib_is_fitted(void **state)
 	near(number_at(table, process_pool(), 2), 30 * DRIFT);
 }
 
+/* A run that was interrupted: of the smallest parent there are three rounds. */
+static void startup_slope_is_of_all_rounds_that_have_one(void **state)
+{
+	struct fixture *f = *state;
+	struct cell cell = cell_of("startup", process_pool(), "open", "noop");
+
+	for (int mib = 1; mib <= 256; mib *= 4) {
+		cell.parent_bytes = (uint64_t)mib << 20;
+		add(f, &cell, 100e3 + 30e6 * mib / 1024, 0);
+		if (mib == 1)
+			keep_rounds(f, 3);
+	}
+	derive(f, "startup");
+	const char *table = read_file(f, "tables/startup-reuse.tsv");
+	assert_int_equal((int)number_at(table, process_pool(), 9), ROUNDS);
+}
+
 static void startup_shows_what_the_system_takes(void **state)
 {
 	struct fixture *f = *state;
@@ -371,6 +388,7 @@ int main(void)
 		TEST(scaling_knows_the_machine_of_the_run),
 		TEST(latency_tail_that_a_round_does_not_know_is_not_told),
 		TEST(startup_slope_per_gib_is_fitted),
+		TEST(startup_slope_is_of_all_rounds_that_have_one),
 		TEST(startup_shows_what_the_system_takes),
 		TEST(overhead_of_a_backend_that_failed_is_not_the_cheapest),
 		TEST(overhead_of_too_few_rounds_does_not_win_over_an_interval),

@@ -125,6 +125,37 @@ static void sides_that_have_no_number_of_workers_in_common_are_not_compared(void
 	assert_contains(f->finding, "The rows do not tell");
 }
 
+/* A run that was interrupted: of one worker there are three rounds. */
+static void rounds_without_the_fewest_workers_have_a_slope_too(void **state)
+{
+	struct fixture *f = *state;
+
+	add_series(f, transport_row("shm"), 0.5, 512);
+	add_workers(f, threads(), 1, 0.8, 2000, 64);
+	keep_rounds(f, 3);
+	for (int workers = 4; workers <= 64; workers *= 4)
+		add_workers(f, threads(), workers, 0.8, 2000, 64);
+	derive(f, "io");
+	const char *costs = read_file(f, "tables/io-cost.tsv");
+	near(number_at(costs, threads(), 1), 0.0625);
+	assert_int_equal((int)number_at(costs, threads(), 4), ROUNDS);
+	assert_contains(f->finding, "a waiting thread 0.062 MiB");
+}
+
+/* Its memory is not that of the line, and it failed after three rounds. */
+static void memory_of_what_failed_is_in_no_slope(void **state)
+{
+	struct fixture *f = *state;
+
+	add_series(f, transport_row("shm"), 0.5, 512);
+	add_workers(f, threads(), 2, 0.8, 200000, 64);
+	fail_after(f, 3);
+	add_series(f, threads(), 0.8, 64);
+	derive(f, "io");
+	near(number_at(read_file(f, "tables/io-cost.tsv"), threads(), 2), 0.0625);
+	assert_contains(f->finding, "a waiting thread 0.062 MiB (95 % interval 0.062 to 0.062)");
+}
+
 static void plans_are_sensible_and_bounded(void **state)
 {
 	(void)state;
@@ -140,6 +171,8 @@ int main(void)
 		TEST(cost_that_drowns_in_noise_is_not_told),
 		TEST(sides_are_compared_at_the_most_workers_that_both_have),
 		TEST(sides_that_have_no_number_of_workers_in_common_are_not_compared),
+		TEST(rounds_without_the_fewest_workers_have_a_slope_too),
+		TEST(memory_of_what_failed_is_in_no_slope),
 		TEST(plans_are_sensible_and_bounded),
 	};
 

@@ -72,6 +72,26 @@ static void memory_of_a_call_that_failed_is_not_told(void **state)
 	assert_contains(f->finding, "The rows do not tell");
 }
 
+/* A run that was interrupted: of some sizes there are fewer rounds. */
+static void rounds_are_those_that_have_a_slope(void **state)
+{
+	struct fixture *f = *state;
+	char start[64];
+
+	add_sizes(f, "map", 32);
+	keep_rounds(f, 6);
+	add_size(f, "imap", 32, 0, 5e3);
+	keep_rounds(f, 3);
+	add_sizes(f, "imap", 0);
+	derive(f, "lazy");
+	const char *items = read_file(f, "tables/lazy-item.tsv");
+	snprintf(start, sizeof start, "%s\tmap", process_pool());
+	assert_int_equal((int)number_at(items, start, 6), 6);
+	snprintf(start, sizeof start, "%s\timap", process_pool());
+	assert_int_equal((int)number_at(items, start, 6), ROUNDS);
+	assert_contains(f->finding, "takes 32 bytes");
+}
+
 static void two_sizes_are_no_line(void **state)
 {
 	struct fixture *f = *state;
@@ -214,6 +234,7 @@ int main(void)
 		TEST(slope_of_memory_is_what_an_item_takes),
 		TEST(table_has_memory_and_first_result_by_tasks),
 		TEST(memory_of_a_call_that_failed_is_not_told),
+		TEST(rounds_are_those_that_have_a_slope),
 		TEST(two_sizes_are_no_line),
 		TEST(area_between_the_curves_is_the_cost_of_order),
 		TEST(backends_that_disagree_are_both_told),

@@ -166,6 +166,21 @@ static void size_that_failed_in_a_round_is_in_no_line(void **state)
 	assert_contains(f->finding, "The rows do not tell");
 }
 
+/* A run that was interrupted: of one size, the first, there are three rounds. */
+static void rounds_without_the_smallest_size_have_a_line_too(void **state)
+{
+	struct fixture *f = *state;
+
+	add_payload(f, transport_row("shm"), "stream", 1, ALPHA_NS);
+	keep_rounds(f, 3);
+	for (uint64_t bytes = 32; bytes <= 32768; bytes <<= 5)
+		add_payload(f, transport_row("shm"), "stream", bytes,
+			    ALPHA_NS + BYTE_NS * (double)bytes);
+	derive(f, "payload");
+	assert_fit(f, 12, "1.000\t8\n");
+	assert_contains(f->finding, "On this machine");
+}
+
 static void memory_of_the_pool_is_a_series_of_its_own(void **state)
 {
 	struct fixture *f = *state;
@@ -219,6 +234,7 @@ int main(void)
 		TEST(round_whose_line_begins_below_zero_counts_as_zero),
 		TEST(curve_that_is_no_line_is_called_one_nowhere),
 		TEST(size_that_failed_in_a_round_is_in_no_line),
+		TEST(rounds_without_the_smallest_size_have_a_line_too),
 		TEST(memory_of_the_pool_is_a_series_of_its_own),
 		TEST(plans_are_sensible_and_bounded),
 	};
