@@ -129,7 +129,12 @@ static void amdahl_text(const struct groups *groups, const struct group *loop,
 	double share = 0;
 	size_t points = serial_share(groups, loop, best->cell->backend, cpus, &share);
 
-	if (points >= AMDAHL_POINTS)
+	/* Speedups need not follow the law: beyond the number of workers its share is below 0, where they fall above 1. */
+	if (points >= AMDAHL_POINTS && share < 0)
+		snprintf(text, size, " By Amdahl's law no serial share can be seen.");
+	else if (points >= AMDAHL_POINTS && share > 1)
+		snprintf(text, size, " Amdahl's law says nothing: more workers are not faster.");
+	else if (points >= AMDAHL_POINTS)
 		snprintf(text, size, " Amdahl's law gives a serial share of %.1f %%.", 100 * share);
 	else
 		snprintf(text, size,

@@ -38,6 +38,36 @@ static void scaling_speedup_is_paired_and_amdahl_needs_four_points(void **state)
 	assert_contains(f->finding, "Amdahl's law is not fitted");
 }
 
+/* 1, 2, 4 and 8 workers on 8 CPUs; a task takes so long with each. */
+static void add_workers(struct fixture *f, const double ns[4])
+{
+	struct cell loop = cell_of("scaling", "loop", "map", "spin");
+	struct cell pool = cell_of("scaling", process_pool(), "map", "spin");
+
+	write_file(f, "run.json", "{\"host\":{\"cpus_usable\":8}}");
+	f->rows.count = 0;
+	loop.workers = 1;
+	add(f, &loop, 1000, 1000);
+	for (int i = 0; i < 4; i++) {
+		pool.workers = 1 << i;
+		add(f, &pool, ns[i], 1000);
+	}
+	derive(f, "scaling");
+}
+
+static void scaling_tells_a_serial_share_only_if_there_can_be_one(void **state)
+{
+	struct fixture *f = *state;
+
+	add_workers(f, (const double[]){ 1000, 550, 325, 212.5 }); /* 0.1 + 0.9 / p */
+	assert_contains(f->finding, " Amdahl's law gives a serial share of 10.0 %.");
+	add_workers(f, (const double[]){ 1000, 475, 220,
+					 100 }); /* each worker gains more than its share */
+	assert_contains(f->finding, " By Amdahl's law no serial share can be seen.");
+	add_workers(f, (const double[]){ 500, 800, 900, 950 }); /* each one more costs */
+	assert_contains(f->finding, " Amdahl's law says nothing: more workers are not faster.");
+}
+
 /* The figures of a run that was measured elsewhere are of the machine it was measured on. */
 static void scaling_knows_the_machine_of_the_run(void **state)
 {
@@ -385,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(overhead_of_a_plus_b_over_c_is_fitted_exactly),
 		TEST(scaling_speedup_is_paired_and_amdahl_needs_four_points),
+		TEST(scaling_tells_a_serial_share_only_if_there_can_be_one),
 		TEST(scaling_knows_the_machine_of_the_run),
 		TEST(latency_tail_that_a_round_does_not_know_is_not_told),
 		TEST(startup_slope_per_gib_is_fitted),
