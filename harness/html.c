@@ -27,8 +27,9 @@ void html_text(FILE *file, const char *text)
 		case '\'':
 			fputs("&#39;", file);
 			break;
-		default:
-			fputc(*text, file);
+		default: /* an error's text may have control characters, which a page may not */
+			fputc((unsigned char)*text < ' ' && !strchr("\n\t", *text) ? ' ' : *text,
+			      file);
 		}
 	}
 }

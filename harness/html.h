@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* Writes text with & < > " ' as character references. */
+/* Writes text with & < > " ' as character references, control characters but newlines and tabs as spaces. */
 void html_text(FILE *file, const char *text);
 
 /* The same, "_" as a space: a name of the data, for people. */

@@ -372,8 +372,10 @@ static void html_text_escapes_what_is_markup(void **state)
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
 	html_text(file, "a<b> & \"c\" 'd'");
+	html_text(file, "\te\n\x1b[31m\001\rf");
 	fclose(file);
-	assert_string_equal(read_file(f, "text"), "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
+	assert_string_equal(read_file(f, "text"),
+			    "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;\te\n [31m  f");
 }
 
 int main(void)
