@@ -177,8 +177,23 @@ int markdown_table(FILE *file, const char *run, const char *name)
 	return table ? write_table(file, table, "95 %", markdown_line) : -errno;
 }
 
-/* Without the XML declaration and the document type, which have no place inside a page. */
-static void copy_svg(FILE *file, FILE *svg)
+/* Where in the line the next id stands, its own or that of a reference; NULL: nowhere. */
+static const char *next_id(const char *line)
+{
+	static const char *const before[] = { " id='", " id=\"", "href='#", "href=\"#", "url(#" };
+	const char *first = NULL;
+
+	for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+		const char *at = strstr(line, before[i]);
+		if (at && (!first || at + strlen(before[i]) < first))
+			first = at + strlen(before[i]);
+	}
+	return first;
+}
+
+/* Without the XML declaration and the document type, which have no place inside a page. An id gets the figure's name in
+ * front: gnuplot takes the same ones in each figure, and on a page a reference means the first. */
+static void copy_svg(FILE *file, FILE *svg, const char *name)
 {
 	char *line = NULL;
 	size_t room = 0;
@@ -189,6 +204,8 @@ static void copy_svg(FILE *file, FILE *svg)
 		if (!start)
 			continue;
 		inside = 1;
+		for (const char *id; (id = next_id(start)) != NULL; start = id)
+			fprintf(file, "%.*s%s-", (int)(id - start), start, name);
 		fputs(start, file);
 	}
 	free(line);
@@ -203,7 +220,7 @@ int html_figure(FILE *file, const char *run, const char *name, const char *alt)
 	fputs("<figure role=\"img\" aria-label=\"", file);
 	html_text(file, alt);
 	fputs("\">\n", file);
-	copy_svg(file, svg);
+	copy_svg(file, svg, name);
 	fputs("</figure>\n", file);
 	int rc = ferror(svg) ? -EIO : 0;
 	fclose(svg);

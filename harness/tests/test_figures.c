@@ -1,6 +1,7 @@
 /*
  * test_figures.c - a report of a run without points for a figure, and of one whose figures cannot be drawn.
  */
+#include "harness/html.h"
 #include "harness/plot.h"
 #include "harness/report.h"
 #include "harness/tests/derived.h"
@@ -122,6 +123,30 @@ static void figure_that_cannot_be_drawn_keeps_no_other_away(void **state)
 	assert_contains(read_file(f, "plots/real.svg"), "</svg>");
 }
 
+/* An id is one for the whole page, and gnuplot takes the same in each figure. */
+static void ids_of_a_figure_on_the_page_have_its_name(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/plots", f->run);
+	assert_int_equal(mkdir(path, 0777), 0);
+	write_file(f, "plots/speed.svg",
+		   "<?xml?>\n<svg width='1'>\n<g id=\"canvas\"><path id='pt0' d='M1'/></g>\n"
+		   "<use xlink:href='#pt0' id='pt1'/><use href=\"#pt0\" filter='url(#box)'/>\n"
+		   "<a href='https://x.org/#y'>the grid='coarse'</a>\n</svg>\n");
+	snprintf(path, sizeof path, "%s/page", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(html_figure(file, f->run, "speed", "alt"), 0);
+	fclose(file);
+	const char *page = read_file(f, "page");
+	assert_contains(page, "<g id=\"speed-canvas\"><path id='speed-pt0' d='M1'/></g>\n"
+			      "<use xlink:href='#speed-pt0' id='speed-pt1'/>"
+			      "<use href=\"#speed-pt0\" filter='url(#speed-box)'/>\n"
+			      "<a href='https://x.org/#y'>the grid='coarse'</a>\n</svg>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +154,7 @@ int main(void)
 		TEST(balance_of_automatic_chunks_is_drawn),
 		TEST(figure_that_cannot_be_drawn_is_missing_on_the_page),
 		TEST(figure_that_cannot_be_drawn_keeps_no_other_away),
+		TEST(ids_of_a_figure_on_the_page_have_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
