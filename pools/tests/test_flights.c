@@ -8,9 +8,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { BEGUN = 1, ENDED = 2, ENDS = 3, TOGETHER_MOST = 4, FAILED = 5, LATE = 6 };
+enum { BEGUN = 1, ENDED, ENDS, TOGETHER_MOST, FAILED, LATE, EARLY, HELD, GOES };
 enum { WORKERS = 4, LARGE = 200 << 10, FREELY = 40 };
 
 static int use_all(struct pool_call *call)
@@ -80,6 +81,50 @@ static void half_sent_flight_ends_with_its_worker(const struct pool_backend_info
 		CHECK_EQ(shared_get(BEGUN), shared_get(ENDED));
 	}
 	forks_slowly = false;
+}
+
+/* The worker waits for its child, and does not stop when it is told to, for a while. */
+static int hold_up_or_leave(struct pool_call *call)
+{
+	if (shared_add(EARLY, 1) <= WORKERS)
+		return 0; /* short ones, so that more is sent at a time */
+	if (pool_worker(call) == 0) {
+		shared_add(HELD, 1);
+		if (vfork() == 0) {
+			usleep(300000);
+			_exit(0);
+		}
+		return 0;
+	}
+	shared_reaches(GOES, 1);
+	suite_sleep_ns(2 * MS);
+	return 0;
+}
+POOL_TASK(hold_up_or_leave)
+
+/* Who was stopped as it held something of a cancelled call, and had ended its item and begun its finalizer by then, was
+ * killed there. */
+static void cancel_leaves_finalizers_alone(const struct pool_backend_info *row)
+{
+	const int64_t x[64] = { 0 };
+	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 2,
+									.tasks_per_worker = 1,
+									.finalizer = POOL(end_slowly) });
+	struct pool_async *async;
+	CHECK_EQ(pool_map_async(pool, POOL(hold_up_or_leave), x, 8, 64, 8,
+				&(struct pool_policy){ .chunk = 1 }, &async),
+		 0);
+	CHECK(shared_reaches(HELD, 1));
+	suite_sleep_ns(5 * MS);
+	shared_set(GOES, 1);
+	pool_async_cancel(async);
+	CHECK_EQ(pool_async_wait(async, POOL_FOREVER), 0);
+	pool_async_release(async);
+	suite_finish(pool);
+	while (waitpid(-1, NULL, 0) > 0) /* the child, whose parent was killed */
+		continue;
+	CHECK(shared_get(BEGUN) >= 1);
+	CHECK_EQ(shared_get(ENDED), shared_get(BEGUN));
 }
 
 /* An item that was sent to one worker after the other, all of them dead already and not noticed yet, counted as one that
@@ -205,6 +250,7 @@ static void little_begins_after_the_first_failure(const struct pool_backend_info
 
 static const struct suite_case cases[] = {
 	CASE(half_sent_flight_ends_with_its_worker, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
+	CASE(cancel_leaves_finalizers_alone, POOL_CAN_KILL | POOL_CAN_ISOLATE),
 	CASE(item_is_not_blamed_for_earlier_deaths, POOL_CAN_SURVIVE | POOL_CAN_KILL),
 	CASE(workers_that_cannot_read_are_not_started_for_ever, POOL_CAN_ISOLATE),
 	CASE(large_arguments_do_not_travel_in_crowds, 0),
