@@ -57,7 +57,8 @@ void report_method(FILE *file, const struct report *report, const struct section
 		   const struct groups *groups)
 {
 	fprintf(file,
-		"<p class=\"soft\">How it was measured: %zu cells, %s%d rounds in random order, each "
+		"<p class=\"soft\">How it was measured: %zu cells, %s%d rounds in random order, "
+		"each "
 		"cell in a process of its own each time (%zu in all). ",
 		groups->count, report_is_exploratory(report) ? "up to " : "",
 		rows_last_round(&section->rows) + 1, section->rows.count);
@@ -122,4 +123,3 @@ void report_noise(FILE *file, const struct report *report)
 		"together.</p>\n</section>\n",
 		steal_ns / 1e9);
 }
-

@@ -440,11 +440,10 @@ const struct experiment experiment_peers = {
 	.name = "peers",
 	.title = "Beside what others do",
 	.claim = "What does one task cost, from a serial loop to CPython, and which bars are met?",
-	.reading = "A row is somebody who squares integers, a million, or as many as take some "
-		   "milliseconds; further left is cheaper, and the axis is logarithmic: a grid "
-		   "line is ten times its left neighbour. All were measured in the same rounds, "
-		   "pools and peers with 2 workers. The table of bars gives ratios taken within "
-		   "rounds.",
+	.reading = "A row is somebody who squares integers, a million or as many as take some "
+		   "milliseconds; further left is cheaper. The axis is logarithmic: a grid line "
+		   "is ten times its left neighbour. All were measured in the same rounds, with 2 "
+		   "workers. The table of bars gives ratios taken within rounds.",
 	.grid = peers_grid,
 	.derive = peers_derive,
 	.on_request = true,

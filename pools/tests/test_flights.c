@@ -107,9 +107,10 @@ POOL_TASK(hold_up_or_leave)
 static void cancel_leaves_finalizers_alone(const struct pool_backend_info *row)
 {
 	const int64_t x[64] = { 0 };
-	struct pool *pool = suite_open_with(row, (struct pool_options){ .workers = 2,
-									.tasks_per_worker = 1,
-									.finalizer = POOL(end_slowly) });
+	struct pool *pool =
+		suite_open_with(row, (struct pool_options){ .workers = 2,
+							    .tasks_per_worker = 1,
+							    .finalizer = POOL(end_slowly) });
 	struct pool_async *async;
 	CHECK_EQ(pool_map_async(pool, POOL(hold_up_or_leave), x, 8, 64, 8,
 				&(struct pool_policy){ .chunk = 1 }, &async),
