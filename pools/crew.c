@@ -150,6 +150,7 @@ static void start_one(struct pool *pool, int worker)
 	pool->hand[worker].state = HAND_STARTING;
 	pool->hand[worker].wait_status = -1;
 	pool->hand[worker].stop_reason = pool->hand[worker].init_reason = 0;
+	pool->hand[worker].begun = false;
 	pool->hand[worker].started_ns = pool_now_ns(); /* it may be up, and wait, before we know */
 	fill_ticket(pool, worker, &launch.ticket);
 	ledger_of(pool, worker)->phase = POOL_PHASE_NEW;

@@ -134,7 +134,7 @@ void crew_event(struct pool *pool, int worker)
 	hand->state = HAND_GONE;
 	hand->lived_ns += (uint64_t)(pool_now_ns() - hand->started_ns);
 	if (ledger_of(pool, worker)->idle_since_ns)
-		pool_ledger_wait(ledger_of(pool, worker), false);
+		pool_ledger_wait(ledger_of(pool, worker), false, pool_now_ns());
 	hand->body = (struct pool_body){ .pidfd = -1 };
 	pool->backend->transport->lost(pool->transport, worker);
 	replace(pool, worker);

@@ -117,9 +117,11 @@ static bool hunt(struct pool *pool)
 static int64_t init_deadline(const struct pool *pool, int worker)
 {
 	const int64_t limit = pool_limit_ns(pool->options.initializer_timeout_ns);
-	if (pool->options.initializer_timeout_ns < 0 || phase_of(pool, worker) != POOL_PHASE_NEW)
+	struct pool_hand *hand = &pool->hand[worker];
+	hand->begun = hand->begun || phase_of(pool, worker) != POOL_PHASE_NEW;
+	if (pool->options.initializer_timeout_ns < 0 || hand->begun)
 		return INT64_MAX;
-	return pool->hand[worker].started_ns + (limit ? limit : INIT_TIMEOUT_NS);
+	return hand->started_ns + (limit ? limit : INIT_TIMEOUT_NS);
 }
 
 static int64_t item_deadline(const struct pool *pool, int worker)

@@ -21,12 +21,10 @@ enum { CHUNK_MOST = 1 << 30 };
 struct pool_job *job_new(struct pool *pool, const struct pool_task *task,
 			 const struct pool_policy *policy)
 {
-	struct pool_job *job = calloc(1, sizeof *job);
+	struct pool_job *job = malloc(sizeof *job); /* the C library has calloc go a longer way */
 	if (!job)
 		return NULL;
-	job->pool = pool;
-	job->task = task;
-	job->stop_status = -ECANCELED;
+	*job = (struct pool_job){ .pool = pool, .task = task, .stop_status = -ECANCELED };
 	int64_t limit_ns = pool->options.task_timeout_ns;
 	if (policy) {
 		job->chunk = policy->chunk < CHUNK_MOST ? (uint64_t)policy->chunk : CHUNK_MOST;

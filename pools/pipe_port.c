@@ -63,9 +63,9 @@ static int next_frame(struct pool_port *p)
 	inbox_drop(&p->inbox);
 	p->done = 0;
 	while ((rc = inbox_next(&p->inbox)) == -EAGAIN) {
-		pool_ledger_wait(p->ledger, true);
+		pool_ledger_wait(p->ledger, true, pool_now_ns());
 		rc = read_some(p);
-		pool_ledger_wait(p->ledger, false);
+		pool_ledger_wait(p->ledger, false, pool_now_ns());
 		if (rc)
 			return rc;
 	}

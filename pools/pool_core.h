@@ -42,8 +42,9 @@ struct pool_hand {
 	pid_t pid;	 /* also after its death */
 	int wait_status; /* of the last end; -1: unknown */
 	int last_death;	 /* the same, of the last that counts as a death */
-	bool failing;	 /* since it was ready last, or from the start, it could not be had */
-	bool died;	 /* its last process did: the next one is a restart */
+	bool begun; /* its initializer was seen to be over; a look at its phase takes a line away from it */
+	bool failing; /* since it was ready last, or from the start, it could not be had */
+	bool died;    /* its last process did: the next one is a restart */
 	uint64_t starts, deaths, recycled, stopped, unfit;
 	uint64_t lived_ns; /* all that have ended */
 };

@@ -379,8 +379,8 @@ void pool_patience_learn(struct pool_patience *patience, bool news, int64_t most
 void pool_spin_pause(int64_t spun_ns);
 /* Items begun so far under this worker number, by any process of it: right at any instruction at which it may be dead. */
 uint64_t pool_ledger_begun(const struct pool_ledger *ledger);
-void pool_ledger_wait(struct pool_ledger *ledger,
-		      bool waits); /* claim() is about to wait for work; has waited */
+/* claim() is about to wait for work; has waited. */
+void pool_ledger_wait(struct pool_ledger *ledger, bool waits, int64_t now_ns);
 int pool_watch(struct pool *pool, int fd, unsigned events, int worker); /* epoll; 0 or -errno */
 int pool_watch_change(struct pool *pool, int fd, unsigned events, int worker);
 void pool_unwatch(struct pool *pool, int fd);

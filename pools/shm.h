@@ -50,7 +50,7 @@
 
 enum { SHM_SLOTS = 64, SHM_AREA_AT = 4096 + ARENA_BLOCK_HEAD /* in the arena: its first block */ };
 
-/* A lane's word: lo | hi << 28 | thief << 56; positions are items / slot.unit; thief: worker + 1 or
+/* A lane's word: lo | hi << 28 | thief << 56; positions are items / shm_unit; thief: worker + 1 or
  * 0. */
 #define LANE_BITS 28
 #define LANE_MASK ((UINT64_C(1) << LANE_BITS) - 1)
@@ -168,24 +168,34 @@ struct shm_column {	   /* of arguments, or the results */
 };
 
 struct shm_slot {
-	/* Written by the parent before the live bit is set, then constant. A worker that waits for a job reads this first: with
-	 * one or two columns it is two cache lines. */
+	/* Written by the parent before the live bit is set, then constant, patient and closed aside. A cache line costs as much
+	 * as a small task where it was another processor's: of a batch with one argument a worker reads only this. */
 	_Alignas(64) uint64_t task;
-	uint64_t count, unit, chunk; /* items; items a position; positions a claim, 0: auto */
-	uint64_t tiles_at, tiles;    /* stream: descriptors, a power of two */
-	uint32_t columns, variable, fail_fast, patient;
+	uint64_t count; /* items; see shm_unit */
 	int64_t limit_ns;
+	uint32_t chunk; /* positions a claim, 0: auto */
+	uint8_t columns : 4, stream : 1, fail_fast : 1, variable_result : 1;
+	uint8_t variable; /* bit k: argument k */
+	uint8_t patient;
+	uint8_t closed; /* nothing more is claimed; set by the parent, or a worker under fail_fast */
 	struct shm_column result, arg[POOL_COLUMNS_MAX];
+	uint64_t tiles_at, tiles; /* stream: descriptors, a power of two */
 	/* Shared. */
 	_Alignas(64)
-		uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */
-	uint32_t
-		closed; /* nothing more is claimed; set by the parent, or a worker under fail_fast */
+		uint64_t faults;    /* offset of the newest shm_fault: compare-and-swap, exchange */
 	_Alignas(64) uint64_t next; /* stream: ring position to claim; compare-and-swap */
 	_Alignas(64) uint64_t
 		ready; /* stream: ring positions published; the parent: release, workers: acquire */
 	struct shm_lane lane[]; /* one a worker, and the parent's: what it resolved itself */
 };
+
+_Static_assert(POOL_COLUMNS_MAX == 8, "a bit an argument");
+
+/* Items a position of a lane, for a batch of so many. */
+static inline uint64_t shm_unit(uint64_t count)
+{
+	return count / LANE_MOST + (count % LANE_MOST != 0);
+}
 
 struct shm_area {
 	uint32_t workers, stopping;

@@ -21,7 +21,7 @@ static uint64_t take_size(const struct pool_port *p, uint64_t left)
 	const uint64_t chunk = p->at->chunk ? p->at->chunk : 1;
 	const uint64_t half = left / chunk / 2;
 	uint64_t chunks = p->grain < half ? p->grain : half;
-	uint64_t most = SPAN_MOST / p->at->unit / chunk;
+	uint64_t most = SPAN_MOST / shm_unit(p->at->count) / chunk;
 	if (chunks > most)
 		chunks = most;
 	if (chunks <= 1 || p->board->tasks_per_worker)
@@ -53,12 +53,12 @@ static bool take_own(struct pool_port *p, uint64_t *lo, uint64_t *hi)
 	return false;
 }
 
-/* The fullest lane of somebody else, the parent's too, that no thief is at. */
+/* The fullest lane of another worker that no thief is at. */
 static struct shm_lane *fullest(const struct pool_port *p, uint64_t *word, uint32_t *victim)
 {
 	struct shm_lane *best = NULL;
 	uint64_t most = 0;
-	for (uint32_t i = 0; i <= p->view->area->workers; i++) {
+	for (uint32_t i = 0; i < p->view->area->workers; i++) {
 		struct shm_lane *lane = &p->at->lane[i];
 		uint64_t seen = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
 		if (i == p->worker || lane_thief(seen) || lane_hi(seen) <= lane_lo(seen))
@@ -128,8 +128,8 @@ static bool steal(struct pool_port *p)
 /* How long did the last claim take? The first time there was none. */
 int64_t shm_measure_claim(struct pool_port *p)
 {
-	const int64_t aim = p->at->chunk || p->at->tiles ? CHUNKS_NS : CLAIM_NS;
-	const uint64_t most = p->at->tiles	 ? TILES_MOST
+	const int64_t aim = p->at->chunk || p->at->stream ? CHUNKS_NS : CLAIM_NS;
+	const uint64_t most = p->at->stream	 ? TILES_MOST
 			      : p->at->fail_fast ? POOL_FAIL_FAST_MOST
 						 : GRAIN_MAX;
 	int64_t now = pool_now_ns();
@@ -149,7 +149,8 @@ bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 	while (!take_own(p, &lo, &hi))
 		if (!steal(p))
 			return false;
-	uint64_t first = lo * p->at->unit, end = hi * p->at->unit;
+	const uint64_t unit = shm_unit(p->at->count);
+	uint64_t first = lo * unit, end = hi * unit;
 	if (end > p->at->count)
 		end = p->at->count;
 	span->call.index = first;

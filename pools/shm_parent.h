@@ -21,6 +21,7 @@ struct pool_transport {
 	struct pool_board *board;
 	unsigned workers;
 	struct pool_job *job[SHM_SLOTS];
+	uint64_t taken;			  /* bit a slot: has a job */
 	struct shm_tile *ring[SHM_SLOTS]; /* of its last stream, until free slots are looked for */
 	uint64_t free;			  /* bit a slot: some of those that are free */
 	unsigned last;			  /* slot taken last */
@@ -28,12 +29,6 @@ struct pool_transport {
 	int64_t looked_ns;		  /* see look_for_leftovers */
 	bool left_over;
 };
-
-/* Items a position of a lane. What workers can write is not asked for it. */
-static inline uint64_t shm_unit(const struct pool_job *job)
-{
-	return job->count / LANE_MOST + (job->count % LANE_MOST != 0);
-}
 
 static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_t position)
 {

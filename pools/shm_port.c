@@ -103,7 +103,7 @@ static void prepare_call(struct pool_port *p)
 		.result = arena_at(&p->view->arena, s->result.at),
 		.result_size = s->result.size,
 		.columns = s->columns,
-		.variable = s->variable,
+		.variable = s->variable | (s->variable_result ? POOL_VARIABLE_RESULT : 0),
 		.base = p->view->arena.base,
 	};
 	for (unsigned k = 0; k < s->columns; k++) {
@@ -138,9 +138,11 @@ static bool batch_complete(const struct pool_port *p)
 {
 	uint64_t done = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i <= p->view->area->workers; i++)
+	uint32_t i = 0;
+	for (; i < p->view->area->workers; i++)
 		done += __atomic_load_n(&p->at->lane[i].done, __ATOMIC_ACQUIRE);
-	return done >= p->at->count;
+	return done >= p->at->count || /* a line less */
+	       done + __atomic_load_n(&p->at->lane[i].done, __ATOMIC_ACQUIRE) >= p->at->count;
 }
 
 /* The parent may wait for the slot itself: it is told when we were the last to look at a dead one. */
@@ -149,9 +151,9 @@ static void leave(struct pool_port *p)
 	if (p->slot < 0)
 		return;
 	const bool closed = __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED);
-	const bool over = p->at->tiles ? p->untold != 0 : closed || batch_complete(p);
+	const bool over = p->at->stream ? p->untold != 0 : closed || batch_complete(p);
 	const bool late =
-		!closed && (p->at->tiles || __atomic_load_n(&p->at->patient, __ATOMIC_RELAXED));
+		!closed && (p->at->stream || __atomic_load_n(&p->at->patient, __ATOMIC_RELAXED));
 	__atomic_store_n(&p->desk->active, 0, __ATOMIC_SEQ_CST);
 	if ((over && !late) || !is_live(p, p->slot))
 		notify(p);
@@ -187,36 +189,43 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
 {
-	bool got = p->at->tiles ? shm_claim_tiles(p, span) : shm_claim_batch(p, span);
+	bool got = p->at->stream ? shm_claim_tiles(p, span) : shm_claim_batch(p, span);
 	if (got)
 		place_call(p, span);
 	return got;
 }
 
-static bool try_slots(struct pool_port *p, struct pool_span *span)
+/* From the one behind the last on, and round; not those in `but`. */
+static bool try_slots(struct pool_port *p, struct pool_span *span, uint64_t but)
 {
-	uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_SEQ_CST);
-	const uint32_t last = p->desk->last;
-	for (uint32_t i = 1; live && i <= SHM_SLOTS; i++) {
-		int slot = (int)((last + i) % SHM_SLOTS);
-		if (!(live >> slot & 1) || !enter(p, slot))
-			continue;
-		if (claim_here(p, span))
-			return true;
-		leave(p);
-	}
+	const uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_SEQ_CST) & ~but;
+	const uint32_t first = (p->desk->last + 1) % SHM_SLOTS;
+	const uint64_t below = (UINT64_C(1) << first) - 1;
+	const uint64_t turns[2] = { live & ~below, live & below };
+	for (int turn = 0; turn < 2; turn++)
+		for (uint64_t left = turns[turn]; left; left &= left - 1) {
+			if (!enter(p, __builtin_ctzll(left)))
+				continue;
+			if (claim_here(p, span))
+				return true;
+			leave(p);
+		}
 	return false;
 }
 
 static bool try_claim(struct pool_port *p, struct pool_span *span)
 {
+	uint64_t seen = 0; /* nothing there: what comes meanwhile is found by whoever rests */
 	if (p->slot >= 0) {
-		uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_RELAXED);
-		if (live == UINT64_C(1) << p->slot && claim_here(p, span))
-			return true;
+		const uint64_t own = UINT64_C(1) << p->slot;
+		if (__atomic_load_n(&p->view->area->live, __ATOMIC_RELAXED) == own) {
+			if (claim_here(p, span))
+				return true;
+			seen = own;
+		}
 		leave(p);
 	}
-	return try_slots(p, span);
+	return try_slots(p, span, seen);
 }
 
 /* ---- sleeping ---- */
@@ -252,9 +261,9 @@ static bool is_more_to_do(const struct pool_port *p)
 	const uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_RELAXED);
 	if (live & ~(UINT64_C(1) << p->slot))
 		return true;
-	return p->at->tiles ? __atomic_load_n(&p->at->next, __ATOMIC_RELAXED) <
-				      __atomic_load_n(&p->at->ready, __ATOMIC_RELAXED)
-			    : shm_lanes_have_work(p);
+	return p->at->stream ? __atomic_load_n(&p->at->next, __ATOMIC_RELAXED) <
+				       __atomic_load_n(&p->at->ready, __ATOMIC_RELAXED)
+			     : shm_lanes_have_work(p);
 }
 
 /* Say so, fence, look again. The parent publishes, fences, looks who rests. Awake again if it got something; that need not be
@@ -270,6 +279,28 @@ static bool rest(struct pool_port *p, struct pool_span *span, enum desk_rest how
 	return true;
 }
 
+/* The builtin asks for a line to read on x86-64 unless it is told of a younger processor. */
+static void fetch_to_write(const void *at)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+	__builtin_prefetch(at, 1);
+#endif
+}
+
+/* Who is roused finds most likely the slot behind its last one, and arguments and results where they were: all these lines
+ * are with the parent, and come together so. */
+static void fetch_next(const struct pool_port *p)
+{
+	const struct shm_slot *s = shm_slot(p->view, (p->desk->last + 1) % SHM_SLOTS);
+	__builtin_prefetch(&p->view->area->live);
+	__builtin_prefetch(&s->task);
+	fetch_to_write(&s->lane[p->worker]);
+	__builtin_prefetch(p->call.arg[0]);
+	fetch_to_write(p->call.result);
+}
+
 /* Looks for as long as patience and the others allow. */
 static bool look_out(struct pool_port *p, struct pool_span *span, int64_t most_ns)
 {
@@ -279,8 +310,10 @@ static bool look_out(struct pool_port *p, struct pool_span *span, int64_t most_n
 	     spun_ns = pool_now_ns() - since_ns) {
 		for (int i = 0; i < 32 && !is_roused(p); i++)
 			pool_spin_pause(i ? 0 : spun_ns);
-		if (is_roused(p))
-			got = try_claim(p, span) || rest(p, span, DESK_LOOKING);
+		if (!is_roused(p))
+			continue;
+		fetch_next(p);
+		got = try_claim(p, span) || rest(p, span, DESK_LOOKING);
 	}
 	return got;
 }
@@ -320,9 +353,11 @@ int shm_claim(struct pool_port *p, struct pool_span *span)
 {
 	if (try_claim(p, span))
 		return 0;
-	pool_ledger_wait(&p->board->ledger[p->worker], true);
+	pool_ledger_wait(&p->board->ledger[p->worker], true, pool_now_ns());
 	int rc = wait_for_claim(p, span);
-	pool_ledger_wait(&p->board->ledger[p->worker], false);
+	const bool just_claimed = rc == 0 && !p->at->stream;
+	pool_ledger_wait(&p->board->ledger[p->worker], false,
+			 just_claimed ? p->claimed_ns : pool_now_ns());
 	return rc;
 }
 
@@ -390,8 +425,8 @@ static void tell_tiles(struct pool_port *p, uint64_t tiles)
 int shm_commit(struct pool_port *p, struct pool_span *span)
 {
 	struct shm_lane *lane = &p->at->lane[p->worker];
-	uint64_t amount = p->at->tiles ? span->claims : span->count;
-	if (p->at->tiles) {
+	uint64_t amount = p->at->stream ? span->claims : span->count;
+	if (p->at->stream) {
 		struct shm_tile *tiles = arena_at(&p->view->arena, p->at->tiles_at);
 		uint64_t position = span->cookie[1];
 		__atomic_store_n(&shm_tile_at(tiles, p->at->tiles, position)->state,
@@ -400,7 +435,7 @@ int shm_commit(struct pool_port *p, struct pool_span *span)
 	}
 	__atomic_store_n(&lane->done, lane->done + amount, __ATOMIC_RELEASE);
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
-	if (p->at->tiles)
+	if (p->at->stream)
 		tell_tiles(p, amount);
 	if (p->board->tasks_per_worker && p->board->ledger[p->worker].phase == POOL_PHASE_LEAVING)
 		leave(p);

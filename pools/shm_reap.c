@@ -70,7 +70,7 @@ static uint64_t at_most_left(const struct pool_job *job, uint64_t items)
 
 static uint64_t item_at(const struct pool_job *job, uint64_t position)
 {
-	uint64_t item = position * shm_unit(job);
+	uint64_t item = position * shm_unit(job->count);
 	return item < job->count ? item : job->count;
 }
 
@@ -339,7 +339,7 @@ static void recover_take(struct pool_transport *t, struct pool_job *job, int wor
 		give_back(lane, desk->lo);
 		return;
 	}
-	const uint64_t unit = shm_unit(job);
+	const uint64_t unit = shm_unit(job->count);
 	uint64_t rest = (first + begun + unit - 1) / unit;
 	bool more = rest < desk->hi;
 	const uint64_t fine = at_most_left(job, begun - 1);

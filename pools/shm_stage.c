@@ -86,11 +86,11 @@ static bool stage_results(struct pool_transport *t, struct shm_job *work,
 
 int shm_prepare(struct pool_transport *t, struct pool_job *job)
 {
-	struct shm_job *work = calloc(1, sizeof *work);
+	struct shm_job *work = malloc(sizeof *work);
 	job->transport_data = work;
 	if (!work)
 		return -ENOMEM;
-	work->slot = -1;
+	*work = (struct shm_job){ .slot = -1 };
 	bool ok = stage_results(t, work, job);
 	for (unsigned k = 0; ok && k < job->columns; k++)
 		ok = stage_column(t, work, job, k);

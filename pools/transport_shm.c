@@ -156,18 +156,23 @@ static bool shm_inside(struct pool_transport *t, const void *memory, uint64_t by
 
 /* ---- publishing ---- */
 
+/* The fences are where the parent goes on to read what workers write: in shm_wake and find_free_slots. */
+static void set_live(struct pool_transport *t)
+{
+	__atomic_store_n(&t->view.area->live, t->taken, __ATOMIC_RELEASE);
+}
+
 /* Without a job, and nobody in them. Their rings are not needed any more. */
 static uint64_t find_free_slots(struct pool_transport *t)
 {
-	uint64_t used = 0;
+	uint64_t used = t->taken;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < t->workers; i++) {
 		uint32_t active = __atomic_load_n(&t->view.desk[i].active, __ATOMIC_SEQ_CST);
 		if (active && active <= SHM_SLOTS)
 			used |= UINT64_C(1) << (active - 1);
 	}
 	for (int slot = 0; slot < SHM_SLOTS; slot++) {
-		if (t->job[slot])
-			used |= UINT64_C(1) << slot;
 		if (used >> slot & 1)
 			continue;
 		arena_free(&t->view.arena, t->ring[slot]);
@@ -196,10 +201,13 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	const struct shm_job *work = job->transport_data;
 	s->task = job->task->id;
 	s->count = job->count;
-	s->unit = shm_unit(job);
-	s->chunk = job->chunk ? (job->chunk + s->unit - 1) / s->unit : 0;
-	s->columns = job->columns;
-	s->variable = job->variable;
+	const uint64_t unit = shm_unit(job->count);
+	s->chunk = (uint32_t)(job->stream || !job->chunk ? job->chunk
+							 : (job->chunk + unit - 1) / unit);
+	s->columns = job->columns & 0xf;
+	s->stream = job->stream;
+	s->variable = (uint8_t)job->variable;
+	s->variable_result = (job->variable & POOL_VARIABLE_RESULT) != 0;
 	s->result = work->result;
 	memcpy(s->arg, work->arg, job->columns * sizeof s->arg[0]);
 	s->limit_ns = job->limit_ns;
@@ -234,7 +242,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* Chunks evenly over the lanes; when there are fewer than workers, one each to the first in rank. */
 static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 {
-	const uint64_t positions = s->count / s->unit + (s->count % s->unit != 0),
+	const uint64_t unit = shm_unit(s->count);
+	const uint64_t positions = s->count / unit + (s->count % unit != 0),
 		       chunk = s->chunk ? s->chunk : 1;
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
 	const uint64_t shares = least(chunks, t->workers);
@@ -255,7 +264,7 @@ static uint64_t set_lanes(struct pool_transport *t, struct shm_slot *s)
 {
 	for (unsigned i = 0; i <= t->workers; i++)
 		s->lane[i] = (struct shm_lane){ .word = LANE_EMPTY };
-	return s->tiles ? s->ready : cut(t, s);
+	return s->stream ? s->ready : cut(t, s);
 }
 
 static int shm_publish(struct pool_transport *t, struct pool_job *job)
@@ -267,12 +276,13 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
 	describe(t, job, s);
 	uint64_t claims = set_lanes(t, s);
-	if (s->unit > 1)
+	if (shm_unit(job->count) > 1)
 		job->retries = 0; /* a lane's word names runs of items then, not single ones */
 	work->slot = slot;
 	work->ran = true;
 	t->job[slot] = job;
-	__atomic_or_fetch(&t->view.area->live, UINT64_C(1) << slot, __ATOMIC_SEQ_CST);
+	t->taken |= UINT64_C(1) << slot;
+	set_live(t);
 	shm_wake(t, claims);
 	return 0;
 }
@@ -335,8 +345,9 @@ static void shm_want(struct pool_transport *t, struct pool_job *job)
 static void shm_retire(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
-	__atomic_and_fetch(&t->view.area->live, ~(UINT64_C(1) << work->slot), __ATOMIC_SEQ_CST);
 	t->job[work->slot] = NULL;
+	t->taken &= ~(UINT64_C(1) << work->slot);
+	set_live(t);
 	t->ring[work->slot] = work->tiles; /* somebody may still be looking at it */
 	if (work->tiles)
 		t->free = 0;
@@ -358,17 +369,19 @@ static bool shm_holds(struct pool_transport *t, int worker, const struct pool_jo
 static bool shm_reap(struct pool_transport *t)
 {
 	bool changed = false;
-	for (int slot = 0; slot < SHM_SLOTS; slot++)
-		if (t->job[slot])
-			changed = shm_reap_job(t, t->job[slot]) || changed;
+	for (uint64_t left = t->taken; left; left &= left - 1) {
+		struct pool_job *job =
+			t->job[__builtin_ctzll(left)]; /* NULL: gone by what was reaped before it */
+		changed = (job && shm_reap_job(t, job)) || changed;
+	}
 	return changed;
 }
 
 static bool waits_for_a_worker(const struct pool_transport *t, int slot)
 {
 	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
-	bool any = s->tiles && __atomic_load_n(&s->next, __ATOMIC_RELAXED) < s->ready;
-	for (unsigned i = 0; i < t->workers && !s->tiles && !any; i++) {
+	bool any = s->stream && __atomic_load_n(&s->next, __ATOMIC_RELAXED) < s->ready;
+	for (unsigned i = 0; i < t->workers && !s->stream && !any; i++) {
 		const uint64_t word = __atomic_load_n(&s->lane[i].word, __ATOMIC_RELAXED);
 		any = lane_lo(word) < lane_hi(word);
 	}

@@ -80,13 +80,12 @@ uint64_t pool_ledger_begun(const struct pool_ledger *ledger)
 	return begun;
 }
 
-void pool_ledger_wait(struct pool_ledger *ledger, bool waits)
+void pool_ledger_wait(struct pool_ledger *ledger, bool waits, int64_t now_ns)
 {
-	uint64_t now_ns = (uint64_t)pool_now_ns(), since_ns = ledger->idle_since_ns;
+	const uint64_t idle_ns = (uint64_t)now_ns - ledger->idle_since_ns;
 	if (!waits)
-		__atomic_store_n(&ledger->idle_ns, ledger->idle_ns + (now_ns - since_ns),
-				 __ATOMIC_RELAXED);
-	__atomic_store_n(&ledger->idle_since_ns, waits ? now_ns : 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&ledger->idle_ns, ledger->idle_ns + idle_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&ledger->idle_since_ns, waits ? (uint64_t)now_ns : 0, __ATOMIC_RELAXED);
 }
 
 /* ---- what a task may call ---- */
