@@ -151,6 +151,8 @@ static bool spin(struct pool *pool, int64_t deadline_ns)
 	for (int64_t spun_ns = 0; !news && spun_ns < most_ns; spun_ns = pool_now_ns() - since_ns) {
 		pthread_mutex_unlock(&pool->lock);
 		pool_spin_pause(spun_ns);
+		pool_spin_pause(
+			0); /* a look takes the line away that the worker is about to write to */
 		pthread_mutex_lock(&pool->lock);
 		news = ops->reap(pool->transport) || pool->news;
 	}
