@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,17 +53,22 @@ static void path_of(char path[PATH_SIZE], const char *prefix, const char *name, 
 		 file ? file : "");
 }
 
-/* Files that a baseline has not are left alone, and with them the directory. */
+static int discard_entry(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	(void)status;
+	(void)type;
+	(void)at;
+	remove(path);
+	return 0;
+}
+
+/* With all that a report may have added: what is left over would be in the way of the next rename. */
 static void discard(const char *prefix, const char *name)
 {
 	char path[PATH_SIZE];
 
-	for (size_t i = 0; i < FILES; i++) {
-		path_of(path, prefix, name, files[i]);
-		unlink(path);
-	}
 	path_of(path, prefix, name, NULL);
-	rmdir(path);
+	nftw(path, discard_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static int make_directory(const char *path)

@@ -29,9 +29,21 @@ static void baseline_is_kept_with_its_program(void **state)
 			 0);
 	assert_outside("run --gate", 2, "known: good");
 	assert_outside("compare first " SAVED " --all-rounds", 0, "1 cells");
+}
+
+/* What a report adds to it goes with it; what it only points to does not. */
+static void baseline_with_a_report_is_replaced_as_a_whole(void **state)
+{
+	(void)state;
+	assert_int_equal(outside_run(
+				 "cd results/baselines && mkdir -p good/plots .old-good/plots &&"
+				 ">good/report.html && >good/plots/a.svg && "
+				 ">.old-good/plots/a.svg && ln -s \"$PWD\"/../../first good/to"),
+			 0);
 	assert_outside(ONE_CELL "--rounds 7 --out second --save-baseline good", 0, "kept");
 	assert_int_equal(outside_rows(SAVED), 7);
 	assert_int_equal(outside_run("ls -A results/baselines | grep -vx good"), 1);
+	assert_int_equal(outside_rows("first"), 6);
 }
 
 /* What was asked for when it was begun. */
@@ -197,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(baseline_is_kept_with_its_program),
+		cmocka_unit_test(baseline_with_a_report_is_replaced_as_a_whole),
 		cmocka_unit_test(run_that_was_interrupted_is_kept_when_it_is_whole),
 		cmocka_unit_test(gate_against_the_same_program_is_passed),
 		cmocka_unit_test(gate_against_a_faster_program_is_a_regression),
