@@ -20,7 +20,7 @@ struct search {
 	const struct side *a, *b;
 	const struct versus *wanted;
 	struct side *others; /* one for each run named */
-	/* How far they lie from A: the most of their cells, and how many were looked at. */
+	/* How far they lie from A: the most of the cells that are compared, and how many were looked at. */
 	double most; /* |ln ratio| */
 	size_t count;
 };
@@ -151,6 +151,18 @@ static int check_any(const struct search *s, const struct versus *found, const s
 	return -EINVAL;
 }
 
+/* Other cells of A and the floor's run may differ by much more, and say nothing of those compared. */
+static void add_cells(struct search *s, const struct versus *found)
+{
+	for (size_t i = 0; i < found->count; i++) {
+		size_t at = versus_index(s->wanted, &found->cells[i].cell);
+		if (at == s->wanted->count || !is_usable(&s->wanted->comparisons[at]))
+			continue;
+		s->most = fmax(s->most, fabs(log(found->comparisons[i].ratio.mid)));
+		s->count++;
+	}
+}
+
 static int add_differences(struct search *s, const struct side *other)
 {
 	struct versus v = { 0 };
@@ -160,11 +172,8 @@ static int add_differences(struct search *s, const struct side *other)
 		rc = check_any(s, &v, other);
 	if (rc == 0)
 		rc = check_cells(s->wanted, &v, other->run);
-	for (size_t i = 0; rc == 0 && i < v.count; i++)
-		if (!v.comparisons[i].refused) {
-			s->most = fmax(s->most, fabs(log(v.comparisons[i].ratio.mid)));
-			s->count++;
-		}
+	if (rc == 0)
+		add_cells(s, &v);
 	versus_free(&v);
 	return rc;
 }

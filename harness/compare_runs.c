@@ -3,9 +3,10 @@
  *
  * DESIGN. The runs are different sessions, so rounds are not paired: a ratio's interval is a hierarchical bootstrap over the
  * invocations of each. That interval knows nothing of what changed between the sessions, so a difference is called one
- * only above a floor: the most, over all cells, by which other runs of the baseline's program differ from the baseline. One
- * such run is as likely as the candidate to lie furthest out, so with k of them an unchanged program is called slower or
- * faster by the floor's chance once in k + 1 times at most. What cannot be compared gets its ratio but no verdict.
+ * only above a floor: the most, over the cells compared, by which other runs of the baseline's program differ from the
+ * baseline. One such run is as likely as the candidate to lie furthest out, so with k of them an unchanged program is
+ * called slower or faster by the floor's chance once in k + 1 times at most. What cannot be compared gets its ratio but
+ * no verdict.
  */
 #include "harness/commands.h"
 #include "harness/compare.h"

@@ -69,6 +69,29 @@ static void floor_run_may_lack_what_has_no_verdict_anyway(void **state)
 	assert_verdict("100", "EQUIVALENT");
 }
 
+/* Of the floor's runs, too, the cells count that can have a verdict, and no others. */
+static void floor_is_of_the_cells_that_are_compared(void **state)
+{
+	static const char *const commands[] = {
+		"true",
+		"sed -i '/\"work\":10,/d' b/rows.jsonl",
+		"sed -Ei '/\"work\":10,.*\"round\":([4-9]|1.),/d' b/rows.jsonl",
+	};
+
+	(void)state;
+	write_run((struct run){ .name = "a" });
+	write_run((struct run){ .name = "floor", .factor = 1.5 });
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		write_run((struct run){ .name = "b", .failed = i == 0 });
+		assert_int_equal(system(commands[i]), 0);
+		compare("a b --floor-from floor");
+		assert_verdict("100", "EQUIVALENT");
+		assert_non_null(strstr(said.error, "(1 differences, 1 runs beside A)"));
+	}
+	assert_verdict("10", "INCONCLUSIVE");
+	assert_non_null(strstr(line_of("10"), "too few rounds: 4, want 6"));
+}
+
 /* A run that is kept as a baseline is such a copy. */
 static void floor_run_that_is_a_copy_is_refused(void **state)
 {
@@ -124,6 +147,7 @@ int main(void)
 		cmocka_unit_test(floor_of_other_runs_is_what_they_differ_from_the_baseline),
 		cmocka_unit_test(floor_run_has_to_have_the_cells_that_are_compared),
 		cmocka_unit_test(floor_run_may_lack_what_has_no_verdict_anyway),
+		cmocka_unit_test(floor_is_of_the_cells_that_are_compared),
 		cmocka_unit_test(floor_run_that_is_a_copy_is_refused),
 		cmocka_unit_test(floor_run_that_cannot_be_compared_is_refused_with_the_reason),
 	};
