@@ -41,8 +41,9 @@ void versus_free(struct versus *versus);
 size_t versus_index(const struct versus *versus, const struct cell *cell);
 
 /* Some rounds of a session with arms A and B: fills in all comparisons, and the floors from A2 if there is such an arm: in
- * each experiment the largest difference that A shows against itself by the rules for a regression. exclusions may
- * be NULL. */
+ * each experiment the furthest that the 95 % interval of a cell's A2 over A lies from 1. Each cell is looked at by itself:
+ * unlike a regression's p nothing is corrected for their number. So chance raises a floor now and then, with many cells
+ * more often, and a difference must then be larger to be named: an error on the careful side. exclusions may be NULL. */
 void versus_pair(struct versus *versus, const struct rows *rows, int first_round, int rounds,
 		 const struct exclusions *exclusions);
 

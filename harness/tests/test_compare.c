@@ -189,6 +189,22 @@ static void session_floor_given_replaces_the_measured_one(void **state)
 	assert_verdict("10", "INCONCLUSIVE");
 }
 
+/* Of A2 over heavy's A the p is 0.2, the interval is some 5 % above 1: by the rules for a regression there were none. */
+static void session_floor_is_by_the_interval_of_a_cell_alone(void **state)
+{
+	struct run run = { .name = "s", .session = true, .factor = 1.045, .factor_later = 1.045 };
+
+	(void)state;
+	write_run(run);
+	compare("s");
+	assert_verdict("10", "REGRESSION");
+	run.a2_heavy = 1.055;
+	write_run(run);
+	compare("s");
+	assert_verdict("10", "INCONCLUSIVE");
+	assert_non_null(strstr(line_of("10"), "they differ, but not surely by more than 5"));
+}
+
 /* Both arms of A are one program: if either gives a wrong result, that program does. */
 static void session_whose_second_arm_of_a_fails_is_not_comparable(void **state)
 {
@@ -262,6 +278,7 @@ int main(void)
 		cmocka_unit_test(session_confirmed_is_a_regression),
 		cmocka_unit_test(session_not_confirmed_is_inconclusive),
 		cmocka_unit_test(session_floor_given_replaces_the_measured_one),
+		cmocka_unit_test(session_floor_is_by_the_interval_of_a_cell_alone),
 		cmocka_unit_test(session_whose_second_arm_of_a_fails_is_not_comparable),
 		cmocka_unit_test(arguments_that_do_not_go_together_are_refused),
 	};

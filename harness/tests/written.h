@@ -8,6 +8,7 @@
 #include "harness/tests/capture.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <sys/stat.h>
 
 static char place[] = "/tmp/test-written-XXXXXX";
@@ -28,6 +29,8 @@ struct run {
 	bool a_right, b_right; /* in a session these arms do not fail */
 	int64_t start_ms;      /* of all its rows; write_run gives each another */
 	double factor_later; /* a session: of light's times in B in as many further rounds; 0: there are none */
+	double a2_heavy; /* of heavy's times in A2, but for the first two rounds, far on the other side */
+	double a2_later; /* of light's times in A2 in the further rounds */
 };
 
 static inline FILE *open_file(const char *run, const char *name)
@@ -52,10 +55,23 @@ static inline bool is_wrong(const struct run *run, const char *arm, int round, b
 	return light && round < run->failed && !is_right_arm;
 }
 
-static inline void write_row(FILE *file, const struct run *run, const char *arm, int round,
-			     bool light, double factor)
+static inline double factor_of(const struct run *run, const char *arm, int round, bool light)
 {
-	double ns = light ? 100 * factor : 1000;
+	bool later = round >= CONFIRM_ROUND;
+
+	if (strcmp(arm, "A2") == 0 && later)
+		return run->a2_later > 0 ? run->a2_later : 1;
+	if (strcmp(arm, "A2") == 0 && !light && run->a2_heavy > 0)
+		return round < 2 ? pow(run->a2_heavy, -2) : run->a2_heavy;
+	if (arm[0] == 'A' || !light)
+		return 1;
+	return later ? run->factor_later : run->factor;
+}
+
+static inline void write_row(FILE *file, const struct run *run, const char *arm, int round,
+			     bool light)
+{
+	double ns = (light ? 100 : 1000) * factor_of(run, arm, round, light);
 	struct record record = {
 		.cell = { .backend = "shm",
 			  .variant = "map",
@@ -90,25 +106,25 @@ static inline void write_row(FILE *file, const struct run *run, const char *arm,
 	free(line);
 }
 
+/* By each arm. */
+static inline void write_cell(FILE *file, const struct run *run, int round, bool light)
+{
+	write_row(file, run, run->session ? "A" : "", round, light);
+	if (run->session) {
+		write_row(file, run, "A2", round, light);
+		write_row(file, run, "B", round, light);
+	}
+}
+
 static inline void write_rows(const struct run *run)
 {
 	FILE *file = open_file(run->name, "rows.jsonl");
 
 	for (int round = 0; round < run->rounds; round++)
-		for (int light = run->light_only; light < 2; light++) {
-			write_row(file, run, run->session ? "A" : "", round, light,
-				  run->session ? 1 : run->factor);
-			if (!run->session)
-				continue;
-			write_row(file, run, "A2", round, light, 1);
-			write_row(file, run, "B", round, light, run->factor);
-		}
-	for (int round = CONFIRM_ROUND;
-	     run->factor_later > 0 && round < CONFIRM_ROUND + run->rounds; round++) {
-		write_row(file, run, "A", round, true, 1);
-		write_row(file, run, "A2", round, true, 1);
-		write_row(file, run, "B", round, true, run->factor_later);
-	}
+		for (int light = run->light_only; light < 2; light++)
+			write_cell(file, run, round, light);
+	for (int round = 0; run->factor_later > 0 && round < run->rounds; round++)
+		write_cell(file, run, CONFIRM_ROUND + round, true);
 	fclose(file);
 }
 
