@@ -49,9 +49,10 @@ double stats_student_upper(double tail, size_t freedom);
  * further from 0 than `beyond` (signed-rank p <= alpha, 95 % sign interval), or nearer than `within` (90 % interval).
  * INFINITY: no number does. */
 struct rounds_question {
-	double shift, sigma;   /* the median, and the standard deviation of one value */
-	double alpha;	       /* of one test: that of the family over its size */
-	double beyond, within; /* both positive */
+	double shift, sigma; /* the median, and the standard deviation of one value */
+	double alpha;	     /* of one test: that of the family over its size */
+	double beyond;	     /* positive; INFINITY: that it differs cannot be shown */
+	double within;	     /* not positive: that it does not cannot */
 };
 double stats_rounds_needed(const struct rounds_question *question);
 

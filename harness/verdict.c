@@ -131,36 +131,47 @@ struct rule {
 	bool floor_known;
 };
 
+/* Sessions of one program differ, too: without a floor by who knows how much. */
+static bool may_differ(const struct comparison *c, const struct rule *rule)
+{
+	return c->paired || rule->floor_known;
+}
+
 static double least_shift(const struct comparison *c, const struct rule *rule)
 {
 	if (c->paired)
 		return stats_least_shift(c->difference, c->n, rule->alpha, rule->beyond);
-	if (c->ratio.level == 0)
+	if (c->ratio.level == 0 || !rule->floor_known)
 		return INFINITY;
 	double error = c->scatter / sqrt((double)c->n);
 	double half = log(c->ratio.high / c->ratio.low) / 2;
 	return fmax(stats_student_upper(rule->alpha / 2, c->freedom) * error, half + rule->beyond);
 }
 
-/* Of two sessions, beside what their difference alone does. */
+/* Two sessions have to be so near beside what their difference alone does. */
+static double within(const struct comparison *c, const struct rule *rule)
+{
+	return log1p(VERDICT_WITHIN) - (c->paired ? 0 : rule->floor);
+}
+
 static bool is_equivalent(const struct comparison *c, const struct rule *rule)
 {
-	const double most = log1p(VERDICT_WITHIN) - (c->paired ? 0 : rule->floor);
+	const double most = within(c, rule);
 
 	return log(c->narrow.high) < most && log(c->narrow.low) > -most;
 }
 
 static enum comparison_verdict decide(const struct comparison *c, const struct rule *rule)
 {
-	bool may_differ = c->paired || rule->floor_known;
+	bool differ = may_differ(c, rule) && c->p_holm < VERDICT_ALPHA;
 
 	if (c->refused)
 		return NOT_COMPARABLE;
 	if (c->ratio.level == 0)
 		return INCONCLUSIVE;
-	if (may_differ && c->p_holm < VERDICT_ALPHA && log(c->ratio.low) > rule->beyond)
+	if (differ && log(c->ratio.low) > rule->beyond)
 		return REGRESSION;
-	if (may_differ && c->p_holm < VERDICT_ALPHA && log(c->ratio.high) < -rule->beyond)
+	if (differ && log(c->ratio.high) < -rule->beyond)
 		return IMPROVEMENT;
 	return is_equivalent(c, rule) ? EQUIVALENT : INCONCLUSIVE;
 }
@@ -172,12 +183,14 @@ static void explain(struct comparison *c, const struct rule *rule)
 	if (c->ratio.level == 0)
 		snprintf(c->why, sizeof c->why, "too few rounds: %zu, want %d at least", c->n,
 			 VERDICT_ROUNDS_LEAST);
+	else if (!may_differ(c, rule))
+		snprintf(c->why, sizeof c->why, "%s no floor is known",
+			 c->p_holm < VERDICT_ALPHA
+				 ? "they differ, and so may two sessions of one program:"
+				 : "the rounds scatter too much, and");
 	else if (!isfinite(c->least_effect))
 		snprintf(c->why, sizeof c->why,
 			 "too few rounds for so many cells: no difference could be shown");
-	else if (!c->paired && !rule->floor_known && c->p_holm < VERDICT_ALPHA)
-		snprintf(c->why, sizeof c->why,
-			 "they differ, and so may two sessions of one program: no floor is known");
 	else if (c->p_holm < VERDICT_ALPHA)
 		snprintf(c->why, sizeof c->why, "they differ, but not surely by more than %.3g %%",
 			 100 * expm1(rule->beyond));
@@ -193,8 +206,8 @@ static void decide_one(struct comparison *c, const struct rule *rule)
 	struct rounds_question question = { .shift = log(c->ratio.mid),
 					    .sigma = c->scatter,
 					    .alpha = rule->alpha,
-					    .beyond = rule->beyond,
-					    .within = log1p(VERDICT_WITHIN) };
+					    .beyond = may_differ(c, rule) ? rule->beyond : INFINITY,
+					    .within = within(c, rule) };
 
 	c->verdict = decide(c, rule);
 	if (c->refused)

@@ -266,6 +266,31 @@ static void sessions_without_a_floor_have_no_regression(void **state)
 	assert_int_equal(c.verdict, NOT_COMPARABLE);
 }
 
+/* A floor takes from the 3 % of EQUIVALENT; while none is known no difference is named, however large. */
+static void sessions_say_what_they_could_have_told(void **state)
+{
+	struct comparison c;
+
+	(void)state;
+	sessions(&c, 1, ROUNDS);
+	assert_int_equal(verdicts_decide(&c, 1, 0.04), 0);
+	assert_true(c.least_effect > 0.04 && c.least_effect < 0.08);
+	assert_true(isinf(c.rounds_needed));
+	sessions(&c, 1.5, ROUNDS);
+	assert_int_equal(verdicts_decide(&c, 1, FLOOR_UNKNOWN), 0);
+	assert_true(isinf(c.least_effect) && isinf(c.rounds_needed));
+	assert_non_null(strstr(c.why, "they differ, and so may"));
+	sessions(&c, 1.025, ROUNDS); /* but that there is none may be shown */
+	assert_int_equal(verdicts_decide(&c, 1, FLOOR_UNKNOWN), 0);
+	assert_int_equal(c.verdict, INCONCLUSIVE);
+	assert_true(isinf(c.least_effect));
+	assert_true(c.rounds_needed > ROUNDS && c.rounds_needed < 200);
+	sessions(&c, 1.005, 6);
+	c.narrow.high = 1.04;
+	assert_int_equal(verdicts_decide(&c, 1, FLOOR_UNKNOWN), 0);
+	assert_string_equal(c.why, "the rounds scatter too much, and no floor is known");
+}
+
 /*
  * == Rounds left out ==
  */
@@ -372,6 +397,7 @@ int main(void)
 		cmocka_unit_test(simulated_families_hold_their_promise),
 		cmocka_unit_test(sessions_that_do_not_differ_seldom_seem_to),
 		cmocka_unit_test(sessions_without_a_floor_have_no_regression),
+		cmocka_unit_test(sessions_say_what_they_could_have_told),
 		cmocka_unit_test(exclusion_follows_the_machine_and_never_the_times),
 		cmocka_unit_test(exclusion_has_every_declared_covariate),
 		cmocka_unit_test(exclusion_is_by_the_time_in_which_was_counted),
