@@ -45,12 +45,16 @@ double stats_normal_upper(double tail); /* z with P(Z > z) = tail, 0 < tail <= 0
 double stats_student_p(double t, size_t freedom);
 double stats_student_upper(double tail, size_t freedom);
 
+/* sqrt(pi/2): standard error of a median in units of sigma / sqrt(n) */
+#define STATS_MEDIAN_ERROR 1.2533
+
 /* How many values with this median and scatter it takes until one of two things is shown, about: that the median is
  * further from 0 than `beyond` (signed-rank p <= alpha, 95 % sign interval), or nearer than `within` (90 % interval).
  * INFINITY: no number does. */
 struct rounds_question {
 	double shift, sigma; /* the median, and the standard deviation of one value */
 	double alpha;	     /* of one test: that of the family over its size */
+	bool unpaired;	     /* not by signed ranks: p is of the medians' error */
 	double beyond;	     /* positive; INFINITY: that it differs cannot be shown */
 	double within;	     /* not positive: that it does not cannot */
 };

@@ -86,15 +86,16 @@ double stats_student_upper(double tail, size_t freedom)
 	return high;
 }
 
+#define ROUNDS_LEAST 6 /* fewer have no 95 % interval */
+
 /* The least n with two-sided p <= alpha when all signs agree: 2 / 2^n. */
 static double rounds_least(double alpha)
 {
-	return fmax(6, ceil(1 - log2(alpha)));
+	return fmax(ROUNDS_LEAST, ceil(1 - log2(alpha)));
 }
 
-#define MEDIAN_ERROR 1.2533 /* sqrt(pi/2): standard error of a median in units of sigma / sqrt(n) */
-#define RANK_ERROR                                                                                 \
-	1.0233 /* sqrt(pi/3): the same of the signed-rank test, its asymptotic efficiency being 3/pi */
+/* sqrt(pi/3): the same as STATS_MEDIAN_ERROR of the signed-rank test, its asymptotic efficiency being 3/pi */
+#define RANK_ERROR 1.0233
 
 static double rounds_for(double tail, double error, double sigma, double distance)
 {
@@ -108,11 +109,13 @@ static double rounds_for(double tail, double error, double sigma, double distanc
 double stats_rounds_needed(const struct rounds_question *q)
 {
 	double size = fabs(q->shift);
-	double show = fmax(rounds_for(0.025, MEDIAN_ERROR, q->sigma, size - q->beyond),
-			   rounds_for(q->alpha / 2, RANK_ERROR, q->sigma, size));
-	double equal = rounds_for(0.05, MEDIAN_ERROR, q->sigma, q->within - size);
+	double test_error = q->unpaired ? STATS_MEDIAN_ERROR : RANK_ERROR;
+	double least = q->unpaired ? ROUNDS_LEAST : rounds_least(q->alpha);
+	double show = fmax(rounds_for(0.025, STATS_MEDIAN_ERROR, q->sigma, size - q->beyond),
+			   rounds_for(q->alpha / 2, test_error, q->sigma, size));
+	double equal = rounds_for(0.05, STATS_MEDIAN_ERROR, q->sigma, q->within - size);
 
-	return fmin(fmax(show, rounds_least(q->alpha)), fmax(equal, 6));
+	return fmin(fmax(show, least), fmax(equal, ROUNDS_LEAST));
 }
 
 /* ln P(X = k) of the binomial (n, p), 0 < p < 1. */

@@ -89,7 +89,7 @@ static void describe_draws(struct comparison *c, const double *draws)
 	c->narrow = ratio_of(draws, ratio, 0.90);
 	c->ratio_hl = ratio;
 	c->p = size > 0 && c->freedom > 0 ? stats_student_p(size / error, c->freedom) : 1;
-	c->scatter = error * sqrt((double)c->n);
+	c->scatter = error * sqrt((double)c->n) / STATS_MEDIAN_ERROR;
 	if (c->n < VERDICT_ROUNDS_LEAST)
 		c->ratio.level = c->narrow.level = 0;
 }
@@ -143,7 +143,7 @@ static double least_shift(const struct comparison *c, const struct rule *rule)
 		return stats_least_shift(c->difference, c->n, rule->alpha, rule->beyond);
 	if (c->ratio.level == 0 || !rule->floor_known)
 		return INFINITY;
-	double error = c->scatter / sqrt((double)c->n);
+	double error = c->scatter * STATS_MEDIAN_ERROR / sqrt((double)c->n);
 	double half = log(c->ratio.high / c->ratio.low) / 2;
 	return fmax(stats_student_upper(rule->alpha / 2, c->freedom) * error, half + rule->beyond);
 }
@@ -205,6 +205,7 @@ static void decide_one(struct comparison *c, const struct rule *rule)
 {
 	struct rounds_question question = { .shift = log(c->ratio.mid),
 					    .sigma = c->scatter,
+					    .unpaired = !c->paired,
 					    .alpha = rule->alpha,
 					    .beyond = may_differ(c, rule) ? rule->beyond : INFINITY,
 					    .within = within(c, rule) };

@@ -262,11 +262,19 @@ static void rounds_needed_follow_from_scatter_and_distance(void **state)
 	near(stats_rounds_needed(&q), 15, 0);
 	q.sigma = 0;
 	near(stats_rounds_needed(&q), 13, 0);
+	/* of sessions: (3.66 * 1.2533)^2 = 21.04, and no more than an interval takes */
+	q.unpaired = true;
+	near(stats_rounds_needed(&q), 6, 0);
+	q.sigma = 0.10;
+	near(stats_rounds_needed(&q), 22, 0);
 	/* no difference: (1.645 * 1.2533 * 0.1 / 0.03)^2 = 47.2 */
-	q = (struct rounds_question){ 0, 0.10, 0.05, 0.02, 0.03 };
+	q = (struct rounds_question){
+		.sigma = 0.10, .alpha = 0.05, .beyond = 0.02, .within = 0.03
+	};
 	near(stats_rounds_needed(&q), 48, 0);
 	/* between what counts as none and what a wide floor asks for */
-	q = (struct rounds_question){ 0.04, 0.10, 0.05, 0.05, 0.03 };
+	q.shift = 0.04;
+	q.beyond = 0.05;
 	assert_true(isinf(stats_rounds_needed(&q)));
 }
 

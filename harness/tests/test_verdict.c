@@ -291,6 +291,43 @@ static void sessions_say_what_they_could_have_told(void **state)
 	assert_string_equal(c.why, "the rounds scatter too much, and no floor is known");
 }
 
+/* The mean of the rounds that sessions of 40 invocations need, as cells of a family of `family`. */
+static double rounds_of_sessions(size_t family, double *scatter)
+{
+	enum { TRIES = 40, N = 40 };
+	static struct comparison c[400];
+	double x[2 * N], rounds = 0;
+	struct invocation from[2 * N];
+
+	*scatter = 0;
+	for (int i = 0; i < TRIES; i++) {
+		for (int k = 0; k < 2 * N; k++) {
+			x[k] = (k < N ? 1.083 : 1) * exp(0.09 * random_normal());
+			from[k] = (struct invocation){ &x[k], 1 };
+		}
+		c[0] = (struct comparison){ .label = "sessions" };
+		assert_int_equal(comparison_sessions(c, from, N, from + N, N), 0);
+		c[0].ratio.mid = 1.083; /* the truth: what is asked is how its scatter is used */
+		for (size_t k = 1; k < family; k++)
+			c[k] = c[0];
+		assert_int_equal(verdicts_decide(c, family, 0.02), 0);
+		rounds += c[0].rounds_needed / TRIES;
+		*scatter += c[0].scatter / TRIES;
+	}
+	return rounds;
+}
+
+/* Simulated, half of such sessions have a verdict with 28 rounds, for the interval; of the large family with 66, for p. */
+static void sessions_need_as_many_rounds_as_it_takes(void **state)
+{
+	double scatter;
+
+	(void)state;
+	near(rounds_of_sessions(1, &scatter), 28, 5);
+	near(scatter, 0.09 * sqrt(2), 0.015);
+	near(rounds_of_sessions(400, &scatter), 56, 10);
+}
+
 /*
  * == Rounds left out ==
  */
@@ -398,6 +435,7 @@ int main(void)
 		cmocka_unit_test(sessions_that_do_not_differ_seldom_seem_to),
 		cmocka_unit_test(sessions_without_a_floor_have_no_regression),
 		cmocka_unit_test(sessions_say_what_they_could_have_told),
+		cmocka_unit_test(sessions_need_as_many_rounds_as_it_takes),
 		cmocka_unit_test(exclusion_follows_the_machine_and_never_the_times),
 		cmocka_unit_test(exclusion_has_every_declared_covariate),
 		cmocka_unit_test(exclusion_is_by_the_time_in_which_was_counted),
