@@ -147,20 +147,20 @@ static void print_summary(const struct versus *v)
 	fputc('\n', stderr);
 }
 
-/* Floors that are known and more than the least that is looked at, by experiment. */
+/* Floors that are known and more than the least that is looked at, by experiment; of cells that were measured again it may
+ * be larger than of the others, and it is what they were judged by. */
 static void print_floors(const struct versus *v)
 {
-	const char *last = "";
-
-	for (size_t i = 0; i < v->count; i++) {
-		const struct versus_cell *cell = &v->cells[i];
-		if (strcmp(cell->cell.experiment, last) == 0 || cell->floor <= VERDICT_LEAST)
-			continue;
-		last = cell->cell.experiment;
-		fprintf(stderr,
-			"poolbench: %s: the floor is %.3g %%: so much the same program may "
-			"differ\n",
-			last, 100 * cell->floor);
+	for (size_t i = 0; i < v->count;) {
+		const char *experiment = v->cells[i].cell.experiment;
+		double floor = FLOOR_UNKNOWN;
+		for (; i < v->count && strcmp(v->cells[i].cell.experiment, experiment) == 0; i++)
+			floor = fmax(floor, v->cells[i].floor);
+		if (floor > VERDICT_LEAST)
+			fprintf(stderr,
+				"poolbench: %s: the floor is %.3g %%: so much the same program may "
+				"differ\n",
+				experiment, 100 * floor);
 	}
 }
 

@@ -205,6 +205,23 @@ static void session_floor_is_by_the_interval_of_a_cell_alone(void **state)
 	assert_non_null(strstr(line_of("10"), "they differ, but not surely by more than 5"));
 }
 
+/* Heavy was judged by a floor of 3 %, light when it was measured again by one of 8 %. */
+static void session_names_the_largest_floor_of_an_experiment(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "s",
+				.session = true,
+				.factor = 1.1,
+				.factor_later = 1.06,
+				.a2_heavy = 1.03,
+				.a2_later = 1.08 });
+	compare("s");
+	assert_verdict("10", "INCONCLUSIVE");
+	assert_non_null(strstr(line_of("10"), "not confirmed"));
+	if (strstr(said.error, "overhead: the floor is 8 %") == NULL)
+		fail_msg("%s", said.error);
+}
+
 /* Both arms of A are one program: if either gives a wrong result, that program does. */
 static void session_whose_second_arm_of_a_fails_is_not_comparable(void **state)
 {
@@ -279,6 +296,7 @@ int main(void)
 		cmocka_unit_test(session_not_confirmed_is_inconclusive),
 		cmocka_unit_test(session_floor_given_replaces_the_measured_one),
 		cmocka_unit_test(session_floor_is_by_the_interval_of_a_cell_alone),
+		cmocka_unit_test(session_names_the_largest_floor_of_an_experiment),
 		cmocka_unit_test(session_whose_second_arm_of_a_fails_is_not_comparable),
 		cmocka_unit_test(arguments_that_do_not_go_together_are_refused),
 	};
