@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEADLINE_LEAST_NS (30 * NS_PER_S)
+
 /*
  * == Judging ==
  */
@@ -205,6 +207,13 @@ static void settle(struct rerun *r, size_t arm_count)
 			plan->scale.rounds, largest_family(plan), least);
 }
 
+int64_t rerun_deadline_ns(const struct plan *plan)
+{
+	int64_t of_level = plan_deadline_ns(plan->scale.name);
+
+	return of_level > DEADLINE_LEAST_NS ? of_level : DEADLINE_LEAST_NS;
+}
+
 static json_t *describe_program(const char *arm, const struct program *program)
 {
 	char digest[PROGRAM_DIGEST_SIZE] = "";
@@ -366,6 +375,7 @@ static int run_session(struct rerun *r, const struct program *programs)
 				      { ARM_CANDIDATE, programs[1].path, NULL },
 				      { ARM_FLOOR, programs[0].path, NULL } },
 			     .arm_count = r->judging.floor >= 0 ? 2 : 3,
+			     .deadline_ns = rerun_deadline_ns(&r->plan),
 			     .dir = &dir };
 	int rc, status;
 

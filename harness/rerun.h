@@ -40,6 +40,9 @@ struct rerun {
  * EXIT_INTERRUPTED. */
 int rerun_session(struct rerun *rerun);
 
+/* How long a process of its may take: as in a run of its level, but 30 s at least, since the programs may differ by much. */
+int64_t rerun_deadline_ns(const struct plan *plan);
+
 /* Into run.json, before and after measuring; programs: A's and B's. *changed: one of them was written to meanwhile, which is told
  * on stderr. 0, or -errno after one line on stderr: then the session is not judged again. */
 int rerun_note_begin(const struct run_dir *dir, const struct judging *judging);

@@ -5,6 +5,7 @@
  * One cell, the serial loop over `spin`; a wrapper changes the cell on its way in and the row on its way out: the time, too.
  */
 #include "harness/record.h"
+#include "harness/rerun.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -261,6 +262,19 @@ static void rounds_too_few_for_a_verdict_are_said_before(void **state)
 	assert_said("too few rounds: 2, want 6");
 }
 
+static void cells_have_as_long_as_in_a_run_of_their_level(void **state)
+{
+	static const int64_t wanted_s[] = { 30, 30, 120 };
+
+	(void)state;
+	for (int level = 0; level < 3; level++) {
+		struct plan plan;
+		plan_init(&plan, level, 0, 1);
+		assert_int_equal(rerun_deadline_ns(&plan), wanted_s[level] * 1000000000);
+		plan_free(&plan);
+	}
+}
+
 static void budget_is_kept_to(void **state)
 {
 	(void)state;
@@ -341,6 +355,7 @@ int main(void)
 		cmocka_unit_test(session_is_not_reported_as_a_run),
 		cmocka_unit_test(program_with_wrong_results_is_not_comparable),
 		cmocka_unit_test(rounds_too_few_for_a_verdict_are_said_before),
+		cmocka_unit_test(cells_have_as_long_as_in_a_run_of_their_level),
 		cmocka_unit_test(budget_is_kept_to),
 		cmocka_unit_test(program_that_does_not_say_what_it_is_is_refused),
 	};
