@@ -66,27 +66,32 @@ void side_free(struct side *side)
  * == One cell ==
  */
 
-/* Its good invocations, at most rows.count; *failed becomes the first that is not good, *excluded how many are left out. */
-static size_t collect(const struct side *side, const struct cell *cell, struct invocation *found,
-		      const struct record **failed, size_t *excluded)
+/* What a run has of a cell. */
+struct collected {
+	size_t good, kept; /* of the good ones those are kept that are of no round left out */
+	const struct record *failed; /* the first that is not good; NULL: all are */
+};
+
+/* found[0..kept) become the invocations kept, at most rows.count. */
+static struct collected collect(const struct side *side, const struct cell *cell,
+				struct invocation *found)
 {
-	size_t count = 0;
+	struct collected collected = { .good = 0 };
 
 	for (size_t i = 0; i < side->rows.count; i++) {
 		const struct record *row = &side->rows.at[i];
 		if (!cell_equal(&row->cell, cell))
 			continue;
-		if (!row->verified && *failed == NULL)
-			*failed = row;
+		if (!row->verified && collected.failed == NULL)
+			collected.failed = row;
 		if (!row->verified || !(record_median(row) > 0))
 			continue;
-		if (exclusions_has(&side->exclusions, row->round))
-			++*excluded;
-		else
-			found[count++] =
+		collected.good++;
+		if (!exclusions_has(&side->exclusions, row->round))
+			found[collected.kept++] =
 				(struct invocation){ row->ns_per_task, (size_t)row->samples };
 	}
-	return count;
+	return collected;
 }
 
 static int64_t batch_ns(const struct side *side, const struct cell *cell)
@@ -97,13 +102,28 @@ static int64_t batch_ns(const struct side *side, const struct cell *cell)
 	return 0;
 }
 
-static void refuse_failed(struct comparison *c, const struct side *side,
-			  const struct record *failed)
+static bool refuse_disturbed(struct comparison *c, const struct side *side,
+			     const struct collected *of)
 {
 	char why[160];
 
-	snprintf(why, sizeof why, "%s failed: %.120s", side->name, failed->error);
+	if (of->good == 0 || of->kept > 0)
+		return false;
+	snprintf(why, sizeof why,
+		 "all its rounds in %s are left out because the machine was disturbed", side->name);
 	comparison_refuse(c, why);
+	return true;
+}
+
+static bool refuse_failed(struct comparison *c, const struct side *side, const struct collected *of)
+{
+	char why[160];
+
+	if (of->failed == NULL)
+		return false;
+	snprintf(why, sizeof why, "%s failed: %.120s", side->name, of->failed->error);
+	comparison_refuse(c, why);
+	return true;
 }
 
 /* A quick run and a full one answer with different batches, which differ by more than noise. */
@@ -125,17 +145,16 @@ static int compare_cell(struct versus *v, size_t at, const struct side *a, const
 {
 	const struct cell *cell = &v->cells[at].cell;
 	struct comparison *c = &v->comparisons[at];
-	const struct record *a_failed = NULL, *b_failed = NULL;
-	struct invocation *of_b = found + a->rows.count;
-	size_t count_a = collect(a, cell, found, &a_failed, &c->excluded);
-	size_t count_b = collect(b, cell, of_b, &b_failed, &c->excluded);
-	int rc = comparison_sessions(c, of_b, count_b, found, count_a);
+	struct invocation *found_b = found + a->rows.count;
+	const struct collected of_a = collect(a, cell, found), of_b = collect(b, cell, found_b);
+	int rc = comparison_sessions(c, found_b, of_b.kept, found, of_a.kept);
 
-	if (b_failed != NULL)
-		refuse_failed(c, b, b_failed);
-	else if (a_failed != NULL)
-		refuse_failed(c, a, a_failed);
-	v->cells[at].only_candidate_failed = b_failed != NULL && a_failed == NULL && count_a > 0;
+	c->excluded = of_a.good - of_a.kept + of_b.good - of_b.kept;
+	v->cells[at].only_candidate_failed =
+		of_b.failed != NULL && of_a.failed == NULL && of_a.good > 0;
+	if (!refuse_failed(c, b, &of_b) && !refuse_failed(c, a, &of_a) &&
+	    !refuse_disturbed(c, b, &of_b))
+		refuse_disturbed(c, a, &of_a);
 	check_batches(c, a, b, cell);
 	return rc;
 }

@@ -114,6 +114,28 @@ static void disturbed_rounds_are_left_out_and_counted(void **state)
 	assert_verdict("100", "EQUIVALENT");
 }
 
+static void cell_with_disturbed_rounds_only_is_not_one_that_is_missing(void **state)
+{
+	(void)state;
+	write_run((struct run){ .name = "a", .disturbed = 1 });
+	write_run((struct run){ .name = "b" });
+	write_run((struct run){ .name = "wrong", .failed = 1 });
+	assert_int_equal(system("sed -Ei '/\"work\":10,.*\"round\":([1-9]|1.),/d' a/rows.jsonl"),
+			 0);
+	for (int side = 0; side < 2; side++) {
+		compare(side ? "b a" : "a b");
+		assert_status(EXIT_FINE);
+		assert_verdict("10", "NOT COMPARABLE");
+		assert_non_null(strstr(line_of("10"), side ? "all its rounds in B are left out"
+							   : "all its rounds in A are left out"));
+	}
+	compare("a wrong");
+	assert_non_null(strstr(line_of("10"), "B failed: wrong result, item 3"));
+	assert_status(EXIT_BAD);
+	compare("wrong a");
+	assert_status(EXIT_FINE);
+}
+
 static void runs_without_a_common_cell_are_inconclusive(void **state)
 {
 	(void)state;
@@ -289,6 +311,7 @@ int main(void)
 		cmocka_unit_test(runs_that_are_not_alike_are_not_comparable),
 		cmocka_unit_test(run_with_wrong_results_is_not_comparable),
 		cmocka_unit_test(disturbed_rounds_are_left_out_and_counted),
+		cmocka_unit_test(cell_with_disturbed_rounds_only_is_not_one_that_is_missing),
 		cmocka_unit_test(runs_without_a_common_cell_are_inconclusive),
 		cmocka_unit_test(table_names_what_it_shows),
 		cmocka_unit_test(names_with_commas_and_quotes_are_quoted_in_csv),
