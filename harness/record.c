@@ -304,6 +304,8 @@ static int record_from_json(struct record *record, const json_t *object, char *w
 				      why_size);
 	if (rc == 0 && (record->round < 0 || record->round >= ROUNDS_END))
 		rc = refuse(why, why_size, "round", "a whole number from 0 to 2047");
+	if (rc == 0 && record->cell.batches < 0)
+		rc = refuse(why, why_size, "batches", wanted[COUNT]);
 	if (rc == 0)
 		rc = array_from_json(object, "ns_per_task", "samples", record->samples,
 				     record->ns_per_task, why, why_size);

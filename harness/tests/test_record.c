@@ -174,6 +174,8 @@ static void record_parse_of_wrong_fields_names_them(void **state)
 	assert_refused("\"round\":4,", "\"round\":-1,", "0 to 2047");
 	assert_refused("\"round\":4,", "\"round\":2048,", "0 to 2047");
 	assert_refused("\"round\":4,", "\"round\":2147483647,", "\"round\"");
+	assert_refused("\"batches\":3", "\"batches\":-1",
+		       "\"batches\": want a whole number, not neg");
 	assert_refused("\"samples\":3", "\"samples\":2", "ns_per_task");
 	assert_refused("\"samples\":3", "\"samples\":-3", "ns_per_task");
 	assert_refused("[10.25,", "[\"10.25\",", "ns_per_task");
