@@ -67,20 +67,15 @@ static void kill_or_continue(struct pool *pool, struct pool_hand *hand, bool gui
 	pool->backend->start->signal(&hand->body, guilty ? SIGKILL : SIGCONT);
 }
 
-/* Who leaves has ended its item, and may have been sent more, which it does not begin: it is let have its finalizer. */
-static bool is_at_work(const struct pool *pool, int worker, const struct pool_job *job)
-{
-	return pool->backend->transport->holds(pool->transport, worker, job) &&
-	       phase_of(pool, worker) != POOL_PHASE_LEAVING;
-}
-
 static void stop_holders(struct pool *pool, const struct pool_job *job, int reason)
 {
+	const struct pool_transport_ops *ops = pool->backend->transport;
 	for (int i = 0; i < pool->workers; i++) {
 		struct pool_hand *hand = &pool->hand[i];
-		if (hand->state != HAND_RUNNING || hand->stop_reason || !is_at_work(pool, i, job))
+		if (hand->state != HAND_RUNNING || hand->stop_reason ||
+		    !ops->holds(pool->transport, i, job))
 			continue;
-		bool guilty = hold_still(pool, hand) && is_at_work(pool, i, job);
+		bool guilty = hold_still(pool, hand) && ops->holds(pool->transport, i, job);
 		kill_or_continue(pool, hand, guilty, reason);
 	}
 }

@@ -312,8 +312,11 @@ static void pipe_collect(struct pool_transport *t, struct pool_job *job)
 
 static bool pipe_holds(struct pool_transport *t, int worker, const struct pool_job *job)
 {
+	const struct channel *c = &t->channel[worker];
 	pipe_receive(t, worker); /* what it has answered it does not hold any more */
 	pipe_pull(t, worker);
+	if (t->finalizes && c->open && __atomic_load_n(&c->outbox->left, __ATOMIC_ACQUIRE))
+		return false; /* it is in its finalizer; what it was sent behind is taken back, see pipe_reap */
 	return deal_holds(t->deal, worker, job);
 }
 

@@ -3,11 +3,13 @@
  * what went wrong. */
 #include "pools/tests/suite.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +128,40 @@ static void cancel_leaves_finalizers_alone(const struct pool_backend_info *row)
 		continue;
 	CHECK(shared_get(BEGUN) >= 1);
 	CHECK_EQ(shared_get(ENDED), shared_get(BEGUN));
+}
+
+/* What it sends goes to somebody who does not read it. */
+static int tell_nobody(struct pool_call *call)
+{
+	int ends[2];
+	closefrom(3);
+	for (int i = 0; i < 32; i++)
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+			return 1;
+	pool_result_alloc(call, 1 << 20);
+	return 0;
+}
+POOL_TASK(tell_nobody)
+
+/* A worker that leaves was spared from then on, and not from its finalizer on: a call whose time was up waited for one that
+ * was held up as it sent its last result. */
+static void sending_the_last_result_is_no_leaving(const struct pool_backend_info *row)
+{
+	for (int tasks = 0; tasks < 2; tasks++) {
+		struct pool *pool =
+			suite_open_with(row, (struct pool_options){ .workers = 2,
+								    .tasks_per_worker = tasks });
+		const int64_t x = 3;
+		struct pool_bytes y = { NULL, 0 };
+		const int rc =
+			pool_apply(pool, POOL(tell_nobody), &(struct pool_column){ &x, sizeof x },
+				   1, &y, POOL_VARIABLE,
+				   &(struct pool_policy){ .timeout_ns = 100 * MS });
+		/* by shared memory there is nothing to send, and no memory to be had: its descriptor is closed */
+		CHECK(rc == -ETIMEDOUT || rc == POOL_ENCODE_ERROR);
+		free((void *)y.data);
+		suite_finish(pool);
+	}
 }
 
 /* An item that was sent to one worker after the other, all of them dead already and not noticed yet, counted as one that
@@ -252,6 +288,7 @@ static void little_begins_after_the_first_failure(const struct pool_backend_info
 static const struct suite_case cases[] = {
 	CASE(half_sent_flight_ends_with_its_worker, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
 	CASE(cancel_leaves_finalizers_alone, POOL_CAN_KILL | POOL_CAN_ISOLATE),
+	CASE(sending_the_last_result_is_no_leaving, POOL_CAN_KILL | POOL_CAN_ISOLATE),
 	CASE(item_is_not_blamed_for_earlier_deaths, POOL_CAN_SURVIVE | POOL_CAN_KILL),
 	CASE(workers_that_cannot_read_are_not_started_for_ever, POOL_CAN_ISOLATE),
 	CASE(large_arguments_do_not_travel_in_crowds, 0),
