@@ -128,7 +128,9 @@ static bool steal(struct pool_port *p)
 /* How long did the last claim take? The first time there was none. */
 int64_t shm_measure_claim(struct pool_port *p)
 {
-	const int64_t aim = p->at->chunk || p->at->stream ? CHUNKS_NS : CLAIM_NS;
+	const uint32_t chunk =
+		__atomic_load_n(&p->at->chunk, __ATOMIC_RELAXED); /* or `closed` is read with it */
+	const int64_t aim = chunk || p->at->stream ? CHUNKS_NS : CLAIM_NS;
 	const uint64_t most = p->at->stream	 ? TILES_MOST
 			      : p->at->fail_fast ? POOL_FAIL_FAST_MOST
 						 : GRAIN_MAX;
