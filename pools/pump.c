@@ -16,6 +16,9 @@
 #include <unistd.h>
 
 enum { EVENTS_AT_ONCE = 32 };
+enum {
+	PAUSES_MORE = 2
+}; /* between two looks: each takes a line away from the worker that is about to write to it */
 enum event_kind { EVENT_WAKE, EVENT_BODY, EVENT_CHANNEL };
 
 static uint64_t event_data(enum event_kind kind, int worker)
@@ -151,8 +154,8 @@ static bool spin(struct pool *pool, int64_t deadline_ns)
 	for (int64_t spun_ns = 0; !news && spun_ns < most_ns; spun_ns = pool_now_ns() - since_ns) {
 		pthread_mutex_unlock(&pool->lock);
 		pool_spin_pause(spun_ns);
-		pool_spin_pause(
-			0); /* a look takes the line away that the worker is about to write to */
+		for (int i = 0; i < PAUSES_MORE; i++)
+			pool_spin_pause(0);
 		pthread_mutex_lock(&pool->lock);
 		news = ops->reap(pool->transport) || pool->news;
 	}
