@@ -276,7 +276,7 @@ struct pool_transport_ops {
 	/* A worker is dead and reaped, or failed to start after `ticket`: take in what it finished, account for what it claimed. */
 	void (*lost)(struct pool_transport *t, int worker);
 	/* Does the worker run, or hold claimed, an item of this job? It is stopped while this is
-	 * asked. */
+	 * asked, and killed if so: one in its finalizer holds nothing. */
 	bool (*holds)(struct pool_transport *t, int worker, const struct pool_job *job);
 
 	/* The worker's side. claim: 0, POOL_END or -errno; blocks. result_alloc: room for a

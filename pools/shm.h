@@ -200,7 +200,7 @@ static inline uint64_t shm_unit(uint64_t count)
 struct shm_area {
 	uint32_t workers, stopping;
 	uint64_t slots_at, slot_size, desks_at, reserves_at;
-	_Alignas(64) uint64_t live;	     /* bit a slot; the parent, sequentially consistent */
+	_Alignas(64) uint64_t live;	     /* bit a slot; the parent writes it, see set_live */
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
 	uint32_t untold;		     /* something is done of which it was not told */
 	uint64_t woken_ns;		     /* when a worker last woke it */
