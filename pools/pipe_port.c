@@ -53,6 +53,7 @@ static int read_some(struct pool_port *p)
 	while (got < 0 && errno == EINTR);
 	if (got <= 0)
 		return got < 0 ? -errno : POOL_END; /* the end: the parent is gone */
+	__atomic_store_n(&p->outbox->heard, p->outbox->heard + (uint64_t)got, __ATOMIC_RELAXED);
 	inbox_arrived(&p->inbox, (uint64_t)got);
 	return 0;
 }

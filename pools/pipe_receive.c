@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* More than any pipe holds: whoever writes as fast as it is read must not keep the parent. */
@@ -284,9 +283,8 @@ static bool has_read_nothing(const struct pool_transport *t, int worker)
 {
 	const struct channel *c = &t->channel[worker];
 	const struct deal_flight *front = deal_flight(t->deal, worker, 0);
-	int unread = 0;
-	return front && ioctl(c->request[0], FIONREAD, &unread) == 0 &&
-	       c->sent - (uint64_t)unread <= c->sent_before[front->number % DEAL_FLIGHTS];
+	return front && __atomic_load_n(&c->outbox->heard, __ATOMIC_RELAXED) <=
+				c->sent_before[front->number % DEAL_FLIGHTS];
 }
 
 /* What is still in the pipe, then what is in the outbox, then the open piece. */
