@@ -289,8 +289,10 @@ static void released_work_goes_on_after_a_death(const struct pool_backend_info *
 static void kill_all(struct pool *pool, int workers)
 {
 	for (int i = 0; i < workers; i++) {
-		const pid_t pid = pool_worker_pid(pool, i);
-		CHECK_EQ(kill(pid, SIGKILL), 0);
+		pid_t pid;
+		while ((pid = pool_worker_pid(pool, i)) == 0) /* it is being started */
+			suite_sleep_ns(MS);
+		CHECK(pid > 0 && kill(pid, SIGKILL) == 0);
 		CHECK(suite_is_gone(pid));
 	}
 }
