@@ -30,4 +30,14 @@ const char *attempts_error(const struct attempts *attempts, const struct cell *c
 /* Leaves out of groups those that failed in any round: what remains may be named in a finding. 0 or -ENOMEM. */
 int attempts_keep_right(struct groups *groups, const struct derivation *d, const char *experiment);
 
+/* Names cells behind the finding that there is: "<lead> fork-shm (skew), fork-pipe (skew) and 3 more.", nothing if there are
+ * none. `{ d, lead }` begins; then the cells, then the end. */
+struct naming {
+	struct derivation *d;
+	const char *lead;
+	size_t count;
+};
+void naming_add(struct naming *naming, const struct cell *cell, const char *what);
+void naming_end(const struct naming *naming);
+
 #endif

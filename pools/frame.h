@@ -78,8 +78,7 @@ struct outbox {
 	uint64_t taken;	 /* position up to which bytes have left; whoever is busy */
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */
 	struct outbox_piece piece;
-	uint64_t
-		heard; /* bytes that the worker has read; relaxed. One that is killed may read on, and never see it */
+	uint64_t heard; /* bytes that the worker has read and lived to see; relaxed */
 	uint32_t recalled[DEAL_FLIGHTS]; /* flights, by number; the parent; relaxed */
 	_Alignas(64) unsigned char bytes[];
 };

@@ -16,9 +16,8 @@
 #include <unistd.h>
 
 enum { EVENTS_AT_ONCE = 32 };
-enum {
-	PAUSES_MORE = 2
-}; /* between two looks: each takes a line away from the worker that is about to write to it */
+/* Between two looks: each takes a line away from the worker that is about to write to it. */
+enum { PAUSES_MORE = 2 };
 enum event_kind { EVENT_WAKE, EVENT_BODY, EVENT_CHANNEL };
 
 static uint64_t event_data(enum event_kind kind, int worker)

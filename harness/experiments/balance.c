@@ -230,32 +230,20 @@ static bool is_told(const struct groups *right, const struct cell *automatic)
 	return false;
 }
 
-#define LEFT_OUT_TOLD 4 /* by name; of the others how many */
-
-/* " Not compared, as ...: fork-shm (sorted).": the worst may be among them. */
+/* The worst may be among them. */
 static void tell_left_out(struct derivation *d, const struct groups *right,
 			  const struct groups *attempts)
 {
-	size_t used = strlen(d->finding), count = 0;
+	struct naming naming = {
+		d, " Not compared, as it takes 6 rounds or more and none that failed:", 0
+	};
 
 	for (size_t i = 0; i < attempts->count; i++) {
 		const struct cell *cell = attempts->at[i].cell;
-		if (cell->chunk != 0 || strcmp(cell->backend, LIST) == 0 || is_told(right, cell) ||
-		    count++ >= LEFT_OUT_TOLD)
-			continue;
-		snprintf(d->finding + used, sizeof d->finding - used, "%s %s (%s)",
-			 count == 1 ? " Not compared, as it takes 6 rounds or more and none that "
-				      "failed:"
-				    : ",",
-			 cell->backend, lengths_of(cell->workload));
-		used = strlen(d->finding);
+		if (cell->chunk == 0 && strcmp(cell->backend, LIST) != 0 && !is_told(right, cell))
+			naming_add(&naming, cell, lengths_of(cell->workload));
 	}
-	if (count > LEFT_OUT_TOLD)
-		snprintf(d->finding + used, sizeof d->finding - used, " and %zu more",
-			 count - LEFT_OUT_TOLD);
-	used = strlen(d->finding);
-	if (count > 0)
-		snprintf(d->finding + used, sizeof d->finding - used, ".");
+	naming_end(&naming);
 }
 
 static int balance_derive(struct derivation *d)

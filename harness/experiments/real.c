@@ -213,28 +213,14 @@ static int write_choices(const struct derivation *d, const struct choice *choice
 	return table_close(file);
 }
 
-#define FAILED_TOLD 4 /* by name; of the others how many */
-
-/* " No right result in each round: fork-shm (skew)." */
 static void tell_failed(struct derivation *d, const struct groups *attempts)
 {
-	size_t used = strlen(d->finding), count = 0;
+	struct naming naming = { d, " Not right in each round, or not measured:", 0 };
 
-	for (size_t i = 0; i < attempts->count; i++) {
-		const struct cell *cell = attempts->at[i].cell;
-		if (attempt_error(&attempts->at[i]) == NULL || count++ >= FAILED_TOLD)
-			continue;
-		snprintf(d->finding + used, sizeof d->finding - used, "%s %s (%s)",
-			 count == 1 ? " Not right in each round, or not measured:" : ",",
-			 cell->backend, cell->workload);
-		used = strlen(d->finding);
-	}
-	if (count > FAILED_TOLD)
-		snprintf(d->finding + used, sizeof d->finding - used, " and %zu more",
-			 count - FAILED_TOLD);
-	used = strlen(d->finding);
-	if (count > 0)
-		snprintf(d->finding + used, sizeof d->finding - used, ".");
+	for (size_t i = 0; i < attempts->count; i++)
+		if (attempt_error(&attempts->at[i]) != NULL)
+			naming_add(&naming, attempts->at[i].cell, attempts->at[i].cell->workload);
+	naming_end(&naming);
 }
 
 static void find(struct derivation *d, const struct tally *tally)

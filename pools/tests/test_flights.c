@@ -159,7 +159,6 @@ static void sending_the_last_result_is_no_leaving(const struct pool_backend_info
 				   &(struct pool_policy){ .timeout_ns = 100 * MS });
 		/* by shared memory there is nothing to send, and no memory to be had: its descriptor is closed */
 		CHECK(rc == -ETIMEDOUT || rc == POOL_ENCODE_ERROR);
-		free((void *)y.data);
 		suite_finish(pool);
 	}
 }
