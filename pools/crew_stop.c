@@ -127,10 +127,12 @@ static int64_t item_deadline(const struct pool *pool, int worker)
 	return begun && limit ? (int64_t)(begun + limit) : INT64_MAX;
 }
 
+/* One that is dead died of itself, however late we are to see it: crew_event tells of what. */
 static void stop_if_over(struct pool *pool, int worker)
 {
 	struct pool_hand *hand = &pool->hand[worker];
-	bool over = hold_still(pool, hand) && item_deadline(pool, worker) <= pool_now_ns();
+	bool over = hold_still(pool, hand) && !pool_process_dead(&hand->body) &&
+		    item_deadline(pool, worker) <= pool_now_ns();
 	kill_or_continue(pool, hand, over, POOL_TASK_TIMEOUT);
 }
 

@@ -70,9 +70,9 @@ static int status_of(const siginfo_t *info)
 	return info->si_status;
 }
 
-static bool gone_unseen(int pidfd)
+bool pool_process_dead(const struct pool_body *body)
 {
-	struct pollfd event = { .fd = pidfd, .events = POLLIN };
+	struct pollfd event = { .fd = body->pidfd, .events = POLLIN };
 	return poll(&event, 1, 0) == 1 && event.revents;
 }
 
@@ -85,7 +85,7 @@ bool pool_process_ended(struct pool_body *body, int *status)
 	while (rc < 0 && errno == EINTR);
 	if (rc == 0 && info.si_pid == 0)
 		return false;
-	if (rc < 0 && !gone_unseen(body->pidfd))
+	if (rc < 0 && !pool_process_dead(body))
 		return false;
 	*status = rc == 0 ? status_of(&info) : -1;
 	return true;

@@ -13,6 +13,7 @@ int pool_process_reserve(const struct pool_ticket *ticket);
 int pool_process_adopt(pid_t pid, int spare, struct pool_body *body);
 bool pool_process_ended(struct pool_body *body, int *status);
 int pool_process_signal(struct pool_body *body, int number);
+bool pool_process_dead(const struct pool_body *body);  /* whoever may have waited for it */
 bool pool_process_still(const struct pool_body *body); /* stopped or dead: it runs no instruction */
 
 #endif
