@@ -34,11 +34,12 @@
  * What is proved. pools/tests/shm_lane.pml is a model of lanes: claims, steals, commits, sleep and wake-up, a death at any
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
  * descriptors, cancellation, a death and its recovery; pools/tests/shm_rest.pml one of who is woken for what is published bit
- * by bit, by those who look first and sleep then. spin searches all of them for two workers, three or four items and
- * one death: no item is lost, run twice or resolved twice, and nobody waits for ever. (One worker may sleep beside an item
- * for as long as another takes, if two are roused and one takes what the other was roused for; the parent's look ends that.)
- * In none: the reuse of slots, retries, what is told late (a lost wake-up would cost a tenth of a second: the parent looks that
- * often), weak memory order (the models' memory is sequentially consistent).
+ * by bit, by those who look first and sleep then; pools/tests/shm_slot.pml one of slots that are used again. spin searches all
+ * of them for two workers, three or four items and one death: no item is lost, run twice or resolved twice, no slot is written
+ * while a worker is in it, and nobody waits for ever. (One worker may sleep beside an item for as long as another takes, if two
+ * are roused and one takes what the other was roused for; the parent's look ends that.) In none: retries, what is told late (a
+ * lost wake-up would cost a tenth of a second: the parent looks that often), memory order weaker than that of x86-64 (for
+ * slots; the other models' memory is sequentially consistent).
  */
 #ifndef POOLS_SHM_H
 #define POOLS_SHM_H
