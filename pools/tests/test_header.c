@@ -172,7 +172,7 @@ static void statuses_of_a_map_tell_all_outcomes_apart(const struct pool_backend_
 	struct pool_failure failure = { 0 };
 	struct pool_policy policy = { .statuses = statuses,
 				      .failure = &failure,
-				      .task_timeout_ns = SECOND };
+				      .task_timeout_ns = 3 * SECOND };
 	CHECK_EQ(pool_map(pool, suite_errand, errands, sizeof *errands, COUNT(deeds), results,
 			  sizeof *results, &policy),
 		 POOL_TASK_ERROR);

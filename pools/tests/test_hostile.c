@@ -124,9 +124,9 @@ static void write_pipe(struct pool_call *call, const struct order *order)
 static void write_box(struct pool_call *call, enum deed deed)
 {
 	struct pool_board *board = suite_find_memory("pool-board");
-	if (!board)
+	struct outbox *box = board ? outbox_of(board, pool_worker(call)) : NULL;
+	if (!box)
 		return;
-	struct outbox *box = outbox_of(board, pool_worker(call));
 	if (deed == BOX_BUSY)
 		box->busy = OUTBOX_PARENT;
 	else if (deed == BOX_FILLED)
@@ -145,7 +145,9 @@ static int misbehave(struct pool_call *call)
 		write_pipe(call, order);
 	else if (pool_index(call) == CULPRIT)
 		write_box(call, (enum deed)order->deed);
-	suite_sleep_ns(10 * MS); /* nothing is dealt behind an item of this length */
+	/* Nothing is dealt behind an item of 10 ms; and whoever is slow to see what is false sees the true answer with it. */
+	const bool waits = pool_index(call) == CULPRIT && order->deed <= PIPE_FALSE_FAULT;
+	suite_sleep_ns(waits ? WAIT : 10 * MS);
 	return pool_return(call, &(int64_t){ (int64_t)pool_index(call) }, 8);
 }
 POOL_TASK(misbehave)
@@ -282,11 +284,12 @@ static void noise_from_an_initializer_is_a_lost_worker(const struct pool_backend
 	char in[20] = { 0 };
 	int32_t statuses[20];
 	struct pool_policy policy = { .chunk = 1, .timeout_ns = WAIT, .statuses = statuses };
-	int rc = pool_map(pool, suite_pid, in, 1, 20, NULL, 0, &policy);
-	CHECK(rc == 0 || rc == POOL_DECODE_ERROR);
+	int rc = pool_map(pool, suite_pid, in, 1, 20, NULL, 0, &policy), again = 0;
 	for (int i = 0; i < 20; i++)
-		CHECK(statuses[i] == 0 || statuses[i] == POOL_DECODE_ERROR);
-	CHECK_EQ(suite_do(pool, (struct errand){ .value = 3, .word = 50 }), 0);
+		CHECK(statuses[i] == 0 || (statuses[i] == POOL_DECODE_ERROR && rc == statuses[i]));
+	for (rc = POOL_DECODE_ERROR; rc == POOL_DECODE_ERROR && again <= 4; again++)
+		rc = suite_do(pool, (struct errand){ .value = 3, .word = 50 });
+	CHECK_EQ(rc, 0);
 	suite_finish(pool);
 }
 
@@ -306,7 +309,8 @@ static int answer_and_stop(struct pool_call *call)
 	shared_set(WORKER, worker);
 	if (fork())
 		return 0;
-	while (__atomic_load_n(&box->piece.open, __ATOMIC_ACQUIRE))
+	const volatile struct outbox *seen = box;
+	while (seen->piece.open || seen->busy != OUTBOX_FREE || seen->taken != seen->filled)
 		suite_sleep_ns(MS);
 	suite_sleep_ns(10 * MS);
 	kill(worker, SIGSTOP);

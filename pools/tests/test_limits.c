@@ -100,17 +100,14 @@ static void pool_without_any_worker_says_so(const struct pool_backend_info *row)
 /* A limit was never enforced when there was no descriptor to read /proc with. */
 static void time_limit_holds_without_descriptors(const struct pool_backend_info *row)
 {
-	struct errand errands[6] = { [2] = { .deed = DEED_STUCK } };
-	int32_t statuses[6];
-	int64_t out[6];
 	struct pool *pool = suite_open(row, 2);
 	limit(RLIMIT_NOFILE, 3);
 	struct pool_policy policy = patient;
 	policy.task_timeout_ns = 100 * MS;
-	policy.statuses = statuses;
-	CHECK_EQ(pool_map(pool, suite_errand, errands, sizeof *errands, 6, out, 8, &policy),
-		 POOL_TASK_TIMEOUT);
-	CHECK_EQ(statuses[2], POOL_TASK_TIMEOUT);
+	struct pool_async *stuck =
+		suite_start(pool, (struct errand){ .deed = DEED_STUCK }, &policy);
+	CHECK_EQ(pool_async_get(stuck, NULL, WAIT), POOL_TASK_TIMEOUT);
+	pool_async_release(stuck);
 	limit(RLIMIT_NOFILE, RLIM_INFINITY);
 	suite_finish(pool);
 }
@@ -186,10 +183,12 @@ static void pool_goes_on_with_fewer_workers(const struct pool_backend_info *row)
 
 /* == Memory == */
 
-static rlim_t address_space_bytes(void)
+static rlim_t address_space_bytes(pid_t pid)
 {
+	char path[64];
 	unsigned long long pages = 0;
-	FILE *statm = fopen("/proc/self/statm", "re");
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	FILE *statm = fopen(path, "re");
 	CHECK(statm && fscanf(statm, "%llu", &pages) == 1);
 	fclose(statm);
 	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
@@ -202,12 +201,51 @@ static void open_fails_cleanly_without_address_space(const struct pool_backend_i
 		return;
 	int rc = -1;
 	for (rlim_t more = 4096; more <= (rlim_t)1 << 34; more *= 4) {
-		limit(RLIMIT_AS, address_space_bytes() + more);
+		limit(RLIMIT_AS, address_space_bytes(getpid()) + more);
 		rc = try_pool(row, 2);
 		CHECK(rc == 0 || rc == -ENOMEM || rc == -EAGAIN);
 	}
 	CHECK_EQ(rc, 0);
 	limit(RLIMIT_AS, RLIM_INFINITY);
+}
+
+/* This process and its worker may grow by `bytes`. */
+static void limit_growth(struct pool *pool, rlim_t bytes)
+{
+	pid_t worker = pool_worker_pid(pool, 0);
+	struct rlimit limit = { .rlim_max = RLIM_INFINITY };
+	limit.rlim_cur = address_space_bytes(getpid()) + bytes;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+	if (worker > 0) {
+		limit.rlim_cur = address_space_bytes(worker) + bytes;
+		CHECK_EQ(prlimit(worker, RLIMIT_AS, &limit, NULL), 0);
+	}
+}
+
+/* An argument that no worker had memory for killed workers without end. */
+static void apply_too_large_for_the_worker_is_given_up(const struct pool_backend_info *row)
+{
+	if (!CAN_LIMIT_MEMORY)
+		return;
+	uint64_t bytes = UINT64_C(96) << 20;
+	char *large = calloc(1, bytes);
+	CHECK(large != NULL);
+	memset(large, 1, bytes);
+	struct pool *pool = suite_open(row, 1);
+	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0);
+	limit_growth(pool, (rlim_t)bytes / 2);
+	struct pool_policy policy = { .timeout_ns = WAIT };
+	int rc = pool_apply(pool, suite_pid, &(struct pool_column){ large, bytes }, 1, NULL, 0,
+			    &policy);
+	CHECK(rc != -ETIMEDOUT);
+	struct pool_stats stats;
+	CHECK_EQ(pool_stats(pool, &stats), 0);
+	CHECK(stats.restarts <= 20);
+	CHECK_EQ(setrlimit(RLIMIT_AS, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }), 0);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0);
+	suite_finish(pool);
+	free(large);
 }
 
 /* Files that may not be as large as the pool's memory: an error, and no SIGXFSZ. */
@@ -336,6 +374,7 @@ static const struct suite_case cases[] = {
 	CASE(open_fails_cleanly_without_processes, POOL_CAN_ISOLATE),
 	CASE(pool_goes_on_with_fewer_workers, FAULTS | POOL_CAN_REUSE),
 	CASE(open_fails_cleanly_without_address_space, 0),
+	CASE(apply_too_large_for_the_worker_is_given_up, FAULTS),
 	CASE(open_under_a_file_size_limit_survives, 0),
 	CASE(stopped_tasks_leave_no_memory_behind, POOL_CAN_KILL),
 	CASE(as_many_workers_as_there_may_be_all_work, POOL_CAN_EXEC),

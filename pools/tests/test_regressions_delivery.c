@@ -104,7 +104,7 @@ static void callback_comes_after_a_slow_initializer(const struct pool_backend_in
 				  &(struct pool_policy){ .callback = note_call }, &async),
 		 0);
 	CHECK(shared_reaches(CALLED, 1));
-	CHECK_EQ(pool_async_get(async, &y, 0), 0);
+	CHECK_EQ(pool_async_get(async, &y, WAIT), 0);
 	CHECK_EQ(y, 9);
 	pool_async_release(async);
 	suite_finish(pool);
@@ -333,7 +333,7 @@ POOL_TASK(fail_first)
 /* With an automatic chunk all of a serial call was one span, which nothing could end. */
 static void serial_calls_end_early_too(const struct pool_backend_info *row)
 {
-	enum { N = 1000 };
+	enum { N = 4000 };
 	const bool shares = row->can & POOL_CAN_ISOLATE && !(row->can & POOL_CAN_REUSE);
 	struct pool *pool = suite_open(row, 1);
 	struct pool_policy policy = { .fail_fast = true };
@@ -352,6 +352,7 @@ static void serial_calls_end_early_too(const struct pool_backend_info *row)
 
 static int fail_late(struct pool_call *call)
 {
+	shared_set(CALLED, 1);
 	suite_sleep_ns(200 * MS);
 	return pool_fail(call, 7, "mine");
 }
@@ -365,10 +366,13 @@ static void failure_is_told_if_nothing_was_given_up(const struct pool_backend_in
 	const struct pool_column arg = { &x, 1 };
 	struct pool *pool = suite_open(row, 1);
 	if (!(row->can & POOL_CAN_KILL)) {
-		CHECK_EQ(pool_apply(pool, POOL(fail_late), &arg, 1, NULL, 0,
-				    &(struct pool_policy){ .timeout_ns = 50 * MS,
-							   .failure = &failure }),
-			 POOL_TASK_ERROR);
+		int rc;
+		do /* it may not have begun by then */
+			rc = pool_apply(pool, POOL(fail_late), &arg, 1, NULL, 0,
+					&(struct pool_policy){ .timeout_ns = 50 * MS,
+							       .failure = &failure });
+		while (rc == -ETIMEDOUT && !shared_get(CALLED));
+		CHECK_EQ(rc, POOL_TASK_ERROR);
 		CHECK_EQ(failure.status, POOL_TASK_ERROR);
 		CHECK_EQ(failure.code, 7);
 		CHECK_EQ(strcmp(failure.message, "mine"), 0);

@@ -158,9 +158,14 @@ static void finalizer_over_the_time_limit_is_killed(const struct pool_backend_in
 							    .tasks_per_worker = 1,
 							    .task_timeout_ns = 100 * MS,
 							    .finalizer = POOL(never_end) });
+	const struct pool_policy ample = { .task_timeout_ns = POOL_FOREVER };
+	const int64_t x = 3;
+	int64_t y;
 	struct pool_worker_stats stats;
-	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0);
-	CHECK_EQ(suite_do(pool, (struct errand){ 0 }), 0); /* by its successor */
+	for (int i = 0; i < 2; i++) /* the second by its successor */
+		CHECK_EQ(pool_apply(pool, suite_square, &(struct pool_column){ &x, sizeof x }, 1,
+				    &y, sizeof y, &ample),
+			 0);
 	CHECK_EQ(pool_worker_stats(pool, 0, &stats), 0);
 	CHECK(stats.deaths >= 1);
 	CHECK(stats.stopped == stats.deaths && stats.recycled == 0);
