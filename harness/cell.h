@@ -20,6 +20,9 @@ enum cell_outcome {
 	CELL_REFUSED, /* the cell makes no sense; record->error says what was wrong and what is accepted */
 };
 
+/* Workers where no number is asked for: as many as CPUs, or as there may be. */
+int cell_workers(void);
+
 /* Are the names known, the numbers in range, the combination sensible? 0, or -EINVAL with one line. */
 int cell_check(const struct cell *cell, char *why, size_t why_size);
 

@@ -116,6 +116,13 @@ static int check_baseline(const struct cell *cell, char *why, size_t why_size)
 	return 0;
 }
 
+int cell_workers(void)
+{
+	const int cpus = pool_cpus();
+
+	return cpus < POOL_WORKERS_MAX ? cpus : POOL_WORKERS_MAX;
+}
+
 static int check_numbers(const struct cell *cell, char *why, size_t why_size)
 {
 	if (cell->workers < 1 || cell->workers > POOL_WORKERS_MAX)

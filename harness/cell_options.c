@@ -3,6 +3,7 @@
  */
 #include "harness/cell_options.h"
 #include "harness/args.h"
+#include "harness/cell.h"
 #include "harness/clock.h"
 #include "pools/pool.h"
 
@@ -195,7 +196,7 @@ int cell_request_read(struct cell_request *r, int argc, char **argv, int rounds)
 	int id;
 
 	*r = (struct cell_request){ .command = argv[0], .setup.seed = INPUT_SEED };
-	r->cell.workers = pool_cpus();
+	r->cell.workers = cell_workers();
 	r->cell.batches = rounds;
 	r->cell.batch_ns = 20 * NS_PER_MS;
 	optind = 0;

@@ -18,7 +18,7 @@ struct scale {
 	int rounds;
 	int64_t batch_ns;
 	int batches;
-	int cpus; /* CPUs this process may use */
+	int cpus; /* CPUs this process may use, or as many as a pool can have workers */
 };
 
 struct plan;

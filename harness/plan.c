@@ -7,7 +7,6 @@
 #include "harness/clock.h"
 #include "harness/record_json.h"
 #include "harness/series.h"
-#include "pools/pool.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -45,7 +44,7 @@ void plan_init(struct plan *plan, int level, int rounds, uint64_t seed)
 			   .rounds = rounds ? rounds : l->rounds,
 			   .batch_ns = l->batch_ns,
 			   .batches = l->batches,
-			   .cpus = pool_cpus() },
+			   .cpus = cell_workers() },
 		.seed = seed,
 		.input_seed = INPUT_SEED,
 		.budget_ns = rounds ? 0 : l->budget_ns,

@@ -278,7 +278,7 @@ static void cells_are_the_loop_and_what_makes_sense(void **state)
 	assert_string_equal(cells[5].variant, "imap_unordered");
 }
 
-#define ADVISE "advise --workload add --tasks 100 --batch-ms 1"
+#define ADVISE "advise --workload add --tasks 100 --workers 2 --batch-ms 1"
 
 static void advise_measures_and_its_status_says_what_it_found(void **state)
 {

@@ -6,10 +6,12 @@
 #include "harness/cell.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -219,6 +221,33 @@ static void slow_warm_up_does_not_make_the_batches_short(void **state)
 	assert_int_equal(record.calls / (uint64_t)cell.batches, 11);
 }
 
+static int cpus_more; /* that this machine seems to have */
+
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	if (syscall(SYS_sched_getaffinity, pid, size, set) < 0)
+		return -1;
+	for (int cpu = 0; cpu < cpus_more; cpu++)
+		CPU_SET_S((size_t)cpu, size, set);
+	return 0;
+}
+
+/* Every plan was refused on a machine with more CPUs than a pool can have workers. */
+static void workers_are_never_more_than_there_may_be(void **state)
+{
+	struct cell cell = make_cell("loop", "map", "noop");
+	char why[256] = "";
+
+	(void)state;
+	assert_in_range(cell_workers(), 1, POOL_WORKERS_MAX);
+	cpus_more = 300;
+	cell.workers = cell_workers();
+	if (pool_cpus() >= 300) /* without a quota */
+		assert_int_equal(cell.workers, POOL_WORKERS_MAX);
+	cpus_more = 0;
+	assert_int_equal(cell_check(&cell, why, sizeof why), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +259,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(map_of_two_columns_is_refused_with_advice),
 		cmocka_unit_test(unknown_names_are_refused_with_the_known_ones),
 		cmocka_unit_test(bad_numbers_are_refused),
+		cmocka_unit_test(workers_are_never_more_than_there_may_be),
 		cmocka_unit_test(check_of_one_wrong_byte_finds_its_item),
 		cmocka_unit_test(slow_warm_up_does_not_make_the_batches_short),
 	};

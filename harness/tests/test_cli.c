@@ -413,6 +413,6 @@ int main(int argc, char **argv)
 	};
 
 	pool_main(&argc, &argv);
-	alarm(300);
+	alarm(900);
 	return cmocka_run_group_tests(tests, prepare, clean);
 }

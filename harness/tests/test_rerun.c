@@ -74,18 +74,33 @@ static size_t count_rows(const char *run, const char *arm)
 	return count;
 }
 
+/* Noise alone makes a regression of one session in some thousands: up to three, each in a place of its own. */
+static const char *compare_with_itself(const char *name, const char *options)
+{
+	static char out[32];
+	char line[256];
+
+	said.status = -1;
+	for (int try = 0; try < 3 && said.status != EXIT_FINE; try++) {
+		snprintf(out, sizeof out, "%s%d", name, try);
+		snprintf(line, sizeof line, ONE_CELL "%s --out %s", options, out);
+		compare(program, program, line);
+	}
+	assert_status(EXIT_FINE);
+	return out;
+}
+
 static void program_against_itself_is_no_regression(void **state)
 {
+	const char *out = compare_with_itself("same", "");
+
 	(void)state;
-	compare(program, program, ONE_CELL " --out same");
-	assert_status(EXIT_FINE);
 	assert_said("0 REGRESSION, 0 NOT COMPARABLE");
-	assert_true(count_rows("same", "A") >= 6);
-	assert_int_equal(count_rows("same", "A"), count_rows("same", "B"));
-	assert_int_equal(count_rows("same", "A"), count_rows("same", "A2"));
-	compare(program, program, ONE_CELL " --floor 3 --out two");
-	assert_status(EXIT_FINE);
-	assert_int_equal(count_rows("two", "A2"), 0);
+	assert_true(count_rows(out, "A") >= 6);
+	assert_int_equal(count_rows(out, "A"), count_rows(out, "B"));
+	assert_int_equal(count_rows(out, "A"), count_rows(out, "A2"));
+	out = compare_with_itself("two", " --floor 3");
+	assert_int_equal(count_rows(out, "A2"), 0);
 }
 
 /* What the rows of a wrapper say of the time, so that a verdict does not hang on the machine. */
@@ -360,6 +375,6 @@ int main(void)
 		cmocka_unit_test(program_that_does_not_say_what_it_is_is_refused),
 	};
 
-	alarm(280);
+	alarm(900);
 	return cmocka_run_group_tests(tests, prepare, clean);
 }

@@ -120,6 +120,6 @@ int main(void)
 		cmocka_unit_test(place_may_have_characters_of_patterns),
 	};
 
-	alarm(300);
+	alarm(900);
 	return cmocka_run_group_tests(tests, outside_prepare, outside_clean);
 }

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <sys/wait.h>
 
-#define ROW_DEADLINE_S 30
+#define ROW_DEADLINE_S 120
 #define TASKS 203 /* no multiple of anything a chunk size could be; three long tasks of skew */
 
 static struct work_options small_options(const struct workload *load)
@@ -197,10 +197,13 @@ static void open_of_a_bad_tree_is_refused_with_a_text(void **state)
 /* Root may read everything, so it steps down for one test; a teardown steps up again also when that test fails. */
 static int step_down(void **state)
 {
-	(void)state;
+	static bool stays_root;
+
+	*state = &stays_root;
 	if (put("secret", "secret", 1) != 0 || chmod("secret", 0) != 0)
 		return -1;
-	return geteuid() == 0 ? seteuid(65534) : 0;
+	stays_root = geteuid() == 0 && seteuid(65534) < 0; /* where there is no other user */
+	return 0;
 }
 
 static int step_up(void **state)
@@ -214,7 +217,8 @@ static void open_leaves_out_what_may_not_be_read(void **state)
 	struct work w;
 	char path[64];
 
-	(void)state;
+	if (*(const bool *)*state)
+		skip();
 	snprintf(path, sizeof path, "%s/locked", tree);
 	refuse_with("sha256", (struct work_options){ .tree = path }, -EACCES, "Permission denied");
 	open_with(&w, "wordcount", (struct work_options){ .tree = tree });
