@@ -182,7 +182,7 @@ int64_t crew_timers(struct pool *pool, int64_t now_ns)
 		if (hand->state != HAND_RUNNING || hand->stop_reason || hand->init_reason)
 			continue;
 		int64_t at = init_deadline(pool, i);
-		if (at <= now_ns) {
+		if (at <= now_ns && !pool_process_dead(&hand->body)) {
 			hand->init_reason = -ETIMEDOUT;
 			pool->backend->start->signal(&hand->body, SIGKILL);
 		} else if (pool->limited) {

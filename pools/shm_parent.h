@@ -42,6 +42,7 @@ bool shm_stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k,
 		    uint64_t cell); /* false: no memory */
 void shm_unstage(struct pool_transport *t, struct pool_job *job);
 void shm_wake(struct pool_transport *t, uint64_t most);
+void shm_wake_all(struct pool_transport *t);
 /* Workers see what was pushed once it is offered. */
 void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t count);
 void shm_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles);

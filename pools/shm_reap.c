@@ -446,5 +446,5 @@ void shm_lost(struct pool_transport *t, int worker)
 	__atomic_store_n(&desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->rest, DESK_AWAKE, __ATOMIC_RELEASE);
 	__atomic_store_n(&desk->active, 0, __ATOMIC_SEQ_CST);
-	shm_wake(t, UINT64_MAX);
+	shm_wake_all(t);
 }

@@ -8,6 +8,7 @@
 #include "pools/pool_core.h"
 #include "pools/shm_parent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,4 +193,20 @@ bool shm_stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k, 
 		memcpy(copy, bytes->data, bytes->size);
 	*ref = (struct pool_ref){ arena_offset(&t->view.arena, copy), bytes->size };
 	return true;
+}
+
+/* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
+void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t count)
+{
+	assert(work->tile_count > 0);
+	struct shm_tile *tile = shm_work_tile(work, work->tail);
+	for (uint64_t most = work->tile_count;
+	     most && tile_phase(__atomic_load_n(&tile->state, __ATOMIC_RELAXED)) != TILE_FREE;
+	     most--)
+		tile = shm_work_tile(work, ++work->tail);
+	__atomic_store_n(&tile->index, index, __ATOMIC_RELAXED); /* see read_tile */
+	__atomic_store_n(&tile->cell, (uint32_t)cell, __ATOMIC_RELAXED);
+	__atomic_store_n(&tile->count, (uint32_t)count, __ATOMIC_RELAXED);
+	__atomic_store_n(&tile->state, tile_ready(work->tail), __ATOMIC_RELEASE);
+	work->tail++;
 }

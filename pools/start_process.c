@@ -113,7 +113,7 @@ bool pool_process_still(const struct pool_body *body)
 	siginfo_t info = { 0 };
 	int rc = waitid((idtype_t)P_PIDFD, (id_t)body->pidfd, &info,
 			WSTOPPED | WEXITED | WNOHANG | WNOWAIT);
-	return (rc == 0 && info.si_pid != 0) || looks_still(body->pid);
+	return (rc == 0 && info.si_pid != 0) || pool_process_dead(body) || looks_still(body->pid);
 }
 
 int pool_process_signal(struct pool_body *body, int number)

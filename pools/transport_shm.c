@@ -131,10 +131,19 @@ void shm_wake(struct pool_transport *t, uint64_t most)
 		most -= shm_rouse(&t->view.desk[i], DESK_ASLEEP);
 }
 
+/* Also who seems to be awake: a worker that roused somebody may have been killed before it told the kernel. */
+void shm_wake_all(struct pool_transport *t)
+{
+	for (unsigned i = 0; i < t->workers; i++) {
+		__atomic_exchange_n(&t->view.desk[i].rest, DESK_AWAKE, __ATOMIC_SEQ_CST);
+		shm_futex_wake(&t->view.desk[i].rest);
+	}
+}
+
 static void shm_stop(struct pool_transport *t)
 {
 	__atomic_store_n(&t->view.area->stopping, 1, __ATOMIC_RELEASE);
-	shm_wake(t, UINT64_MAX);
+	shm_wake_all(t);
 }
 
 /* ---- memory ---- */
@@ -285,22 +294,6 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	set_live(t);
 	shm_wake(t, claims);
 	return 0;
-}
-
-/* A position whose descriptor is still in use is passed over: workers find it taken and move on. */
-void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t count)
-{
-	assert(work->tile_count > 0);
-	struct shm_tile *tile = shm_work_tile(work, work->tail);
-	for (uint64_t most = work->tile_count;
-	     most && tile_phase(__atomic_load_n(&tile->state, __ATOMIC_RELAXED)) != TILE_FREE;
-	     most--)
-		tile = shm_work_tile(work, ++work->tail);
-	__atomic_store_n(&tile->index, index, __ATOMIC_RELAXED); /* see read_tile */
-	__atomic_store_n(&tile->cell, (uint32_t)cell, __ATOMIC_RELAXED);
-	__atomic_store_n(&tile->count, (uint32_t)count, __ATOMIC_RELAXED);
-	__atomic_store_n(&tile->state, tile_ready(work->tail), __ATOMIC_RELEASE);
-	work->tail++;
 }
 
 static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k)

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -374,43 +373,6 @@ static void child_of_an_initializer_is_no_second_worker(const struct pool_backen
 	suite_finish(pool);
 }
 
-/* ---- deaths and limits ---- */
-
-static int64_t stall_ns; /* whoever sleeps for events next has no processor for so long then */
-
-int epoll_wait(int epoll, struct epoll_event *events, int most, int milliseconds)
-{
-	const long count = syscall(SYS_epoll_pwait, epoll, events, most, milliseconds, NULL, 8);
-	const int64_t stalled_ns = __atomic_exchange_n(&stall_ns, 0, __ATOMIC_RELAXED);
-	if (stalled_ns)
-		suite_sleep_ns(stalled_ns);
-	return (int)count;
-}
-
-/* Was over its time limit, and not tried again, when nobody looked until then. */
-static void death_seen_after_the_limit_is_a_death(const struct pool_backend_info *row)
-{
-	const struct pool_policy policy = { .task_timeout_ns = 200 * MS };
-	struct pool *pool = suite_open(row, 2);
-	int rc = 0;
-	for (int tries = 0; tries < 5 && rc != POOL_WORKER_LOST; tries++) {
-		struct pool_async *ends =
-			suite_start(pool, (struct errand){ .nap_ns = 20 * MS }, &policy);
-		struct pool_async *dies =
-			suite_start(pool, (struct errand){ .nap_ns = 40 * MS, .deed = DEED_KILL },
-				    &policy);
-		__atomic_store_n(&stall_ns, 600 * MS, __ATOMIC_RELAXED);
-		CHECK_EQ(pool_async_wait(ends, WAIT), 0);
-		rc = pool_async_get(dies, NULL, WAIT);
-		CHECK(rc == POOL_WORKER_LOST ||
-		      rc == POOL_TASK_TIMEOUT); /* it may have had no processor, too */
-		pool_async_release(ends);
-		pool_async_release(dies);
-	}
-	CHECK_EQ(rc, POOL_WORKER_LOST);
-	suite_finish(pool);
-}
-
 static const struct suite_case cases[] = {
 	CASE(what_a_worker_writes_on_the_board_misleads_nobody, POOL_CAN_KILL | POOL_CAN_REUSE),
 	CASE(child_of_a_task_is_no_second_worker, 0),
@@ -423,7 +385,6 @@ static const struct suite_case cases[] = {
 	CASE(asking_in_a_callback_runs_no_other, POOL_CAN_OVERLAP),
 	CASE(memory_goes_with_the_pool_whoever_holds_it, 0),
 	CASE(killed_tasks_leave_no_message_behind, FAULTS | POOL_CAN_REUSE),
-	CASE(death_seen_after_the_limit_is_a_death, POOL_CAN_KILL),
 };
 
 int main(int argc, char **argv)
