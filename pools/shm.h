@@ -29,7 +29,8 @@
  * looks who is in. This is a hazard pointer (Michael, "Hazard pointers", 2004) and stands in for a
  * generation in the lane's word, which has no bits to spare. A worker that is stopped inside a slot
  * keeps that one slot from reuse, nothing else. One that is stopped when it is roused has what it was roused for taken by
- * others some 0.2 s later: the parent looks for what nobody has claimed.
+ * others some 0.2 s later: the parent looks for what nobody has claimed. One that is killed when it has marked another awake and
+ * has not told the kernel leaves that one asleep: a death wakes all.
  *
  * What is proved. pools/tests/shm_lane.pml is a model of lanes: claims, steals, commits, sleep and wake-up, a death at any
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of

@@ -18,8 +18,8 @@
  * Recovery of a steal is modelled with a compare-and-swap of the dead thief's lane; -DBLIND_STORE is a plain store, which
  * can bring back the number of a third worker that is leaving that lane at the same moment (-DWORKERS=3).
  *
- * Left out: slot reuse, retries, streams, auto chunk, cancellation, looking for work before sleeping (DESK_LOOKING); weak
- * memory order.
+ * Left out: slot reuse, retries, streams, auto chunk, cancellation, looking for work before sleeping (DESK_LOOKING); a death
+ * between rousing and waking (shm_slot.pml); weak memory order.
  */
 #ifndef WORKERS
 #define WORKERS 2

@@ -18,7 +18,8 @@
  * sleeps: two are roused, one of them for an item that the other takes, and looks at a slot before something comes there.
  * -DLONGS=1 -DLOOK proves that the parent's look for what is left over (shm_reap.c), which is for stopped workers, ends that, too.
  *
- * Left out: several items published at once, stopped workers, weak memory order.
+ * Left out: several items published at once, stopped workers, weak memory order, a death between rousing and waking
+ * (shm_slot.pml).
  */
 #ifndef WORKERS
 #define WORKERS 2
