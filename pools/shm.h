@@ -185,6 +185,7 @@ struct shm_slot {
 	/* Shared. */
 	_Alignas(64)
 		uint64_t faults;    /* offset of the newest shm_fault: compare-and-swap, exchange */
+	uint64_t serial;	    /* of the job; constant like the description */
 	_Alignas(64) uint64_t next; /* stream: ring position to claim; compare-and-swap */
 	_Alignas(64) uint64_t
 		ready; /* stream: ring positions published; the parent: release, workers: acquire */

@@ -144,6 +144,23 @@ int64_t shm_measure_claim(struct pool_port *p)
 	return took;
 }
 
+/* With several live jobs a worker makes one claim of each in turn, and must not learn each time anew how much goes into one. */
+void shm_keep_pace(struct pool_port *p)
+{
+	if (p->at->count == 1)
+		return;
+	if (!p->at->stream)
+		shm_measure_claim(p);
+	p->pace[p->slot] = (struct shm_pace){ p->at->serial, p->grain };
+}
+
+/* The serial is a line more of the slot, read only where there is a pace. */
+uint64_t shm_kept_grain(const struct pool_port *p)
+{
+	const struct shm_pace *pace = &p->pace[p->slot];
+	return pace->serial && pace->serial == p->at->serial ? pace->grain : 1;
+}
+
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 {
 	uint64_t lo, hi;

@@ -25,6 +25,7 @@ struct pool_transport {
 	struct shm_tile *ring[SHM_SLOTS]; /* of its last stream, until free slots are looked for */
 	uint64_t free;			  /* bit a slot: some of those that are free */
 	unsigned last;			  /* slot taken last */
+	uint64_t serial;		  /* of the job published last */
 	uint32_t rank[POOL_WORKERS_MAX];  /* of the batch being published */
 	int64_t looked_ns;		  /* see look_for_leftovers */
 	bool left_over;

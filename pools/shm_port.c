@@ -125,7 +125,7 @@ static bool enter(struct pool_port *p, int slot)
 	p->slot = slot;
 	p->desk->last = (uint32_t)slot;
 	p->at = shm_slot(p->view, (unsigned)slot);
-	p->grain = 1;
+	p->grain = shm_kept_grain(p);
 	p->claimed_ns = 0;
 	p->entered = true;
 	prepare_call(p);
@@ -189,6 +189,8 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
 {
+	if (p->at->stream && p->entered)
+		p->claimed_ns = pool_now_ns(); /* the first claim here may stay the only one */
 	bool got = p->at->stream ? shm_claim_tiles(p, span) : shm_claim_batch(p, span);
 	if (got)
 		place_call(p, span);
@@ -222,6 +224,8 @@ static bool try_claim(struct pool_port *p, struct pool_span *span)
 			if (claim_here(p, span))
 				return true;
 			seen = own;
+		} else {
+			shm_keep_pace(p);
 		}
 		leave(p);
 	}

@@ -5,6 +5,10 @@
 
 #include "pools/shm.h"
 
+struct shm_pace { /* what was learnt of a job that is left for others */
+	uint64_t serial, grain;
+};
+
 struct pool_port {
 	struct shm_view *view, own;
 	struct shm_desk *desk;
@@ -12,10 +16,11 @@ struct pool_port {
 	uint32_t worker;
 	int wake_fd;
 	struct pool_patience patience;
-	int slot;	       /* we are in; -1: none */
-	uint64_t grain;	       /* chunks (auto: positions, stream: tiles) to take */
-	int64_t claimed_ns;    /* when the last claim was made; stream: when the last one ended */
-	uint64_t untold;       /* stream: tiles done and not told */
+	int slot;	    /* we are in; -1: none */
+	uint64_t grain;	    /* chunks (auto: positions, stream: tiles) to take */
+	int64_t claimed_ns; /* when the last claim was made; stream: when the last one ended */
+	uint64_t untold;    /* stream: tiles done and not told */
+	struct shm_pace pace[SHM_SLOTS];
 	bool entered;	       /* the span is not yet filled in for this slot */
 	struct pool_call call; /* of the slot we are in, from item 0 */
 	struct shm_slot *at;
@@ -27,6 +32,8 @@ bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
 bool shm_claim_tiles(struct pool_port *p, struct pool_span *span);
 bool shm_lanes_have_work(const struct pool_port *p); /* others' lanes of the batch */
 int64_t shm_measure_claim(struct pool_port *p);	     /* ns since the last time; adapts the grain */
+void shm_keep_pace(struct pool_port *p);	     /* before it leaves a slot for others */
+uint64_t shm_kept_grain(const struct pool_port *p);
 void shm_wake_one(struct pool_port *p);
 void shm_clear_results(struct pool_port *p,
 		       struct pool_span *span); /* that an earlier run of the span left */

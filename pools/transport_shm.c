@@ -284,6 +284,7 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 		return -EAGAIN;
 	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
 	describe(t, job, s);
+	s->serial = ++t->serial;
 	uint64_t claims = set_lanes(t, s);
 	if (shm_unit(job->count) > 1)
 		job->retries = 0; /* a lane's word names runs of items then, not single ones */

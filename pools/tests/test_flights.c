@@ -1,6 +1,7 @@
 /* test_flights.c - what is sent to a worker beyond the item that it runs: who dies or leaves does not take it along, it is no
  * larger than it should be, and it ends with the first failure where that was asked for. The comment above a case says
  * what went wrong. */
+#include "pools/pool_ops.h"
 #include "pools/tests/suite.h"
 
 #include <errno.h>
@@ -295,9 +296,59 @@ static void little_begins_after_the_first_failure(const struct pool_backend_info
 	}
 }
 
+/* == Beside others == */
+
+/* How many spans this pool's two workers have run. */
+static uint64_t spans_run(void)
+{
+	const struct pool_board *board = suite_find_memory("pool-board");
+	CHECK(board != NULL);
+	return (board->ledger[0].progress >> 32) + (board->ledger[1].progress >> 32);
+}
+
+/* How much is claimed at a time was learnt anew with each claim while there was another call: one item, at any chunk. */
+static void map_beside_a_call_claims_as_much_as_alone(const struct pool_backend_info *row)
+{
+	enum { N = 200000, STREAM = 4000, GATES = 20, BEGAN = 22 };
+	static int64_t x[N], y[N];
+	struct pool *pool = suite_open(row, 2);
+	struct pool_async *others[2];
+	struct pool_iter *iter;
+	uint64_t before;
+	for (uint32_t i = 0; i < 2; i++) {
+		others[i] =
+			suite_start(pool, (struct errand){ .word = BEGAN + i, .gate = GATES + i },
+				    NULL);
+		CHECK(shared_reaches(BEGAN + i, 1));
+		for (int64_t chunk = 0; i == 0 && chunk < 2; chunk++) {
+			before = spans_run();
+			CHECK_EQ(pool_map(pool, suite_square, x, 8, N, y, 8,
+					  &(struct pool_policy){ .chunk = chunk }),
+				 0);
+			CHECK(spans_run() - before < N / 100);
+		}
+	}
+	before = spans_run();
+	CHECK_EQ(pool_imap(pool, suite_square, pool_array(x, 8, STREAM), 8,
+			   &(struct pool_policy){ .chunk = 1, .window = STREAM }, &iter),
+		 0);
+	shared_set(GATES, 1); /* all of it is there by now */
+	for (int i = 0; i < STREAM; i++)
+		CHECK_EQ(pool_iter_next(iter, NULL, WAIT), 0);
+	CHECK(spans_run() - before < STREAM / 4); /* 16 at a time, at most */
+	pool_iter_release(iter);
+	shared_set(GATES + 1, 1);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(pool_async_wait(others[i], WAIT), 0);
+		pool_async_release(others[i]);
+	}
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(half_sent_flight_ends_with_its_worker, POOL_CAN_ISOLATE | POOL_CAN_OVERLAP),
 	CASE(cancel_leaves_finalizers_alone, POOL_CAN_KILL | POOL_CAN_ISOLATE),
+	CASE(map_beside_a_call_claims_as_much_as_alone, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(sending_the_last_result_is_no_leaving, POOL_CAN_KILL | POOL_CAN_ISOLATE),
 	CASE(item_is_not_blamed_for_earlier_deaths, POOL_CAN_SURVIVE | POOL_CAN_KILL),
 	CASE(workers_that_cannot_read_are_not_started_for_ever, POOL_CAN_ISOLATE),
