@@ -16,13 +16,13 @@ struct pool_port {
 	uint32_t worker;
 	int wake_fd;
 	struct pool_patience patience;
-	int slot;	    /* we are in; -1: none */
-	uint64_t grain;	    /* chunks (auto: positions, stream: tiles) to take */
-	int64_t claimed_ns; /* when the last claim was made; stream: when the last one ended */
-	uint64_t untold;    /* stream: tiles done and not told */
-	struct shm_pace pace[SHM_SLOTS];
-	bool entered;	       /* the span is not yet filled in for this slot */
-	struct pool_call call; /* of the slot we are in, from item 0 */
+	int slot;	/* we are in; -1: none */
+	uint64_t grain; /* chunks (auto: positions, stream: tiles) to take */
+	int64_t claimed_ns; /* when the last claim was made; stream: when the last one ended, or the first one here began */
+	uint64_t untold;		 /* stream: tiles done and not told */
+	struct shm_pace pace[SHM_SLOTS]; /* serial 0: none */
+	bool entered;			 /* the span is not yet filled in for this slot */
+	struct pool_call call;		 /* of the slot we are in, from item 0 */
 	struct shm_slot *at;
 };
 
