@@ -205,7 +205,8 @@ static json_t *git_describe(void)
 	if (strchr(exe, '\'') != NULL)
 		return json_null();
 	snprintf(command, sizeof command,
-		 "git -C '%s' describe --always --dirty --tags 2>/dev/null", dirname(exe));
+		 "timeout -s KILL 10 git -C '%s' describe --always --dirty --tags 2>/dev/null",
+		 dirname(exe));
 	pipe = popen(command, "re");
 	if (pipe != NULL && fgets(line, sizeof line, pipe) != NULL) {
 		line[strcspn(line, "\n")] = '\0';

@@ -53,13 +53,13 @@ int peer_path(const struct peer *peer, char *path, size_t size)
 
 int peer_version(const struct peer *peer, char *version, size_t size)
 {
-	char path[PATH_MAX], command[PATH_MAX + 32];
+	char path[PATH_MAX], command[PATH_MAX + 64];
 	int rc = peer_path(peer, path, sizeof path);
 	FILE *pipe;
 
 	if (rc < 0 || strchr(path, '\'') != NULL)
 		return -ENOENT;
-	snprintf(command, sizeof command, "'%s' --version 2>/dev/null", path);
+	snprintf(command, sizeof command, "timeout -s KILL 10 '%s' --version 2>/dev/null", path);
 	pipe = popen(command, "re");
 	if (pipe == NULL)
 		return -ENOENT;

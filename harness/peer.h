@@ -24,7 +24,7 @@ const struct peer *peer_find(const char *backend); /* NULL: poolbench measures i
 /* Where its program lies: 0, or -errno. */
 int peer_path(const struct peer *peer, char *path, size_t size);
 
-/* Runs it for its version, one line: 0, or -ENOENT where it cannot run. */
+/* Runs it for its version, one line: 0, or -ENOENT where it cannot run, or says nothing for 10 s and is killed. */
 int peer_version(const struct peer *peer, char *version, size_t size);
 
 /* A new object, the version of each peer by its title; null where it cannot run. */

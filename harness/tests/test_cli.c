@@ -4,7 +4,9 @@
  * The program is $POOLBENCH, or found from where this test lies: .build/X/harness/tests/test_cli and .build/X/poolbench.
  */
 #include "harness/bench.h"
+#include "harness/peer.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
@@ -306,6 +308,23 @@ static void run_interrupted_and_resumed_has_all_rows(void **state)
 	assert_bad("run startup --quick --out /dev/null/x", "/dev/null");
 }
 
+/* Its program is named from scripts/peers of the tree: no tree lies deeper than these steps up. */
+#define UP "../../../../../../../../../../../../../../../.."
+
+static void peer_that_never_tells_its_version_is_not_there(void **state)
+{
+	char command[256], name[256], path[PATH_MAX], version[64];
+	struct peer stuck = { .title = "stuck", .program = name };
+
+	(void)state;
+	snprintf(command, sizeof command,
+		 "cd %s && printf '#!/bin/sh\\nsleep 600\\n' >stuck && chmod +x stuck", place);
+	assert_int_equal(system(command), 0);
+	snprintf(name, sizeof name, UP "%s/stuck", place);
+	assert_int_equal(peer_path(&stuck, path, sizeof path), 0);
+	assert_int_equal(peer_version(&stuck, version, sizeof version), -ENOENT);
+}
+
 static void write_json(json_t *object, const char *directory, const char *name)
 {
 	char path[256];
@@ -407,6 +426,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(baselines_are_verified),
 		cmocka_unit_test(peers_are_verified),
 		cmocka_unit_test(run_interrupted_and_resumed_has_all_rows),
+		cmocka_unit_test(peer_that_never_tells_its_version_is_not_there),
 		cmocka_unit_test(run_with_peers_takes_their_rows),
 		cmocka_unit_test(compare_of_two_runs_gives_ratios_and_no_verdict),
 		cmocka_unit_test(compare_with_alien_row_names_its_line),
