@@ -179,33 +179,26 @@ fuzz-%: .build/fuzz/%
 		-fno-sanitize-recover=undefined -DFUZZ_TARGET=fuzz_$* -o $@ $(filter %.c,$^)
 
 # QUICK=1: about a minute. OUT=DIR: where the run goes.
-OUT   ?= results/run-$(shell date +%Y%m%d-%H%M%S)
+ifndef OUT
+OUT   := results/run-$(shell date +%Y%m%d-%H%M%S)
+endif
 QUICK ?=
+# A cell or a command that failed (status 1) keeps nothing from the report, and is the status at the end. An interrupt is
+# answered by the program that runs.
+measure = trap : INT; failed=0; \
+	part() { "$$@" || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; }; }; \
+	part $(bench) run $(1) --out $(OUT); \
+	part scripts/peers/whole $(OUT) $(if $(QUICK),--quick); \
+	$(bench) plot $(OUT) && $(bench) report $(OUT) || exit; \
+	printf '\nReport: %s\n$(2): %s\nRows: %s\n' $(OUT)/report.html $(OUT)/$(3) $(OUT)/rows.jsonl; \
+	exit $$failed
+
 bench: all
-	$(Q)$(bench) run $(if $(QUICK),--quick) --out $(OUT)
-	$(Q)scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
-	$(Q)$(bench) plot $(OUT)
-	$(Q)$(bench) report $(OUT)
-	$(Q)printf '\nReport: %s\nFigures: %s\nRows: %s\n' $(OUT)/report.html $(OUT)/plots $(OUT)/rows.jsonl
+	$(Q)$(call measure,$(if $(QUICK),--quick),Figures,plots)
 
-compare: all
-	$(Q)test -n "$(BASE)" -a -n "$(NEW)" || { echo "usage: make compare BASE=RUN NEW=RUN" >&2; exit 2; }
-	$(Q)$(bench) compare $(BASE) $(NEW)
-
-plots: all
-	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
-	$(Q)$(bench) plot $(RUN)
-
-# The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about half an hour.
-ROUNDS ?= 12
 peers: all
-	$(Q)$(bench) run peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)) --out $(OUT)
-	$(Q)scripts/peers/whole $(OUT) $(if $(QUICK),--quick)
-	$(Q)$(bench) plot $(OUT)
-	$(Q)$(bench) report $(OUT)
-	$(Q)printf '\nReport: %s\nBars: %s\n' $(OUT)/report.html $(OUT)/bars.md
+	$(Q)$(call measure,peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)),Bars,bars.md)
 
-# Does the suite find what is wrong, and nothing else? Half an hour on a quiet machine; QUICK=1: three minutes.
 selftest: all $(faults)
 	$(Q)$(bench) selftest $(if $(QUICK),--short) $(if $(SEED),--seed $(SEED)) -o $(OUT)
 

@@ -1,9 +1,12 @@
 /*
- * forked.c - the baseline without a pool: W plain forked processes, each a fixed contiguous share of the items.
+ * forked.c - the baseline without a pool: W plain forked processes, each a fixed share of the items.
  *
  * DESIGN. The processes are started once and wait on a futex; a call bumps `go` and waits until `left` is 0. Nothing is
  * handed out and nothing is copied: this is the most that W processes can do with this kernel and a static split, and so
  * the denominator of efficiency. Results go into the arena, which is shared memory.
+ *
+ * A share is blocks from all over the items, dealt to and fro (to workers 0 1 2, 2 1 0, 0 1 2, ...). Halves would
+ * be a weak rival where later items are longer, as those of primes: there the first worker would have two fifths of the work.
  */
 #include "harness/bench.h"
 #include "harness/clock.h"
@@ -23,6 +26,8 @@
 
 /* How often a waiting parent looks whether its children live. */
 #define LOOK_NS (100 * NS_PER_MS)
+
+#define BLOCKS 16 /* of a worker's share, if it has as many items */
 
 struct shared {
 	/* The parent adds 1 to start a call; children wait for it to change. */
@@ -51,18 +56,34 @@ static void futex_wake(_Atomic uint32_t *word, int count)
 	syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
-static void run_share(const struct forked *f, int worker)
+/* The first item of a block; that of the block behind the last is `tasks`. */
+static uint64_t block_begin(uint64_t tasks, uint64_t block, uint64_t blocks)
+{
+	return tasks / blocks * block + tasks % blocks * block / blocks;
+}
+
+static int run_block(const struct forked *f, uint64_t block, uint64_t blocks)
 {
 	const struct work *work = &f->bench->work;
+	uint64_t begin = block_begin(work->tasks, block, blocks);
+	uint64_t end = block_begin(work->tasks, block + 1, blocks);
+
+	if (begin == end)
+		return 0;
+	return work->load->serial(work, begin, end,
+				  f->bench->arena + f->shared->place + begin * work->result_size);
+}
+
+static void run_share(const struct forked *f, int worker)
+{
 	uint64_t workers = (uint64_t)f->bench->cell->workers, at = (uint64_t)worker;
-	/* tasks x workers cannot overflow: 2^55 x 254 */
-	uint64_t begin = work->tasks * at / workers, end = work->tasks * (at + 1) / workers;
+	uint64_t each = f->bench->work.tasks / workers;
+	uint64_t turns = each > BLOCKS ? BLOCKS : each > 0 ? each : 1;
 	int rc = 0;
 
-	if (begin < end)
-		rc = work->load->serial(work, begin, end,
-					f->bench->arena + f->shared->place +
-						begin * work->result_size);
+	for (uint64_t turn = 0; rc == 0 && turn < turns; turn++)
+		rc = run_block(f, turn * workers + (turn % 2 ? workers - 1 - at : at),
+			       turns * workers);
 	if (rc != 0)
 		atomic_store(&f->shared->error, rc);
 }

@@ -221,9 +221,11 @@ static void add_payload(struct grid *grid)
 	add_arm(grid,
 		&(struct arm){ shm, "map", "stream", .payload_bytes = MIB, .pool_memory = true },
 		32);
-	add_arm(grid,
-		&(struct arm){ "raw-stream", "map", "stream", .payload_bytes = MIB, .workers = 1 },
-		32);
+	for (int cpus = 1; cpus <= 2; cpus++)
+		add_arm(grid,
+			&(struct arm){ "raw-stream", "map", "stream", .payload_bytes = MIB,
+				       .workers = cpus },
+			32);
 	add_arm(grid, &(struct arm){ pipe, "map", "stream", .payload_bytes = MIB }, 32);
 }
 

@@ -34,7 +34,9 @@ static void judge_p1_p2(struct judge *j)
 	}
 	judge_end(j);
 	openmp.chunk = 4096;
-	judge_limit(j, "P2", "copying as many arguments and results, time over OpenMP dynamic,4096",
+	judge_limit(j, "P2",
+		    "copying as many arguments and results by one process, time over OpenMP "
+		    "dynamic,4096",
 		    "x");
 	judge_share(j, &(struct arm)COPY_ARM, &openmp, COPY_SQUARES);
 	judge_end(j);

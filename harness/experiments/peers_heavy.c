@@ -77,9 +77,24 @@ static void judge_forks(struct judge *j, uint64_t parent_bytes)
 	}
 }
 
+/* What P8 asks for. */
+#define PARENT_WANTED (8192 * MIB)
+
+/* A part of a bar that this plan has no cells for. */
+static void judge_left_out(struct judge *j, const char *bar, const char *what, double most,
+			   const char *why)
+{
+	judge_begin(j, bar, what, "x", AT_MOST, most);
+	judge_missing(j, "", why);
+	judge_end(j);
+}
+
 static void judge_p8(struct judge *j)
 {
 	judge_flat(j, largest_parent(j->attempts));
+	if (largest_parent(j->attempts) < PARENT_WANTED)
+		judge_left_out(j, "P8", "vfork rows, open + close, parent of 8192 MiB over 1 MiB",
+			       1.2, "only with --full and 16 GiB of free memory");
 	judge_begin(j, "P8", "fork rows, open + close, time over raw fork", "x", AT_MOST, 1.3);
 	for (uint64_t bytes = 0; (bytes = next_parent(j->attempts, bytes)) != 0;)
 		judge_forks(j, bytes);
@@ -151,14 +166,35 @@ static void judge_best_chunk(struct judge *j, const char *backend)
 		judge_missing(j, backend, "no fixed chunk beside list scheduling");
 }
 
+/* Rows that keep their workers and were not planned, by name. false: there is none. */
+static bool rows_left_out(const struct judge *j, char *why, size_t size)
+{
+	const struct pool_backend_info *row[ROWS_MAX];
+	unsigned count = grid_rows(PICK_PROCESSES | PICK_THREADS, row);
+	size_t used = (size_t)snprintf(why, size, "only with --full");
+	bool any = false;
+
+	for (unsigned i = 0; i < count && used < size; i++) {
+		const struct arm arm = { row[i]->name, "map", list.workload, .chunk = 0 };
+		if (judge_knows(j, &arm))
+			continue;
+		used += (size_t)snprintf(why + used, size - used, "%s %s", any ? "," : ":",
+					 row[i]->name);
+		any = true;
+	}
+	return any;
+}
+
 static void judge_p9(struct judge *j, bool best)
 {
 	const struct pool_backend_info *row;
+	const double most = best ? 1.05 : 1.10;
+	char why[sizeof((struct value *)0)->why];
 
 	judge_begin(j, "P9",
 		    best ? "skewed tasks, makespan over list scheduling, best chunk"
 			 : "skewed tasks, makespan over list scheduling, auto chunk",
-		    "x", AT_MOST, best ? 1.05 : 1.10);
+		    "x", AT_MOST, most);
 	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++) {
 		const struct arm arm = { row->name, "map", list.workload, .chunk = 0 };
 		if (best && (judge_knows(j, &arm) || best_chunk(j, row->name) != 0 ||
@@ -168,6 +204,11 @@ static void judge_p9(struct judge *j, bool best)
 			judge_ratio(j, row->name, &arm, &list);
 	}
 	judge_end(j);
+	if (rows_left_out(j, why, sizeof why))
+		judge_left_out(j, "P9",
+			       best ? "the same with the other rows, best chunk"
+				    : "the same with the other rows, auto chunk",
+			       most, why);
 }
 
 static void judge_p10(struct judge *j)
@@ -183,11 +224,12 @@ static void judge_p10(struct judge *j)
 		    AT_LEAST, 0.9);
 	judge_ratio(j, "", &shm, &forked);
 	judge_end(j);
-	forked.backend = "raw-stream";
-	forked.workers = 1;
 	judge_begin(j, "P10", "1 MiB in, its sum out: pipe, bandwidth over that of a raw pipe", "x",
 		    AT_LEAST, 0.8);
-	judge_ratio(j, "", &pipe, &forked);
+	forked.backend = "raw-stream";
+	for (forked.workers = 1; forked.workers <= 2; forked.workers++)
+		judge_ratio(j, forked.workers == 1 ? "placed by the kernel" : "bound to two CPUs",
+			    &pipe, &forked);
 	judge_end(j);
 }
 

@@ -151,8 +151,8 @@ static void derive(struct fixture *f)
 	memcpy(f->finding, d.finding, sizeof f->finding);
 }
 
-/* The line of a table that begins with `start`; valid until the next call. */
-static const char *line_of(struct fixture *f, const char *table, const char *start)
+/* The line of a table that begins with `start`, valid until the next call; NULL: there is none. */
+static const char *find_line(struct fixture *f, const char *table, const char *start)
 {
 	char path[128], *line = f->text;
 
@@ -165,16 +165,16 @@ static const char *line_of(struct fixture *f, const char *table, const char *sta
 		else
 			f->text[0] = '\0';
 	fclose(file);
-	if (f->text[0] == '\0')
-		fail_msg("no line in %s begins with '%s'", table, start);
-	return line;
+	return line[0] ? line : NULL;
 }
 
 static void assert_line(struct fixture *f, const char *table, const char *start, const char *part)
 {
-	const char *line = line_of(f, table, start);
+	const char *line = find_line(f, table, start);
 
-	if (strstr(line, part) == NULL)
+	if (line == NULL)
+		fail_msg("no line in %s begins with '%s'", table, start);
+	else if (strstr(line, part) == NULL)
 		fail_msg("'%s' is not in: %s", part, line);
 }
 
@@ -259,6 +259,35 @@ static void parents_are_compared_with_the_smallest(void **state)
 	derive(f);
 	assert_line(f, "bars", "P8\tvfork rows, open + close, parent of 512 MiB over 1 MiB",
 		    "\t1.1\t1.1\t1.1\tx\tat most 1.2\tmet\t");
+	assert_line(f, "bars", "P8\tvfork rows, open + close, parent of 8192 MiB over 1 MiB",
+		    "\t?\t?\t?\tx\tat most 1.2\tnot measured\tonly with --full");
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
+		if (row->can & POOL_CAN_EXEC)
+			add(f,
+			    &(struct arm){ row->name, "open", "noop", .parent_bytes = 8192 * MIB },
+			    1150, 0);
+	derive(f);
+	assert_line(f, "bars", "P8\tvfork rows, open + close, parent of 8192 MiB over 1 MiB",
+		    "\t1.15\t1.15\t1.15\tx\tat most 1.2\tmet\t");
+	assert_null(find_line(f, "bars", "P8\tvfork rows, open + close, parent of 512 MiB over"));
+}
+
+static void balance_of_rows_that_were_not_planned_is_not_met(void **state)
+{
+	static const char others[] = "P9\tthe same with the other rows, auto chunk";
+	struct fixture *f = *state;
+	const struct pool_backend_info *row;
+
+	add(f, &(struct arm){ "raw-list", "map", "skew", .chunk = 0 }, 100, 0);
+	add(f, &(struct arm){ "fork-shm", "map", "skew", .chunk = 0 }, 101, 0);
+	derive(f);
+	assert_line(f, "bars", others,
+		    "\tat most 1.1\tnot measured\tonly with --full: fork-pipe, v");
+	for (unsigned i = 0; (row = pool_backend_info(i)) != NULL; i++)
+		if (backend_reuses(row->name) && strcmp(row->name, "fork-shm") != 0)
+			add(f, &(struct arm){ row->name, "map", "skew", .chunk = 0 }, 102, 0);
+	derive(f);
+	assert_null(find_line(f, "bars", others));
 }
 
 static void parents_of_one_size_are_not_compared(void **state)
@@ -371,6 +400,7 @@ int main(void)
 		TEST(bar_inside_the_interval_is_undecided),
 		TEST(missing_peer_is_named_with_its_package),
 		TEST(parents_are_compared_with_the_smallest),
+		TEST(balance_of_rows_that_were_not_planned_is_not_met),
 		TEST(parents_of_one_size_are_not_compared),
 		TEST(automatic_chunk_is_no_best_chunk),
 		TEST(lazy_memory_is_judged_in_mib),

@@ -68,9 +68,12 @@ static void baselines_on_any_workload_are_verified(void **state)
 	cell = make_cell("forked", "map", "add");
 	assert_verified(&cell);
 	cell = make_cell("forked", "map", "square");
-	cell.tasks = 3;
-	cell.workers = 7;
-	assert_verified(&cell);
+	for (uint64_t tasks = 1; tasks < 300; tasks += tasks / 2 + 1)
+		for (int workers = 1; workers <= 7; workers += 2) {
+			cell.tasks = tasks;
+			cell.workers = workers;
+			assert_verified(&cell);
+		}
 }
 
 static void forked_counts_what_its_children_used(void **state)
