@@ -131,7 +131,7 @@ $(B)/pools/tests/test_injection: $(call objects,$(addprefix pools/tests/,test_in
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka
 $(B)/pools/tests/test_chaos: $(call objects,$(chaos_src))
 
-$(B)/scripts/peers/limits: $(B)/scripts/peers/limits_start.o
+$(B)/scripts/peers/limits: $(B)/scripts/peers/limits_start.o $(B)/scripts/peers/limits_list.o
 
 # A compiler without OpenMP leaves that peer out.
 $(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(work_src)) $(lib) $(B)/flags

@@ -216,16 +216,14 @@ static void add_skewed(struct grid *grid)
 static void add_payload(struct grid *grid)
 {
 	const char *shm = transport_row("shm"), *pipe = transport_row("pipe");
+	struct arm raw = { "raw-stream", "map", "stream", .payload_bytes = MIB };
 
 	add_arm(grid, &(struct arm){ "forked", "map", "stream", .payload_bytes = MIB }, 32);
 	add_arm(grid,
 		&(struct arm){ shm, "map", "stream", .payload_bytes = MIB, .pool_memory = true },
 		32);
-	for (int cpus = 1; cpus <= 2; cpus++)
-		add_arm(grid,
-			&(struct arm){ "raw-stream", "map", "stream", .payload_bytes = MIB,
-				       .workers = cpus },
-			32);
+	for (raw.workers = 1; raw.workers <= 2; raw.workers++)
+		add_arm(grid, &raw, 32);
 	add_arm(grid, &(struct arm){ pipe, "map", "stream", .payload_bytes = MIB }, 32);
 }
 

@@ -5,7 +5,7 @@
  *	raw-fork and other starts: see limits_start.c
  *	raw-stream    a task is its payload through a pipe to one other process
  *	              (these four have two processes: 1 worker: the kernel places them; more: bound to two CPUs)
- *	raw-list      the makespan of list scheduling, computed from lengths measured while all workers are busy
+ *	raw-list: see limits_list.c
  *
  *	limits cell --record    a row in, a row out: what a run calls
  *	limits cell --backend raw-futex --variant map --workload noop --tasks 1000
@@ -50,7 +50,7 @@ struct limit {
 	uint64_t bytes;	     /* raw-stream: of a call */
 };
 
-static void *map_shared(size_t bytes)
+void *map_shared(size_t bytes)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -320,128 +320,6 @@ static int start_stream(struct bench *b)
 }
 
 /*
- * == List scheduling ==
- */
-
-#define PASSES 3 /* the shortest of so many: a fault or an interruption is no part of a task */
-
-/* What one worker has to do: every `workers`-th item. */
-struct strip {
-	struct bench *b;
-	uint64_t first, step;
-	unsigned char *results;
-	int64_t *length_ns; /* of all items; 0: not known yet */
-};
-
-static void run_item(const struct strip *s, uint64_t i)
-{
-	const struct work *work = &s->b->work;
-
-	if (work->load->serial(work, i, i + 1, s->results + i * work->result_size) != 0)
-		_exit(1);
-}
-
-static int64_t time_strip(const struct strip *s)
-{
-	int64_t begin = clock_now_ns();
-
-	for (uint64_t i = s->first; i < s->b->work.tasks; i += s->step)
-		run_item(s, i);
-	return clock_now_ns() - begin;
-}
-
-static void time_items(const struct strip *s)
-{
-	int64_t begin = clock_now_ns();
-
-	for (uint64_t i = s->first; i < s->b->work.tasks; i += s->step) {
-		run_item(s, i);
-		int64_t end = clock_now_ns();
-		if (s->length_ns[i] == 0 || end - begin < s->length_ns[i])
-			s->length_ns[i] = end - begin;
-		begin = end;
-	}
-}
-
-/* Looking at the clock takes time itself, and keeps a processor from beginning an item before the last one has ended. So
- * items that were looked at take longer together than the same items without a look: all are shortened by that. */
-static void shorten(const struct strip *s, int64_t whole_ns)
-{
-	int64_t sum_ns = 0;
-
-	for (uint64_t i = s->first; i < s->b->work.tasks; i += s->step)
-		sum_ns += s->length_ns[i];
-	if (whole_ns >= sum_ns)
-		return;
-	for (uint64_t i = s->first; i < s->b->work.tasks; i += s->step)
-		s->length_ns[i] =
-			(int64_t)((double)s->length_ns[i] * (double)whole_ns / (double)sum_ns);
-}
-
-/* Never returns. */
-static void measure_strip(const struct strip *s)
-{
-	int64_t whole_ns = INT64_MAX;
-
-	for (int i = 0; i < PASSES; i++) {
-		int64_t ns = time_strip(s);
-		if (ns < whole_ns)
-			whole_ns = ns;
-		time_items(s);
-	}
-	shorten(s, whole_ns);
-	_exit(0);
-}
-
-/* Items in order, each to the worker that is free first (R. L. Graham, Bounds for Certain Multiprocessing Anomalies,
- * Bell System Technical Journal 45 (1966)). */
-static int64_t makespan(const int64_t *length_ns, uint64_t count, int workers)
-{
-	int64_t busy[POOL_WORKERS_MAX] = { 0 }, last = 0;
-
-	for (uint64_t i = 0; i < count; i++) {
-		int first = 0;
-		for (int k = 1; k < workers; k++)
-			if (busy[k] < busy[first])
-				first = k;
-		busy[first] += length_ns[i];
-		if (busy[first] > last)
-			last = busy[first];
-	}
-	return last;
-}
-
-static int call_list(struct bench *b, void *results)
-{
-	uint64_t bytes = b->work.tasks * sizeof(int64_t);
-	int64_t *length_ns = map_shared(bytes);
-	int started = 0, rc = 0;
-
-	if (length_ns == NULL)
-		return -ENOMEM;
-	for (; rc == 0 && started < b->cell->workers; started += rc == 0) {
-		const struct strip strip = { b, (uint64_t)started, (uint64_t)b->cell->workers,
-					     results, length_ns };
-		pid_t pid = fork();
-		if (pid == 0)
-			measure_strip(&strip);
-		if (pid < 0)
-			rc = -errno;
-	}
-	if (start_reap(started) < 0)
-		rc = -ECHILD;
-	b->told_ns += makespan(length_ns, b->work.tasks, b->cell->workers);
-	munmap(length_ns, bytes);
-	return rc;
-}
-
-static int start_list(struct bench *b)
-{
-	b->call = call_list;
-	return 0;
-}
-
-/*
  * == The program ==
  */
 
@@ -450,7 +328,6 @@ static struct baseline raw[] = {
 	{ .name = "raw-futex", .start = start_futex, .stop = limit_stop },
 	{ .name = "raw-spin", .start = start_spin, .stop = limit_stop },
 	{ .name = "raw-stream", .start = start_stream, .stop = limit_stop },
-	{ .name = "raw-list", .start = start_list, .shared = true },
 };
 
 int main(int argc, char **argv)
@@ -459,5 +336,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof raw / sizeof *raw; i++)
 		baseline_add(&raw[i]);
 	starts_add();
+	list_add();
 	return baseline_main(argc, argv, "poolbench " POOLBENCH_VERSION);
 }
