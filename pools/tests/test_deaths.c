@@ -18,7 +18,7 @@ enum { ARMED = 1, DIED, STARTS };
 
 static pid_t host;	 /* of the case; 0 in a worker that was executed */
 static int64_t stall_ns; /* whoever sleeps for events next has no processor for so long then */
-static int64_t looks;	 /* at whether a process stands still */
+static int64_t vain;	 /* looks at whether a process stands still that did not find it */
 
 /* Where a case has armed it, a worker dies as it is about to wake somebody. */
 long syscall(long number, ...)
@@ -53,9 +53,10 @@ int epoll_wait(int epoll, struct epoll_event *events, int most, int milliseconds
 
 int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-	if (options & WNOWAIT)
-		__atomic_add_fetch(&looks, 1, __ATOMIC_RELAXED);
-	return (int)syscall(SYS_waitid, type, id, info, options, NULL);
+	const int rc = (int)syscall(SYS_waitid, type, id, info, options, NULL);
+	if (options & WNOWAIT && rc < 0)
+		__atomic_add_fetch(&vain, 1, __ATOMIC_RELAXED);
+	return rc;
 }
 
 /* ---- between two steps ---- */
@@ -112,7 +113,7 @@ static void death_seen_after_the_limit_is_a_death(const struct pool_backend_info
 				suite_start(pool,
 					    (struct errand){ .nap_ns = 40 * MS, .deed = DEED_KILL },
 					    &policy);
-			__atomic_store_n(&looks, 0, __ATOMIC_RELAXED);
+			__atomic_store_n(&vain, 0, __ATOMIC_RELAXED);
 			__atomic_store_n(&stall_ns, 600 * MS, __ATOMIC_RELAXED);
 			CHECK_EQ(pool_async_wait(ends, WAIT), 0);
 			rc = pool_async_get(dies, NULL, WAIT);
@@ -122,7 +123,7 @@ static void death_seen_after_the_limit_is_a_death(const struct pool_backend_info
 			pool_async_release(dies);
 		}
 		CHECK_EQ(rc, POOL_WORKER_LOST);
-		CHECK(__atomic_load_n(&looks, __ATOMIC_RELAXED) < 10);
+		CHECK(__atomic_load_n(&vain, __ATOMIC_RELAXED) < 10);
 		suite_finish(pool);
 	}
 }
