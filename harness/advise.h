@@ -33,7 +33,7 @@ size_t advise_calls(struct cell cells[ADVISE_CELLS], const struct cell *pool);
 
 /* The cell with the highest speedup of those that never failed; ADVISE_LOOP: no pool worked, or the loop did not. */
 size_t advise_best(const struct trial *pools);
-/* Do their intervals of speedup overlap, so that the rounds do not tell them apart? */
+/* Is it not certainly slower than the best one, by the same rounds? */
 bool advise_as_good(const struct trial *pools, size_t best, size_t other);
 
 /* Of the pool at the automatic chunk, or of another chunk size of it. */

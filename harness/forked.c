@@ -27,7 +27,7 @@
 /* How often a waiting parent looks whether its children live. */
 #define LOOK_NS (100 * NS_PER_MS)
 
-#define BLOCKS 16 /* of a worker's share, if it has as many items */
+#define BLOCKS 16 /* of a worker's share, or more; fewer if it has fewer items */
 
 struct shared {
 	/* The parent adds 1 to start a call; children wait for it to change. */
@@ -56,17 +56,9 @@ static void futex_wake(_Atomic uint32_t *word, int count)
 	syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
-/* The first item of a block; that of the block behind the last is `tasks`. */
-static uint64_t block_begin(uint64_t tasks, uint64_t block, uint64_t blocks)
-{
-	return tasks / blocks * block + tasks % blocks * block / blocks;
-}
-
-static int run_block(const struct forked *f, uint64_t block, uint64_t blocks)
+static int run_items(const struct forked *f, uint64_t begin, uint64_t end)
 {
 	const struct work *work = &f->bench->work;
-	uint64_t begin = block_begin(work->tasks, block, blocks);
-	uint64_t end = block_begin(work->tasks, block + 1, blocks);
 
 	if (begin == end)
 		return 0;
@@ -74,16 +66,21 @@ static int run_block(const struct forked *f, uint64_t block, uint64_t blocks)
 				  f->bench->arena + f->shared->place + begin * work->result_size);
 }
 
+/* Shares differ by one item at most. */
 static void run_share(const struct forked *f, int worker)
 {
 	uint64_t workers = (uint64_t)f->bench->cell->workers, at = (uint64_t)worker;
 	uint64_t each = f->bench->work.tasks / workers;
-	uint64_t turns = each > BLOCKS ? BLOCKS : each > 0 ? each : 1;
+	uint64_t block = each > BLOCKS ? each / BLOCKS : 1, turns = each / block;
+	uint64_t dealt = turns * workers * block, left = f->bench->work.tasks - dealt;
 	int rc = 0;
 
-	for (uint64_t turn = 0; rc == 0 && turn < turns; turn++)
-		rc = run_block(f, turn * workers + (turn % 2 ? workers - 1 - at : at),
-			       turns * workers);
+	for (uint64_t turn = 0; rc == 0 && turn < turns; turn++) {
+		uint64_t place = turn * workers + (turn % 2 ? workers - 1 - at : at);
+		rc = run_items(f, place * block, (place + 1) * block);
+	}
+	if (rc == 0)
+		rc = run_items(f, dealt + left * at / workers, dealt + left * (at + 1) / workers);
 	if (rc != 0)
 		atomic_store(&f->shared->error, rc);
 }

@@ -98,7 +98,8 @@ static void write_summary(FILE *file, const struct report *report)
 		html_table(file, report->run, CHOICE, "95 %");
 		fputs("<p class=\"soft\">Speedup over the plain serial loop with its 95 % "
 		      "interval; &#8220;as "
-		      "good&#8221;: pools whose interval overlaps.</p>\n",
+		      "good&#8221;: pools not certainly slower than that one in the same "
+		      "rounds.</p>\n",
 		      file);
 	}
 	if (report_has_bars(report)) {

@@ -3,8 +3,8 @@
  *
  * DESIGN. Makespan over ideal, paired by round. The ideal is list scheduling, each task in input order to the worker that is
  * free first (R. L. Graham, Bounds for Certain Multiprocessing Anomalies, Bell System Technical Journal 45 (1966)), computed
- * from lengths measured in the same round while all workers were busy (baseline "raw-list"): nothing that hands out tasks in
- * order can do better. Lengths are numbers of steps of a dependent chain, never waits. Small chunks pay in messages, large
+ * from lengths measured in the same round while all workers were busy (baseline "raw-list"): nothing that hands out tasks one
+ * by one can do better without knowing how long they take. Lengths are numbers of steps of a dependent chain, never waits. Small chunks pay in messages, large
  * ones in workers that have nothing left to do; `auto` is held against the best fixed chunk. That is the best of several
  * in the same rounds, so it looks a little better than it is, and `auto` a little worse.
  */
@@ -281,7 +281,8 @@ const struct experiment experiment_balance = {
 		"finds the middle.",
 	.reading =
 		"Time of a map over that of the ideal, list scheduling of the same tasks without "
-		"any overhead: 1 is the best that an order of tasks allows. Left: the automatic "
+		"any overhead: 1 is each task in order to the worker that is free first, at no "
+		"cost. Left: the automatic "
 		"chunk; right: fixed chunks up to one for each worker. Bars are 95 % intervals.",
 	.grid = balance_grid,
 	.derive = balance_derive,

@@ -13,18 +13,17 @@
 #include <math.h>
 #include <string.h>
 
-#define STEP_NS 2	  /* about, of the spin kernel; only for choosing how many tasks */
-#define TASKS_MOST 200000 /* of the lightest tasks */
-#define TASKS_CHUNK_1 20000
+#define STEP_NS 2 /* about, of the spin kernel; only for choosing how many tasks */
+#define TASKS_MOST                                                                                 \
+	200000 /* of the lightest tasks; at any chunk, since a call costs something, too */
 #define WORK_LARGEST (INT64_C(1) << 17) /* 0.25 ms: every pool must be efficient there */
 
 static void add_point(struct grid *grid, const char *backend, int64_t chunk, int64_t work)
 {
 	struct cell cell = grid_cell(grid, backend, "map", "spin");
-	int64_t most = chunk == 1 ? TASKS_CHUNK_1 : TASKS_MOST;
 	int64_t tasks = 10000000 * (int64_t)grid->scale->cpus / (work * STEP_NS);
 
-	cell.tasks = (uint64_t)(tasks < most ? tasks : most);
+	cell.tasks = (uint64_t)(tasks < TASKS_MOST ? tasks : TASKS_MOST);
 	cell.chunk = chunk;
 	cell.work = work;
 	grid_add(grid, &cell);

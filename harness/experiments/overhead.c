@@ -1,10 +1,11 @@
 /*
  * overhead.c - what handing out a task costs, by call, backend and chunk size.
  *
- * DESIGN. The task does nothing, so the time a task takes is the pool's. A chunk of c tasks costs one message (b) and
- * c times the handling of one item (a), hence time per task = a + b/c, fitted to each curve. Enough tasks that
- * waking the workers once a call does not show, few enough that a call at 5 us a message is no longer than a
- * few batches.
+ * DESIGN. The task does nothing, so the time a task takes is the pool's. A chunk of c tasks costs handing it out (b) and
+ * c times the handling of one item (a), hence time per task = a + b/c, fitted to each curve. All calls of a curve
+ * have the same number of tasks: what a call costs, such as waking the workers, is part of a then; with fewer tasks at
+ * small chunks it would pass for b. Enough tasks that little is left of it, few enough for a pool that needs a
+ * microsecond for each.
  */
 #include "harness/attempts.h"
 #include "harness/grid.h"
@@ -13,8 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-#define TASKS_CHUNK_1 10000
-#define TASKS_MOST 320000
+#define TASKS 320000
 #define TASKS_APPLY 300 /* one after the other, each a round trip between processes */
 #define TASKS_EACH 40	/* a process for each of them */
 #define TASKS_EACH_QUICK 10
@@ -32,7 +32,7 @@ static void add_call(struct grid *grid, const char *backend, const char *variant
 	struct cell cell = grid_cell(grid, backend, variant, load);
 
 	cell.chunk = chunk;
-	cell.tasks = chunk == 0 || chunk >= 32 ? TASKS_MOST : (uint64_t)chunk * TASKS_CHUNK_1;
+	cell.tasks = TASKS;
 	if (strncmp(variant, "apply", 5) == 0)
 		cell.tasks = TASKS_APPLY;
 	if (backend_is_each(backend))
@@ -237,9 +237,10 @@ const struct experiment experiment_overhead = {
 	.name = "overhead",
 	.title = "What handing out a task costs",
 	.claim = "Pool overhead is significant for very light tasks.",
-	.reading = "Each point is the time an empty task takes through the pool, the bar its 95 % "
-		   "interval over rounds; both axes are logarithmic. A curve falls while messages "
-		   "dominate and flattens at the cost of an item.",
+	.reading =
+		"Each point is the time an empty task takes through the pool, the bar its 95 % "
+		"interval over rounds; both axes are logarithmic. A curve falls while the chunks' "
+		"own cost dominates and flattens at the cost of an item.",
 	.grid = overhead_grid,
 	.derive = overhead_derive,
 };

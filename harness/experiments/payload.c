@@ -21,11 +21,11 @@
 #include <math.h>
 #include <string.h>
 
-#define CALL_BYTES (UINT64_C(1) << 20)
+#define CALL_BYTES (UINT64_C(8) << 20)
 #define LARGE_BYTES (UINT64_C(1) << 20)
 #define MOST_BYTES (UINT64_C(64) << 20)
-#define TASKS_MOST 4096
-#define COPIES 4 /* of a call's bytes that are in memory at a time */
+#define TASKS_MOST 262144 /* so many that what a call costs is little beside them */
+#define COPIES 4	  /* of a call's bytes that are in memory at a time */
 #define ROOF_PIPE "raw-stream"
 #define ROOF_COPY "raw-memcpy"
 #define POINTS_MAX 32

@@ -164,7 +164,7 @@ static void add_granularity(struct grid *grid)
 			add_arm(grid,
 				&(struct arm){ rows[i], "map", "spin", .chunk = 1,
 					       .work = 2 * work },
-				work < 100 ? 20000 : 5000);
+				work < 100 ? 200000 : 10000);
 		}
 }
 

@@ -2,7 +2,7 @@
  * real.c - real work: which backend should a user take?
  *
  * DESIGN. Speedup is the time of the plain serial loop over the time of the backend, paired by round. The choice for a
- * workload is the pool of processes with the highest median, of those with an interval if there are any; every other pool whose interval overlaps its interval
+ * workload is the pool of processes with the highest median, of those with an interval if there are any; every other pool that is not certainly slower in the same rounds
  * is named as being as good. One that failed in any round is not chosen, and a workload counts even if nothing of it is right.
  * Task counts make a serial pass some ten milliseconds long.
  */
@@ -117,18 +117,19 @@ static const struct group *best_for(const struct choice *choice, const char *wor
 	return best;
 }
 
-/* Pools whose interval overlaps the best one's: the data do not tell them apart. Returns how many. */
-static int write_ties(FILE *file, const struct choice *choice, const struct group *best,
-		      const struct group *loop)
+/* Pools that are not certainly slower than the best one in the same rounds. Returns how many. */
+static int write_ties(FILE *file, const struct choice *choice, const struct group *best)
 {
 	const struct groups *groups = choice->groups;
-	struct interval wanted = group_speedup(best, loop);
 	int ties = 0;
 
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
-		if (g == best || !is_candidate(choice, g, best->cell->workload) ||
-		    group_speedup(g, loop).high < wanted.low)
+		struct interval speed = { 0 };
+		if (g == best || !is_candidate(choice, g, best->cell->workload))
+			continue;
+		speed = group_speedup(g, best);
+		if (speed.level > 0 && speed.high < 1)
 			continue;
 		fprintf(file, "%s%s", ties++ ? ", " : "", g->cell->backend);
 	}
@@ -190,7 +191,7 @@ static void write_choice(FILE *file, const struct choice *choice, const char *wo
 	fprintf(file, "%s\t%s", workload, best->cell->backend);
 	put_interval(file, &speedup);
 	fputc('\t', file);
-	write_ties(file, choice, best, loop);
+	write_ties(file, choice, best);
 	fprintf(file, "\t%s\n",
 		speedup.level == 0 ? "too few rounds"
 		: speedup.low > 1  ? "yes"

@@ -233,7 +233,7 @@ static void chunk_that_failed_once_is_not_chosen_and_says_why(void **state)
 	assert_string_equal(advice.comparison[3].why, "failed: wrong result, item 3");
 }
 
-static void best_has_the_highest_speedup_and_ties_overlap(void **state)
+static void best_has_the_highest_speedup_and_ties_are_not_slower(void **state)
 {
 	struct made m;
 
@@ -247,6 +247,12 @@ static void best_has_the_highest_speedup_and_ties_overlap(void **state)
 		m.rows[round * CELLS + 3].ns_per_task[0] = round % 2 ? 52 : 32;
 	}
 	assert_true(advise_as_good(&m.trial, 2, 3));
+	/* Their times overlap, and one is slower in each round. */
+	for (int round = 0; round < ROUNDS; round++) {
+		m.rows[round * CELLS + 2].ns_per_task[0] = 30 + 4 * round;
+		m.rows[round * CELLS + 3].ns_per_task[0] = 1.1 * (30 + 4 * round);
+	}
+	assert_false(advise_as_good(&m.trial, 2, 3));
 	for (int round = 0; round < ROUNDS; round++)
 		m.rows[round * CELLS + 2].verified = false;
 	assert_int_equal(advise_best(&m.trial), 3);
@@ -357,7 +363,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(loop_that_failed_leaves_nothing_to_decide),
 		cmocka_unit_test(pool_that_failed_once_is_not_advised),
 		cmocka_unit_test(chunk_that_failed_once_is_not_chosen_and_says_why),
-		cmocka_unit_test(best_has_the_highest_speedup_and_ties_overlap),
+		cmocka_unit_test(best_has_the_highest_speedup_and_ties_are_not_slower),
 		cmocka_unit_test(cells_are_the_loop_and_what_makes_sense),
 		cmocka_unit_test(advise_measures_and_its_status_says_what_it_found),
 		cmocka_unit_test(advise_as_text_ends_with_the_advice),

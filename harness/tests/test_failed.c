@@ -242,7 +242,14 @@ static void real_tells_of_what_failed_and_counts_it(void **state)
 		add(f, &shm, 500, 1000);
 		add(f, &pipe, 600, 1000);
 	}
+	/* The loop alone is uneven: by shm each round is faster than by pipe. */
+	for (size_t i = 0; i < f->rows.count; i++)
+		if (strcmp(f->rows.at[i].cell.backend, "loop") == 0 &&
+		    strcmp(f->rows.at[i].cell.workload, "mandelbrot") == 0)
+			for (int k = 0; k < f->rows.at[i].samples; k++)
+				f->rows.at[i].ns_per_task[k] *= f->rows.at[i].round % 2 ? 1.2 : 0.7;
 	report(f);
+	assert_line(f, "tables/real-choice.tsv", "mandelbrot\t", "fork-shm\t1.83303\t", "\t-\tyes");
 	assert_contains(read_file(f, "summary.md"),
 			"for 3 of 3 workloads. It gains most for primes");
 	fail_row(&f->rows.at[2 * ROUNDS - 1]); /* shm with primes, in the last round only */

@@ -3,7 +3,7 @@
  *
  *	raw-pipe, raw-futex, raw-spin   a task is a round trip of 8 bytes between two processes
  *	raw-fork and other starts: see limits_start.c
- *	raw-stream    a task is its payload through a pipe to one other process
+ *	raw-stream    a task is its payload through a pipe to one other process; all of a call's in a piece
  *	              (these four have two processes: 1 worker: the kernel places them; more: bound to two CPUs)
  *	raw-list: see limits_list.c
  *
@@ -295,14 +295,12 @@ static int call_stream(struct bench *b, void *results)
 {
 	struct limit *l = b->state;
 	const unsigned char *bytes = b->work.column[0].data;
-	uint64_t each = b->work.payload_bytes, got = 0;
+	uint64_t got = 0;
+	int rc = write_all(l->to[1], bytes, l->bytes);
 
 	(void)results;
-	for (uint64_t i = 0; i < b->work.tasks; i++) {
-		int rc = write_all(l->to[1], bytes + i * each, each);
-		if (rc < 0)
-			return rc;
-	}
+	if (rc < 0)
+		return rc;
 	return read(l->from[0], &got, sizeof got) == sizeof got && got == l->bytes ? 0 : -EIO;
 }
 

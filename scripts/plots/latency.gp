@@ -27,11 +27,11 @@ set ylabel "calls that took as long or longer"
 is(b) = strcol(1) eq b
 pools = words(list)
 list = list.(list eq "" ? "" : " ").others
-hue(b) = b eq "hiccup" ? rgb("#999999") : b eq "raw-futex" ? rgb("#444444") : raw(b) ? rgb("#8A7A00") : colour(b)
+hue(b) = b eq "hiccup" ? rgb("#999999") : b eq "raw-futex" ? rgb("#444444") : b eq "raw-spin" ? rgb("#5D3A9B") : raw(b) ? rgb("#8A7A00") : colour(b)
 dash(b) = b eq "hiccup" ? 1 : raw(b) ? 2 : 1
 thick(b) = b eq "hiccup" ? 4 : raw(b) ? 1.5 : 2
-shape(b) = b eq "hiccup" ? 0 : b eq "raw-futex" ? 8 : raw(b) ? 10 : mark(b)
-called(b) = b eq "hiccup" ? "spinner, no pool" : b eq "raw-futex" ? "futex round trip" : b eq "raw-pipe" ? "pipe round trip" : b
+shape(b) = b eq "hiccup" ? 0 : b eq "raw-futex" ? 8 : b eq "raw-spin" ? 12 : raw(b) ? 10 : mark(b)
+called(b) = b eq "hiccup" ? "spinner, no pool" : b eq "raw-futex" ? "futex round trip" : b eq "raw-pipe" ? "pipe round trip" : b eq "raw-spin" ? "spinning round trip" : b
 # Names in three columns below: a piece of each curve with its mark.
 do for [i=1:words(list)] { b = word(list, i)
 	x = 0.11 + 0.29 * ((i - 1) % 3); y = 0.125 - 0.045 * ((i - 1) / 3)

@@ -19,7 +19,7 @@ do for [p=1:6] {
 	call = word(calls, p)
 	set title call offset 0,-0.6
 	eval (p % 3 == 1 ? y_all : y_bare)
-	set xlabel (p == 5 ? "chunk size (tasks per message)" : "")
+	set xlabel (p == 5 ? "chunk size (tasks)" : "")
 	if (p == 1) { eval legend } else { unset label 99; do for [i=1:words(list)] { unset label 100+i } }
 	plot for [b in list] table using (on(b, call) ? column("chunk") : NaN):(column("ns_per_task")) \
 		with linespoints lc rgb colour(b) pt mark(b) ps 1.1*mark_size, \
