@@ -15,8 +15,9 @@
 #include <string.h>
 
 #define TASKS 320000
-#define TASKS_APPLY 300 /* one after the other, each a round trip between processes */
-#define TASKS_EACH 40	/* a process for each of them */
+#define TASKS_LAZY 100000 /* of an imap, where a task takes longer than a call costs for it */
+#define TASKS_APPLY 300	  /* one after the other, each a round trip between processes */
+#define TASKS_EACH 40	  /* a process for each of them */
 #define TASKS_EACH_QUICK 10
 
 static const char *const maps[] = { "map",	     "map_async", "starmap",
@@ -32,7 +33,7 @@ static void add_call(struct grid *grid, const char *backend, const char *variant
 	struct cell cell = grid_cell(grid, backend, variant, load);
 
 	cell.chunk = chunk;
-	cell.tasks = TASKS;
+	cell.tasks = strncmp(variant, "imap", 4) == 0 ? TASKS_LAZY : TASKS;
 	if (strncmp(variant, "apply", 5) == 0)
 		cell.tasks = TASKS_APPLY;
 	if (backend_is_each(backend))

@@ -21,7 +21,7 @@
 #include <math.h>
 #include <string.h>
 
-#define CALL_BYTES (UINT64_C(8) << 20)
+#define CALL_BYTES (UINT64_C(4) << 20)
 #define LARGE_BYTES (UINT64_C(1) << 20)
 #define MOST_BYTES (UINT64_C(64) << 20)
 #define TASKS_MOST 262144 /* so many that what a call costs is little beside them */

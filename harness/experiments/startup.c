@@ -16,7 +16,7 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB_BYTES 1073741824.0
 #define TASKS_EACH 20
-#define TASKS_EACH_QUICK 10
+#define TASKS_EACH_SOON 10 /* where there is less time */
 #define TASKS_POOL 10000
 #define PARENTS_MAX 32
 
@@ -75,8 +75,8 @@ static int startup_grid(struct plan *plan, const struct scale *scale)
 		if (bytes <= MIB || bytes >= 64 * MIB) /* the slope needs no more */
 			add_raw(&grid, bytes);
 		if (bytes == MIB || scale->level > 0)
-			add_tasks(&grid, PICK_EACH,
-				  scale->level > 0 ? TASKS_EACH : TASKS_EACH_QUICK, bytes);
+			add_tasks(&grid, PICK_EACH, scale->level > 1 ? TASKS_EACH : TASKS_EACH_SOON,
+				  bytes);
 	}
 	add_tasks(&grid, PICK_STARTS, TASKS_POOL, MIB);
 	return grid.rc;

@@ -214,8 +214,8 @@ static void plans_are_sensible_and_bounded(void **state)
 			uint64_t bytes = cell->payload_bytes * cell->tasks;
 			assert_true(cell->payload_bytes >= 1 && cell->tasks >= 1);
 			assert_int_equal(cell->chunk, 1);
-			/* 8 MiB, or a payload for each worker. */
-			assert_true(bytes <= UINT64_C(8) << 20 ||
+			/* 4 MiB, or a payload for each worker. */
+			assert_true(bytes <= UINT64_C(4) << 20 ||
 				    cell->tasks == (uint64_t)plan.scale.cpus);
 			most = cell->payload_bytes > most ? cell->payload_bytes : most;
 		}
