@@ -5,6 +5,8 @@
  * handed out and nothing is copied: this is the most that W processes can do with this kernel and a static split, and so
  * the denominator of efficiency. Results go into the arena, which is shared memory.
  *
+ * Where there is a CPU for each, each is bound to one: woken together they would often share one for a whole call.
+ *
  * A share is blocks from all over the items, dealt to and fro (to workers 0 1 2, 2 1 0, 0 1 2, ...). Halves would
  * be a weak rival where later items are longer, as those of primes: there the first worker would have two fifths of the work.
  */
@@ -27,7 +29,8 @@
 /* How often a waiting parent looks whether its children live. */
 #define LOOK_NS (100 * NS_PER_MS)
 
-#define BLOCKS 16 /* of a worker's share, or more; fewer if it has fewer items */
+#define BLOCKS                                                                                     \
+	256 /* of a worker's share, or more; fewer if it has fewer items: then they are single ones */
 
 struct shared {
 	/* The parent adds 1 to start a call; children wait for it to change. */
@@ -152,6 +155,8 @@ static int start_child(struct forked *f, int worker)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent) /* it died before the line above */
 			_exit(1);
+		if (f->bench->cell->workers <= pool_cpus())
+			baseline_bind(worker);
 		child(f, worker);
 	}
 	f->pid[worker] = pid;

@@ -2,6 +2,7 @@
  * trial.c - running cells at once and asking their rows.
  */
 #include "harness/trial.h"
+#include "harness/bench.h"
 #include "harness/child.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
@@ -104,16 +105,12 @@ done:
 
 int trial_run_on_one_cpu(struct trial *trial)
 {
-	cpu_set_t all, one;
+	cpu_set_t all;
 	int rc;
 
 	if (sched_getaffinity(0, sizeof all, &all) < 0)
 		return trial_run(trial);
-	CPU_ZERO(&one);
-	for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
-		if (CPU_ISSET(cpu, &all))
-			CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof one, &one);
+	baseline_bind(0);
 	rc = trial_run(trial);
 	sched_setaffinity(0, sizeof all, &all);
 	return rc;

@@ -11,7 +11,7 @@
 #define PEERS_WORKERS 2 /* what the bars speak of */
 
 /* A copy of the arguments and results of so many tasks of square, 16 bytes each. */
-#define COPY_SQUARES 128
+#define COPY_SQUARES 65536
 #define COPY_ARM                                                                                   \
 	{                                                                                          \
 		"raw-memcpy", "map", "stream", .payload_bytes = 16 * COPY_SQUARES, .workers = 1    \

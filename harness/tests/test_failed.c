@@ -274,7 +274,7 @@ static void time_of_a_run_with_failures_is_not_judged(void **state)
 	add_skewed(f);
 	for (size_t i = 0; i < f->rows.count; i++)
 		f->rows.at[i].start_ms = (int64_t)(1000 * i);
-	write_file(f, "run.json", "{\"plan\":{\"scale\":\"quick\",\"budget_ns\":38000000000}}");
+	write_file(f, "run.json", "{\"plan\":{\"scale\":\"quick\",\"budget_ns\":46000000000}}");
 	report(f);
 	assert_line(f, "tables/bars.tsv", p13, "\tmet\t", "");
 	f->rows.count--;

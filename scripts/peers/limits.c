@@ -92,23 +92,6 @@ static void limit_stop(struct bench *b)
 	free(l);
 }
 
-/* Binds this process to the k-th CPU it may use; where there are fewer it stays free. */
-static void bind_cpu(int k)
-{
-	cpu_set_t may, one;
-
-	if (sched_getaffinity(0, sizeof may, &may) < 0)
-		return;
-	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &may) || k-- > 0)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof one, &one);
-		return;
-	}
-}
-
 /* Starts the other process, which runs `body` until it is killed. */
 static int limit_start(struct bench *b, int (*call)(struct bench *, void *),
 		       void (*body)(struct limit *))
@@ -127,13 +110,13 @@ static int limit_start(struct bench *b, int (*call)(struct bench *, void *),
 	if (l->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (b->cell->workers > 1)
-			bind_cpu(1);
+			baseline_bind(1);
 		if (getppid() == parent)
 			body(l);
 		_exit(1);
 	}
 	if (b->cell->workers > 1)
-		bind_cpu(0);
+		baseline_bind(0);
 	b->call = call;
 	return 0;
 }
