@@ -365,7 +365,8 @@ struct pool_stats {
 		cancelled; /* dropped or killed by cancel, fail_fast, a call's timeout, terminate */
 	uint64_t timed_out; /* POOL_TASK_TIMEOUT */
 	uint64_t retried;   /* executions repeated because the worker died; not part of the sum */
-	uint64_t restarts;  /* workers replaced after a death: whose replacement has started */
+	uint64_t restarts;  /* workers replaced after a death: whose replacement has started; it
+			       may have done its first items a moment before it is counted */
 };
 
 int pool_stats(struct pool *pool, struct pool_stats *stats);
