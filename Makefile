@@ -183,7 +183,7 @@ ifndef OUT
 OUT   := results/run-$(shell date +%Y%m%d-%H%M%S)
 endif
 QUICK ?=
-# A cell or a command that failed (status 1) keeps nothing from the report, and is the status at the end. An interrupt is
+# A cell or a command that failed (status 1) does not keep the rest from its report; its status comes at the end. An interrupt is
 # answered by the program that runs.
 measure = trap : INT; failed=0; \
 	part() { "$$@" || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; }; }; \
@@ -196,9 +196,20 @@ measure = trap : INT; failed=0; \
 bench: all
 	$(Q)$(call measure,$(if $(QUICK),--quick),Figures,plots)
 
+compare: all
+	$(Q)test -n "$(BASE)" -a -n "$(NEW)" || { echo "usage: make compare BASE=RUN NEW=RUN" >&2; exit 2; }
+	$(Q)$(bench) compare $(BASE) $(NEW)
+
+plots: all
+	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
+	$(Q)$(bench) plot $(RUN)
+
+# The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about half an hour.
+ROUNDS ?= 12
 peers: all
 	$(Q)$(call measure,peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)),Bars,bars.md)
 
+# Does the suite find what is wrong, and nothing else? Half an hour on a quiet machine; QUICK=1: three minutes.
 selftest: all $(faults)
 	$(Q)$(bench) selftest $(if $(QUICK),--short) $(if $(SEED),--seed $(SEED)) -o $(OUT)
 
