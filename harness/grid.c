@@ -116,6 +116,8 @@ struct cell grid_cell(const struct grid *grid, const char *backend, const char *
 	snprintf(cell.backend, sizeof cell.backend, "%s", backend);
 	snprintf(cell.variant, sizeof cell.variant, "%s", variant);
 	snprintf(cell.workload, sizeof cell.workload, "%s", workload);
+	if (strcmp(backend, "raw-list") == 0)
+		cell.batch_ns = 1; /* a call of it measures often enough */
 	return cell;
 }
 

@@ -102,14 +102,19 @@ void groups_free(struct groups *groups)
 	*groups = (struct groups){ 0 };
 }
 
-struct interval group_ns(const struct group *group)
+struct interval group_over_rounds(const struct group *group, double (*value)(const struct record *))
 {
-	double ns[PAIRS_MAX];
+	double x[PAIRS_MAX];
 	size_t n = group->count < PAIRS_MAX ? group->count : PAIRS_MAX;
 
 	for (size_t i = 0; i < n; i++)
-		ns[i] = record_median(group->at[i]);
-	return stats_median_interval(ns, n, CONFIDENCE);
+		x[i] = value(group->at[i]);
+	return stats_median_interval(x, n, CONFIDENCE);
+}
+
+struct interval group_ns(const struct group *group)
+{
+	return group_over_rounds(group, record_median);
 }
 
 const struct record *group_round(const struct group *group, int round)

@@ -31,6 +31,9 @@ void groups_free(struct groups *groups);
 /* Rank of a backend's name in tables and legends: baselines, then the pool table; unknown names last. */
 int backend_rank(const char *backend);
 
+/* Of a value that each row has. */
+struct interval group_over_rounds(const struct group *group,
+				  double (*value)(const struct record *));
 struct interval group_ns(const struct group *group); /* ns per task, over rounds */
 /* Time of `baseline` over time of `group`, paired by round: > 1 where group is the faster one. */
 struct interval group_speedup(const struct group *group, const struct group *baseline);

@@ -4,9 +4,10 @@
  * DESIGN. Makespan over ideal, paired by round. The ideal is list scheduling, each task in input order to the worker that is
  * free first (R. L. Graham, Bounds for Certain Multiprocessing Anomalies, Bell System Technical Journal 45 (1966)), computed
  * from lengths measured in the same round while all workers were busy (baseline "raw-list"): nothing that hands out tasks one
- * by one can do better without knowing how long they take. Lengths are numbers of steps of a dependent chain, never waits. Small chunks pay in messages, large
- * ones in workers that have nothing left to do; `auto` is held against the best fixed chunk. That is the best of several
- * in the same rounds, so it looks a little better than it is, and `auto` a little worse.
+ * by one can do better without knowing how long they take. Lengths are numbers of steps of a dependent chain, never
+ * waits. Small chunks pay in messages, large ones in workers that have nothing left to do; `auto` is held against the best
+ * fixed chunk. That is the best of several in the same rounds, so it looks a little better than it is, and `auto` a little
+ * worse.
  */
 #include "harness/attempts.h"
 #include "harness/grid.h"
@@ -39,8 +40,6 @@ static void add_cell(struct grid *grid, const char *backend, size_t load, int64_
 	cell.tasks = TASKS;
 	cell.work = WORK / loads[load].mean;
 	cell.chunk = chunk;
-	if (strcmp(backend, LIST) == 0)
-		cell.batch_ns = 1; /* a call measures often enough */
 	grid_add(grid, &cell);
 }
 

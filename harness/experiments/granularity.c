@@ -13,9 +13,8 @@
 #include <math.h>
 #include <string.h>
 
-#define STEP_NS 2 /* about, of the spin kernel; only for choosing how many tasks */
-#define TASKS_MOST                                                                                 \
-	200000 /* of the lightest tasks; at any chunk, since a call costs something, too */
+#define STEP_NS 2	  /* about, of the spin kernel; only for choosing how many tasks */
+#define TASKS_MOST 200000 /* of the lightest tasks, at any chunk: a call costs something, too */
 #define WORK_LARGEST (INT64_C(1) << 17) /* 0.25 ms: every pool must be efficient there */
 
 static void add_point(struct grid *grid, const char *backend, int64_t chunk, int64_t work)

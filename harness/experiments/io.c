@@ -115,25 +115,14 @@ struct series {
 
 /* Of what so many waits at a time would give that last as long as those of the plain loop in the same process: a wait
  * ends when the machine's timer says so, later than was asked for. */
-static struct interval share_percent(const struct group *g)
+static double share_percent(const struct record *record)
 {
-	double percent[PAIRS_MAX];
-	size_t n = 0;
-
-	for (; n < g->count && n < PAIRS_MAX; n++)
-		percent[n] = 100 * g->at[n]->serial_ns_per_task /
-			     (record_median(g->at[n]) * g->cell->workers);
-	return stats_median_interval(percent, n, CONFIDENCE);
+	return 100 * record->serial_ns_per_task / (record_median(record) * record->cell.workers);
 }
 
-static struct interval bare_per_s(const struct group *g)
+static double bare_per_s(const struct record *record)
 {
-	double rate[PAIRS_MAX];
-	size_t n = 0;
-
-	for (; n < g->count && n < PAIRS_MAX; n++)
-		rate[n] = (double)NS_PER_S / g->at[n]->serial_ns_per_task;
-	return stats_median_interval(rate, n, CONFIDENCE);
+	return (double)NS_PER_S / record->serial_ns_per_task;
 }
 
 static bool round_slope(const struct series *s, int round, double *slope)
@@ -193,12 +182,12 @@ static int write_costs(const struct derivation *d, const struct series *series, 
 	      "\tpercent_of_ideal\tpercent_low\tpercent_high\tbare_waits_per_s\n",
 	      file);
 	for (size_t i = 0; i < count; i++) {
-		struct interval share = share_percent(series[i].most);
+		struct interval share = group_over_rounds(series[i].most, share_percent);
 		fputs(series[i].first->cell->backend, file);
 		put_interval(file, &series[i].worker_mib);
 		fprintf(file, "\t%zu\t%d", series[i].rounds, series[i].most->cell->workers);
 		put_interval(file, &share);
-		fprintf(file, "\t%.6g\n", bare_per_s(series[i].most).mid);
+		fprintf(file, "\t%.6g\n", group_over_rounds(series[i].most, bare_per_s).mid);
 	}
 	return table_close(file);
 }
@@ -277,9 +266,10 @@ static void find(struct derivation *d, const struct series *series, size_t count
 		 "waiting process "
 		 "takes %s, a waiting thread %s.",
 		 cell->workers, cell->backend, tasks_per_s(both.processes).mid,
-		 (double)cell->work / 1e3, share_percent(both.processes).mid, cell->workers,
-		 share_percent(both.threads).mid, compare(&ratio, text),
-		 memory_text(&p->worker_mib, memory[0]), memory_text(&t->worker_mib, memory[1]));
+		 (double)cell->work / 1e3, group_over_rounds(both.processes, share_percent).mid,
+		 cell->workers, group_over_rounds(both.threads, share_percent).mid,
+		 compare(&ratio, text), memory_text(&p->worker_mib, memory[0]),
+		 memory_text(&t->worker_mib, memory[1]));
 }
 
 static int io_derive(struct derivation *d)

@@ -4,8 +4,8 @@
  * DESIGN. The cells are measured by scripts/peers/lazy, where the input comes from a generator: map has to make an array of it
  * first, imap reads as far ahead as its window. Memory is what parent and workers take above the opened pool
  * (max_rss_kib of these rows). Bytes per queued item is the slope of memory over the number of tasks, by least squares
- * within each round, from where imap's window is full; its median and interval are over rounds. Tasks are empty: the first result of map waits for
- * all tasks, so with longer ones its disadvantage only grows.
+ * within each round, from where imap's window is full; its median and interval are over rounds. Tasks are empty: the first
+ * result of map waits for all tasks, so with longer ones its disadvantage only grows.
  */
 #include "harness/attempts.h"
 #include "harness/grid.h"
@@ -62,16 +62,6 @@ static const char *row_of(const struct group *g)
 	return g->cell->backend + strlen(PREFIX);
 }
 
-static struct interval over_rounds(const struct group *g, double (*value)(const struct record *))
-{
-	double x[PAIRS_MAX];
-	size_t n = 0;
-
-	for (size_t i = 0; i < g->count && n < PAIRS_MAX; i++)
-		x[n++] = value(g->at[i]);
-	return stats_median_interval(x, n, CONFIDENCE);
-}
-
 static double memory_kib(const struct record *record)
 {
 	return (double)record->max_rss_kib;
@@ -95,7 +85,8 @@ static int write_sizes(const struct derivation *d, const struct groups *groups)
 		const struct group *g = &groups->at[i];
 		if (!is_lazy(g))
 			continue;
-		struct interval kib = over_rounds(g, memory_kib), first = over_rounds(g, first_ms);
+		struct interval kib = group_over_rounds(g, memory_kib),
+				first = group_over_rounds(g, first_ms);
 		fprintf(file, "%s\t%s\t%llu", row_of(g), g->cell->variant,
 			(unsigned long long)g->cell->tasks);
 		put_interval(file, &kib);
@@ -240,9 +231,9 @@ static void find(struct derivation *d, const struct curve *curves, size_t count)
 		 "With %llu empty tasks the first result is there after %s by map and, with %llu, "
 		 "after %s by imap.",
 		 bytes[0], bytes[1], row_of(most), (unsigned long long)most->cell->tasks,
-		 time_text(1e6 * over_rounds(most, first_ms).mid, time[0]),
+		 time_text(1e6 * group_over_rounds(most, first_ms).mid, time[0]),
 		 (unsigned long long)lazy_most->cell->tasks,
-		 time_text(1e6 * over_rounds(lazy_most, first_ms).mid, time[1]));
+		 time_text(1e6 * group_over_rounds(lazy_most, first_ms).mid, time[1]));
 }
 
 static int lazy_derive(struct derivation *d)

@@ -31,8 +31,10 @@ static uint64_t peer_tasks(const struct arm *arm)
 
 	if (strcmp(arm->variant, "apply") == 0)
 		return 200;
-	if (begins(arm->backend, "xargs") || begins(arm->backend, "parallel"))
-		return begins(arm->backend, "xargs") ? 100 : 40;
+	if (strcmp(arm->backend, "xargs") == 0)
+		return 100;
+	if (strcmp(arm->backend, "parallel") == 0)
+		return 40;
 	if (begins(arm->backend, "cpython-executor"))
 		return arm->chunk > 1 ? 20000 : 500;
 	return grouped ? 100000 : 1000;
@@ -65,8 +67,6 @@ static void add_arm(struct grid *grid, const struct arm *arm, uint64_t tasks)
 	cell.parent_bytes = arm->parent_bytes;
 	cell.pool_memory = arm->pool_memory;
 	cell.batches = arm->parent_bytes >= PARENT_LARGE ? 2 : arm->batches;
-	if (strcmp(arm->backend, "raw-list") == 0)
-		cell.batch_ns = 1; /* a call measures often enough */
 	grid_add(grid, &cell);
 }
 

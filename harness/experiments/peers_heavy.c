@@ -270,15 +270,16 @@ static void judge_p11(struct judge *j, const char *base, int64_t chunk)
  * == Memory and cost ==
  */
 
+static double rss_mib(const struct record *record)
+{
+	return (double)record->max_rss_kib / 1024;
+}
+
 static void add_lazy_memory(struct judge *j, const char *which, const struct group *g)
 {
 	struct value value = { .why = "parent and workers, proportional set size" };
-	double mib[PAIRS_MAX];
-	size_t n = 0;
 
-	for (; n < g->count && n < PAIRS_MAX; n++)
-		mib[n] = (double)g->at[n]->max_rss_kib / 1024;
-	value.interval = stats_median_interval(mib, n, CONFIDENCE);
+	value.interval = group_over_rounds(g, rss_mib);
 	snprintf(value.which, sizeof value.which, "%s", which);
 	bars_add(j->bars, &value);
 }
@@ -320,17 +321,18 @@ static void timing_name(const struct cell *cell, char which[sizeof((struct value
 		 cell->variant, cell->workload);
 }
 
+static double timing_percent(const struct record *record)
+{
+	double call_ns = record_median(record) * (double)record->cell.tasks;
+
+	return 100 * READINGS * record->clock_ns / call_ns;
+}
+
 static void add_timing_cost(struct judge *j, const struct group *g)
 {
 	struct value value = { .why = "readings of the clock in a call, over its time" };
-	double percent[PAIRS_MAX];
-	size_t n = 0;
 
-	for (; n < g->count && n < PAIRS_MAX; n++) {
-		double call_ns = record_median(g->at[n]) * (double)g->at[n]->cell.tasks;
-		percent[n] = 100 * READINGS * g->at[n]->clock_ns / call_ns;
-	}
-	value.interval = stats_median_interval(percent, n, CONFIDENCE);
+	value.interval = group_over_rounds(g, timing_percent);
 	timing_name(g->cell, value.which);
 	bars_add(j->bars, &value);
 }

@@ -2,8 +2,8 @@
  * real.c - real work: which backend should a user take?
  *
  * DESIGN. Speedup is the time of the plain serial loop over the time of the backend, paired by round. The choice for a
- * workload is the pool of processes with the highest median, of those with an interval if there are any; every other pool that is not certainly slower in the same rounds
- * is named as being as good. One that failed in any round is not chosen, and a workload counts even if nothing of it is right.
+ * workload is the pool of processes with the highest median, of those with an interval if there are any; every other pool
+ * that is not certainly slower in the same rounds is named as being as good. One that failed in any round is not chosen, and a workload counts even if nothing of it is right.
  * Task counts make a serial pass some ten milliseconds long.
  */
 #include "harness/attempts.h"
@@ -125,10 +125,9 @@ static int write_ties(FILE *file, const struct choice *choice, const struct grou
 
 	for (size_t i = 0; i < groups->count; i++) {
 		const struct group *g = &groups->at[i];
-		struct interval speed = { 0 };
 		if (g == best || !is_candidate(choice, g, best->cell->workload))
 			continue;
-		speed = group_speedup(g, best);
+		struct interval speed = group_speedup(g, best);
 		if (speed.level > 0 && speed.high < 1)
 			continue;
 		fprintf(file, "%s%s", ties++ ? ", " : "", g->cell->backend);
