@@ -15,7 +15,8 @@
 
 #define STEP_NS 2	  /* about, of the spin kernel; only for choosing how many tasks */
 #define TASKS_MOST 200000 /* of the lightest tasks, at any chunk: a call costs something, too */
-#define WORK_LARGEST (INT64_C(1) << 17) /* 0.25 ms: every pool must be efficient there */
+#define WORK_LARGEST (INT64_C(1) << 18) /* 0.5 ms: every pool must be efficient there */
+#define WORK_SMALLEST 1 /* 2 ns: none can be, so that every curve has both its ends */
 
 static void add_point(struct grid *grid, const char *backend, int64_t chunk, int64_t work)
 {
@@ -31,7 +32,7 @@ static void add_point(struct grid *grid, const char *backend, int64_t chunk, int
 /* From the largest down; smaller by 2^shift each time. */
 static void add_curve(struct grid *grid, const char *backend, int64_t chunk, int shift)
 {
-	for (int64_t work = WORK_LARGEST; work >= 4; work >>= shift)
+	for (int64_t work = WORK_LARGEST; work >= WORK_SMALLEST; work >>= shift)
 		add_point(grid, backend, chunk, work);
 }
 
