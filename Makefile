@@ -43,8 +43,9 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 examples := $(patsubst pools/examples/%.c,$(B)/examples/%,$(example_src)) \
 	$(patsubst pools/examples/%.c,$(B)/examples/%-nopie,$(example_src))
 
-# What poolbench runs beside the pools: programs that are arms of a round.
-peers := $(addprefix $(B)/scripts/peers/,limits lazy openmp mpi)
+# What poolbench runs beside the pools: programs that are arms of a round; and those of scripts/peers/whole and killed.
+arms := $(addprefix $(B)/scripts/peers/,limits lazy openmp mpi)
+peers := $(arms) $(addprefix $(B)/scripts/peers/,pool_sha256 killed_map)
 
 .PHONY: all lib test fuzz bench compare plots peers selftest chaos check install install-lib clean help test-programs
 .SECONDARY:
@@ -133,10 +134,15 @@ $(B)/pools/tests/test_chaos: $(call objects,$(chaos_src))
 
 $(B)/scripts/peers/limits: $(B)/scripts/peers/limits_start.o $(B)/scripts/peers/limits_list.o
 
+# A command that is timed as a whole loads no library that it does not use.
+$(B)/scripts/peers/pool_sha256: $(call objects,scripts/peers/pool_sha256.c $(work_src)) $(lib)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lnettle -lm
+
 # A compiler without OpenMP leaves that peer out.
 $(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(work_src)) $(lib) $(B)/flags
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
+	$(Q)mkdir -p $(@D) && rm -f $@
 	$(Q)if ! echo 'int main(void) { return 0; }' | $(CC) -fopenmp -o $@.probe -x c - 2>/dev/null; then \
 		echo 'left out: OpenMP, which $(CC) does not have (Debian: gcc; for clang libomp-dev)'; else \
 		rm -f $@.probe; $(CC) $(ALL_CFLAGS) -fopenmp -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
@@ -145,29 +151,29 @@ $(B)/scripts/peers/openmp: scripts/peers/openmp.c $(call objects,$(bench_src) $(
 # Likewise without MPI.
 $(B)/scripts/peers/mpi: scripts/peers/mpi.c $(call objects,$(bench_src) $(work_src)) $(lib) $(B)/flags
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
+	$(Q)mkdir -p $(@D) && rm -f $@
 	$(Q)if ! command -v mpicc >/dev/null; then echo 'left out: MPI (Debian: libopenmpi-dev openmpi-bin)'; else \
 		OMPI_CC='$(CC)' mpicc $(ALL_CFLAGS) -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ \
 			$(filter-out %.h $(B)/flags,$^) $(LIBS_BENCH); fi
 
-test-programs: deps-quiet $(tests) $(bench) $(faults) $(examples) $(peers)
+test-programs: deps-quiet $(tests) $(bench) $(faults) $(examples) $(peers) $(chaos)
 
 # Each program runs its cases in children with deadlines; one failure does not keep the others from running.
 test: test-programs
 	$(Q)scripts/run-tests $(tests)
 
-# libFuzzer and sanitizers on the targets of pools/tests/fuzz.h, each for SECONDS or for RUNS executions. What it finds
+# libFuzzer and sanitizers on the targets of pools/tests/fuzz.h, each for SECONDS (60) or for RUNS executions. What it finds
 # new is kept under .build/fuzz; a finding is .build/fuzz/<target>-crash-..., and belongs into pools/tests/corpus/<target>.
 # A quarantine larger than what one execution frees would only make it slower, by half.
 FUZZ_TARGETS := reply outbox inbox
 FUZZ_CC ?= clang
-SECONDS ?= 60
+SECONDS ?=
 RUNS    ?=
 fuzz: deps-quiet $(FUZZ_TARGETS:%=fuzz-%)
 fuzz-%: .build/fuzz/%
 	$(Q)mkdir -p .build/fuzz/found/$*
 	$(Q)ASAN_OPTIONS=quarantine_size_mb=1 \
-		.build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS)) -max_len=96 -close_fd_mask=2 \
+		.build/fuzz/$* $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(SECONDS),60)) -max_len=96 -close_fd_mask=2 \
 		-artifact_prefix=.build/fuzz/$*- .build/fuzz/found/$* pools/tests/corpus/$* >.build/fuzz/$*.log 2>&1 || \
 		{ tail -n 30 .build/fuzz/$*.log; exit 1; }
 	$(Q)printf '%s: ' $* && tail -n 1 .build/fuzz/$*.log
@@ -187,10 +193,10 @@ QUICK ?=
 # answered by the program that runs.
 measure = trap : INT; failed=0; \
 	part() { "$$@" || { failed=$$?; [ $$failed -eq 1 ] || exit $$failed; }; }; \
-	part $(bench) run $(1) --out $(OUT); \
-	part scripts/peers/whole $(OUT) $(if $(QUICK),--quick); \
-	$(bench) plot $(OUT) && $(bench) report $(OUT) || exit; \
-	printf '\nReport: %s\n$(2): %s\nRows: %s\n' $(OUT)/report.html $(OUT)/$(3) $(OUT)/rows.jsonl; \
+	part $(bench) run $(1) --out "$(OUT)"; \
+	part scripts/peers/whole "$(OUT)" $(if $(QUICK),--quick); \
+	$(bench) plot "$(OUT)" && $(bench) report "$(OUT)" || exit; \
+	printf '\nReport: %s\n$(2): %s\nRows: %s\n' "$(OUT)/report.html" "$(OUT)/$(3)" "$(OUT)/rows.jsonl"; \
 	exit $$failed
 
 bench: all
@@ -198,26 +204,25 @@ bench: all
 
 compare: all
 	$(Q)test -n "$(BASE)" -a -n "$(NEW)" || { echo "usage: make compare BASE=RUN NEW=RUN" >&2; exit 2; }
-	$(Q)$(bench) compare $(BASE) $(NEW)
+	$(Q)$(bench) compare "$(BASE)" "$(NEW)"
 
 plots: all
 	$(Q)test -n "$(RUN)" || { echo "usage: make plots RUN=DIRECTORY" >&2; exit 2; }
-	$(Q)$(bench) plot $(RUN)
+	$(Q)$(bench) plot "$(RUN)"
 
 # The bars: pools and peers in the same rounds, then whole commands. ROUNDS=N: 12 take about half an hour.
 ROUNDS ?= 12
 peers: all
 	$(Q)$(call measure,peers $(if $(QUICK),--quick,--full --rounds $(ROUNDS)),Bars,bars.md)
 
-# Does the suite find what is wrong, and nothing else? Half an hour on a quiet machine; QUICK=1: three minutes.
+# Does the suite find what is wrong, and nothing else? Twenty minutes on a quiet machine; QUICK=1: three minutes.
 selftest: all $(faults)
-	$(Q)$(bench) selftest $(if $(QUICK),--short) $(if $(SEED),--seed $(SEED)) -o $(OUT)
+	$(Q)$(bench) selftest $(if $(QUICK),--short) $(if $(SEED),--seed $(SEED)) -o "$(OUT)"
 
-# Random use while workers are killed; ROW: one row (all, when none is named), SECONDS: for each row.
-SECONDS ?= 10
+# Random use while workers are killed; ROW: one row (all, when none is named), SECONDS: for each row (10).
 SEED    ?=
 chaos: $(chaos)
-	$(Q)$(chaos) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ROW)
+	$(Q)$(chaos) --seconds $(or $(SECONDS),10) $(if $(SEED),--seed $(SEED)) $(ROW)
 
 check:
 	$(Q)scripts/check
@@ -228,8 +233,10 @@ install-lib: $(lib)
 	install -m 644 pools/pool.h $(DESTDIR)$(PREFIX)/include/pools/pool.h
 
 install: all install-lib
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/poolbench
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/poolbench/peers
 	install -m 755 $(bench) $(DESTDIR)$(PREFIX)/bin/poolbench
+	for arm in $(arms) scripts/peers/*_square.*; do \
+		[ ! -f $$arm ] || install -m 755 $$arm $(DESTDIR)$(PREFIX)/share/poolbench/peers || exit; done
 	cp -R scripts/plots $(DESTDIR)$(PREFIX)/share/poolbench/
 
 clean:

@@ -92,13 +92,10 @@ static void stop_syscall(struct bench *b)
 /* Time per call of the system, so two a task. */
 static int start_syscall(struct bench *b)
 {
-	int *ends, rc;
+	int *ends, rc = baseline_check_words(b);
 
-	if (b->work.column[0].size != sizeof(int64_t) || b->work.result_size != sizeof(int64_t)) {
-		snprintf(b->why, sizeof b->why,
-			 "baseline 'syscall' moves 8 bytes a task: want workload noop");
-		return -EINVAL;
-	}
+	if (rc < 0)
+		return rc;
 	ends = malloc(2 * sizeof *ends);
 	if (ends == NULL)
 		return -ENOMEM;
@@ -111,6 +108,18 @@ static int start_syscall(struct bench *b)
 	b->call = call_syscall;
 	b->per_call = 2.0 * (double)b->work.tasks;
 	return 0;
+}
+
+int baseline_check_words(struct bench *b)
+{
+	if (b->work.column[0].size == sizeof(int64_t) && b->work.result_size == sizeof(int64_t))
+		return 0;
+	snprintf(b->why, sizeof b->why,
+		 "baseline '%s' carries 8 bytes to each task and back, workload '%s' has others: "
+		 "use "
+		 "noop or square",
+		 b->cell->backend, b->work.load->name);
+	return -EINVAL;
 }
 
 int baseline_check_payload(struct bench *b)

@@ -195,6 +195,7 @@ static void add_workers(struct bench *b, const struct account *account, struct r
 
 static void close_account(struct bench *b, const struct account *account, struct record *record)
 {
+	bool is_open = strcmp(b->cell->variant, "open") == 0;
 	struct machine_time machine;
 	struct counts self, own = { 0 };
 	struct lives now;
@@ -206,7 +207,7 @@ static void close_account(struct bench *b, const struct account *account, struct
 	now = lives(b);
 	add_traffic(record, &account->parent, getpid());
 	record->starts = b->pool ? now.starts - account->lives.starts
-				 : (int64_t)b->calls * (b->has_results ? 0 : b->cell->workers);
+				 : (int64_t)b->calls * (is_open ? b->cell->workers : 0);
 	record->claims = now.claims - account->lives.claims;
 	add_workers(b, account, record, &own);
 	record->steal_ns = machine.steal_ns - account->machine.steal_ns;

@@ -79,6 +79,8 @@ struct baseline {
 void baseline_add(struct baseline *baseline);
 /* Are the arguments of the workload its payload, so that it can be carried or copied? 0, or -EINVAL with `why`. */
 int baseline_check_payload(struct bench *bench);
+/* Are arguments and results 8 bytes each, so that a baseline can carry them as a word? Likewise. */
+int baseline_check_words(struct bench *bench);
 /* From now on this process runs on the k-th of the CPUs that it may use; where there are fewer it stays free. */
 void baseline_bind(int k);
 /* The main() of a program that has added its baselines: `cell OPTION...`, or --version, which prints that line. */

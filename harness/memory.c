@@ -74,7 +74,7 @@ static bool read_parent(pid_t pid, pid_t *parent)
 	return fields != NULL && sscanf(fields + 1, " %*c %d", parent) == 1;
 }
 
-static int64_t process_kib(pid_t pid)
+int64_t memory_process_kib(pid_t pid)
 {
 	char path[64], text[512];
 	const char *line;
@@ -82,9 +82,9 @@ static int64_t process_kib(pid_t pid)
 
 	snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
 	if (read_start(path, text, sizeof text) == 0)
-		return 0;
+		return -ENOENT;
 	line = strstr(text, "\nPss:");
-	return line != NULL && sscanf(line, "\nPss: %" SCNd64, &kib) == 1 ? kib : 0;
+	return line != NULL && sscanf(line, "\nPss: %" SCNd64, &kib) == 1 ? kib : -ENOENT;
 }
 
 static int add_process(struct memory_watch *w, const struct process *process)
@@ -149,9 +149,10 @@ static int take_sample(struct memory_watch *w)
 	if (rc < 0)
 		return rc;
 	mark_ours(w);
-	for (size_t i = 0; i < w->count; i++)
-		if (w->process[i].ours)
-			kib += process_kib(w->process[i].pid);
+	for (size_t i = 0; i < w->count; i++) {
+		int64_t own = w->process[i].ours ? memory_process_kib(w->process[i].pid) : 0;
+		kib += own > 0 ? own : 0;
+	}
 	if (kib > w->most_kib)
 		w->most_kib = kib;
 	return 0;

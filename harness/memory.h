@@ -12,10 +12,14 @@
 #define HARNESS_MEMORY_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define MEMORY_PAUSE_NS 1000000
 
 struct memory_watch;
+
+/* Proportional set size of one process, KiB; -ENOENT: it is gone, or it cannot be read. */
+int64_t memory_process_kib(pid_t pid);
 
 /* Starts watching this process and its descendants. 0 or -errno: -ENOENT where there is no smaps_rollup (Linux before 4.14). */
 int memory_watch_start(struct memory_watch **watch);

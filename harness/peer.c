@@ -2,6 +2,7 @@
  * peer.c - the table of peers, and finding their programs.
  */
 #include "harness/peer.h"
+#include "harness/bench.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -28,11 +29,16 @@ const struct peer *peer_find(const char *backend)
 {
 	const struct peer *peer;
 
+	if (baseline_find(backend) != NULL)
+		return NULL; /* this program's own */
 	for (unsigned i = 0; (peer = peer_at(i)) != NULL; i++)
 		if (strncmp(backend, peer->prefix, strlen(peer->prefix)) == 0)
 			return peer;
 	return NULL;
 }
+
+/* In a source tree; where it was installed. */
+static const char *const places[] = { "scripts/peers", "share/poolbench/peers" };
 
 int peer_path(const struct peer *peer, char *path, size_t size)
 {
@@ -44,9 +50,11 @@ int peer_path(const struct peer *peer, char *path, size_t size)
 	root[length] = '\0';
 	while ((slash = strrchr(root, '/')) != NULL) {
 		*slash = '\0';
-		int used = snprintf(path, size, "%s/scripts/peers/%s", root, peer->program);
-		if (used > 0 && (size_t)used < size && access(path, X_OK) == 0)
-			return 0;
+		for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+			int used = snprintf(path, size, "%s/%s/%s", root, places[i], peer->program);
+			if (used > 0 && (size_t)used < size && access(path, X_OK) == 0)
+				return 0;
+		}
 	}
 	return -ENOENT;
 }

@@ -3,7 +3,8 @@
  *
  * DESIGN. A peer is an arm of a round like any cell. Its backend's name begins with one of the prefixes below, and the
  * program of that line is executed in place of `poolbench cell --record`: the same row goes in, the same row comes
- * back. Programs lie in scripts/peers, of the build or of the source tree, found from the program's own place upwards.
+ * back. Programs lie in scripts/peers, of the build or of the source tree, or in share/poolbench/peers where they were
+ * installed, found from the program's own place upwards.
  */
 #ifndef HARNESS_PEER_H
 #define HARNESS_PEER_H
@@ -12,14 +13,14 @@
 #include <stddef.h>
 
 struct peer {
-	const char *prefix;  /* of the backends it measures */
-	const char *title;   /* for people */
-	const char *program; /* in scripts/peers */
+	const char *prefix; /* of the backends it measures */
+	const char *title;  /* for people */
+	const char *program;
 	const char *package; /* Debian's, that brings what it needs */
 };
 
 const struct peer *peer_at(unsigned i);		   /* NULL past the end */
-const struct peer *peer_find(const char *backend); /* NULL: poolbench measures it itself */
+const struct peer *peer_find(const char *backend); /* NULL: this program measures it */
 
 /* Where its program lies: 0, or -errno. */
 int peer_path(const struct peer *peer, char *path, size_t size);

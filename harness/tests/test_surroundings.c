@@ -109,6 +109,26 @@ static void place_may_have_characters_of_patterns(void **state)
 	assert_string_equal(outside_said, "x[1]/plots/latency.svg\n");
 }
 
+/* Where `make install` puts them. */
+static void installed_program_finds_its_peers(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		outside_run(
+			"mkdir -p there/bin there/share/poolbench/peers && cp $P there/bin && "
+			"cp \"$(dirname $P)\"/scripts/peers/limits there/share/poolbench/peers && "
+			"there/bin/poolbench run latency --cells raw-pipe --rounds 1 "
+			"--out found 2>&1"),
+		0);
+	assert_null(strstr(outside_said, "skipped"));
+	assert_true(outside_rows("found") > 0);
+	assert_int_equal(outside_run("rm there/share/poolbench/peers/limits; "
+				     "there/bin/poolbench run latency --cells raw-pipe --rounds 1 "
+				     "--out lost 2>&1"),
+			 2);
+	assert_non_null(strstr(outside_said, "skipped: the machine's limits is not there"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +138,7 @@ int main(void)
 		cmocka_unit_test(settings_of_the_user_are_not_in_figures),
 		cmocka_unit_test(gnuplot_is_heard_only_where_it_fails),
 		cmocka_unit_test(place_may_have_characters_of_patterns),
+		cmocka_unit_test(installed_program_finds_its_peers),
 	};
 
 	alarm(900);

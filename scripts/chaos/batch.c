@@ -104,7 +104,9 @@ static void do_batch(struct thread *thread, struct dice *dice, const char *name,
 	choose_policy(&op);
 	op.policy.failure = &failure;
 	op.policy.statuses = malloc((op.n + 1) * sizeof *op.policy.statuses);
-	for (uint64_t i = 0; op.policy.statuses && i < op.n; i++)
+	if (!op.policy.statuses)
+		finding(thread, "no memory");
+	for (uint64_t i = 0; i < op.n; i++)
 		op.policy.statuses[i] = INT_MIN;
 	check_batch(&op, run_call(&op));
 	free(op.policy.statuses);

@@ -147,6 +147,7 @@ bool house_reenter(struct house *house); /* the guard again; true also when the 
 void house_ref(struct house *house);
 void house_unref(struct house *house);
 void house_end(struct thread *thread, struct dice *dice);
+bool house_may_not_start(const struct house *house); /* check.c: POOL_INIT_FAILED is right */
 
 /* ---- run.c ---- */
 void call_begin(struct thread *thread, const char *call); /* from here on the watchdog counts */

@@ -25,7 +25,7 @@ static bool is_deadly(const struct item *item)
 
 /* Its initializer fails, or workers were killed as often as a pool puts up with before they were ready (a machine on
  * which a start takes long). */
-static bool may_not_start(const struct house *house)
+bool house_may_not_start(const struct house *house)
 {
 	uint64_t kills = __atomic_load_n(&chaos_shared->kills[house->place], __ATOMIC_SEQ_CST);
 	return house->init_fails || kills - house->kills_before >= UNREADY_KILLS_MOST;
@@ -122,7 +122,8 @@ static const char *check_failed(const struct operation *op, uint64_t i, int stat
 	case POOL_CLOSED:
 		return check_unrun(op, flag(&house->closed), begun);
 	case POOL_INIT_FAILED:
-		return may_not_start(house) && !begun ? NULL : "its pool's initializer is fine";
+		return house_may_not_start(house) && !begun ? NULL
+							    : "its pool's initializer is fine";
 	default:
 		return "not a status of an item";
 	}
@@ -195,7 +196,7 @@ void operation_check_failure(const struct operation *op, const struct pool_failu
 void operation_check_refused(struct operation *op, int rc)
 {
 	bool fine = (rc == POOL_CLOSED && flag(&op->house->closed)) ||
-		    (rc == POOL_INIT_FAILED && may_not_start(op->house));
+		    (rc == POOL_INIT_FAILED && house_may_not_start(op->house));
 	if (!fine)
 		finding(op->thread, "refused with %d (%s), n %llu", rc, pool_strerror(rc),
 			(unsigned long long)op->n);

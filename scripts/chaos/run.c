@@ -252,6 +252,11 @@ int chaos_run(const struct chaos_options *options)
 	struct baseline before = baseline_now();
 	time_is_over = 0;
 	pid_t killer = options->row->can & POOL_CAN_KILL ? killer_start(options->seed) : 0;
+	if (killer < 0) {
+		fprintf(stderr, "chaos: cannot start the process that kills: %s\n",
+			strerror(errno));
+		return 1;
+	}
 	houses_open();
 	start_threads(options);
 	watch_until_end(options);

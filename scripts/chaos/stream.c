@@ -124,7 +124,7 @@ static void check_end(const struct feed *feed, bool any_failed)
 {
 	const struct operation *op = feed->op;
 	uint64_t all = feed->fails_at < op->n ? feed->fails_at : op->n;
-	if (is_over(feed) || op->house->init_fails || (op->policy.fail_fast && any_failed))
+	if (is_over(feed) || house_may_not_start(op->house) || (op->policy.fail_fast && any_failed))
 		return;
 	if (feed->returned != all)
 		finding(op->thread, "the end after %llu of %llu items",
@@ -178,7 +178,7 @@ static bool take(struct feed *feed, struct pool_iter *iter, int rc, struct pool_
 	if (rc == POOL_TERMINATED && op->house->terminated)
 		return false;
 	if ((rc == POOL_CLOSED && is_over(feed)) ||
-	    (rc == POOL_INIT_FAILED && op->house->init_fails))
+	    (rc == POOL_INIT_FAILED && house_may_not_start(op->house)))
 		return true;
 	finding(op->thread, "pool_iter_next answers %d (%s) after %llu of %llu items", rc,
 		pool_strerror(rc), (unsigned long long)feed->returned, (unsigned long long)op->n);

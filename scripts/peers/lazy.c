@@ -19,9 +19,9 @@
 #include "harness/bench.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
+#include "harness/memory.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,40 +35,31 @@ struct lazy {
 	bool warm;	   /* the discarded call is over */
 };
 
-/* Proportional set size of a process, KiB; 0: not known. */
-static int64_t process_kib(pid_t pid)
-{
-	char path[64], line[128];
-	int64_t kib = 0;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
-	file = fopen(path, "re");
-	while (file != NULL && fgets(line, sizeof line, file))
-		if (sscanf(line, "Pss: %" SCNd64, &kib) == 1)
-			break;
-	if (file != NULL)
-		fclose(file);
-	return kib;
-}
-
+/* KiB, or an error: what cannot be read must not look like nothing. */
 static int64_t tree_kib(struct bench *b)
 {
-	int64_t kib = process_kib(getpid());
+	int64_t kib = memory_process_kib(getpid());
 	pid_t pid;
 
-	for (int i = 0; (pid = pool_worker_pid(b->pool, i)) >= 0; i++)
-		if (pid > 0 && pid != getpid())
-			kib += process_kib(pid);
+	for (int i = 0; kib >= 0 && (pid = pool_worker_pid(b->pool, i)) >= 0; i++) {
+		if (pid == 0 || pid == getpid())
+			continue;
+		int64_t own = memory_process_kib(pid);
+		kib = own < 0 ? own : kib + own;
+	}
 	return kib;
 }
 
-static void look(struct bench *b)
+static int look(struct bench *b)
 {
-	int64_t kib = tree_kib(b) - ((struct lazy *)b->state)->idle_kib;
+	int64_t kib = tree_kib(b), more;
 
-	if (kib > b->memory_kib)
-		b->memory_kib = kib;
+	if (kib < 0)
+		return (int)kib;
+	more = kib - ((struct lazy *)b->state)->idle_kib;
+	if (more > b->memory_kib)
+		b->memory_kib = more;
+	return 0;
 }
 
 static void note_first(struct bench *b)
@@ -120,9 +111,8 @@ static int map_arrays(struct bench *b, char *in, unsigned char *out, unsigned ch
 	if (rc < 0)
 		return rc;
 	note_first(b);
-	look(b);
 	memcpy(results, out, n * b->work.result_size);
-	return 0;
+	return look(b);
 }
 
 static int call_map(struct bench *b, void *results)
@@ -145,35 +135,38 @@ static int call_map(struct bench *b, void *results)
  * == Lazy ==
  */
 
-/* A result to its place; the caller of the pool would use it up here. */
-static int take(struct bench *b, struct pool_iter *iter, unsigned char *results)
+/* A result to its place; the caller of the pool would use it up here. Unless there is one lap only, which begins with
+ * poisoned results, the n-th result must be the n-th item's: a place still holds what the lap before left there. */
+static int take(struct bench *b, struct pool_iter *iter, uint64_t n, unsigned char *results)
 {
-	uint64_t size = b->work.result_size;
+	uint64_t size = b->work.result_size, tasks = b->work.tasks, index;
 	int rc = pool_iter_next(iter, b->item, POOL_FOREVER);
 
 	if (rc != 0)
 		return rc < 0 ? rc : -EIO;
-	memcpy(results + pool_iter_index(iter) % b->work.tasks * size, b->item, size);
+	index = pool_iter_index(iter);
+	if (index != n && (((struct lazy *)b->state)->laps > 1 || index >= tasks))
+		return -EBADMSG;
+	memcpy(results + index % tasks * size, b->item, size);
 	return 0;
 }
 
 /* One time through the input; every result is checked. */
-static int drain_lap(struct bench *b, struct pool_iter *iter, bool first, unsigned char *results)
+static int drain_lap(struct bench *b, struct pool_iter *iter, uint64_t lap, unsigned char *results)
 {
 	struct lazy *l = b->state;
-	uint64_t bad;
+	uint64_t tasks = b->work.tasks, bad;
 
-	for (uint64_t i = 0; i < b->work.tasks; i++) {
-		int rc = take(b, iter, results);
+	for (uint64_t i = 0; i < tasks; i++) {
+		int rc = take(b, iter, lap * tasks + i, results);
+		if (rc == 0 && !l->warm && i == tasks / 2)
+			rc = look(b);
 		if (rc != 0)
 			return rc;
-		if (i == 0 && first)
+		if (i == 0 && lap == 0)
 			note_first(b);
-		if (!l->warm && i == b->work.tasks / 2)
-			look(b);
 	}
-	look(b);
-	return work_verify(&b->work, results, &bad) ? 0 : -EBADMSG;
+	return work_verify(&b->work, results, &bad) ? look(b) : -EBADMSG;
 }
 
 typedef int imap_fn(struct pool *pool, const struct pool_task *task, struct pool_source source,
@@ -192,7 +185,7 @@ static int iterate(struct bench *b, imap_fn *imap, void *results)
 	if (rc < 0)
 		return rc;
 	for (uint64_t lap = 0; rc == 0 && lap < laps_now(l); lap++)
-		rc = drain_lap(b, iter, lap == 0, results);
+		rc = drain_lap(b, iter, lap, results);
 	pool_iter_release(iter);
 	l->warm = true;
 	return rc;
@@ -225,6 +218,10 @@ static int start(struct bench *b, uint64_t laps)
 	if (rc < 0)
 		return rc;
 	l->idle_kib = tree_kib(b);
+	if (l->idle_kib < 0) {
+		snprintf(b->why, sizeof b->why, "cannot read /proc/PID/smaps_rollup (Linux 4.14)");
+		return (int)l->idle_kib;
+	}
 	l->laps = laps;
 	b->per_call *= (double)laps;
 	b->call = strcmp(variant, "map") == 0	 ? call_map

@@ -226,19 +226,27 @@ static int call_spin(struct bench *b, void *results)
 	return 0;
 }
 
+static int start_trips(struct bench *b, int (*call)(struct bench *, void *),
+		       void (*body)(struct limit *))
+{
+	int rc = baseline_check_words(b);
+
+	return rc < 0 ? rc : limit_start(b, call, body);
+}
+
 static int start_pipe(struct bench *b)
 {
-	return limit_start(b, call_pipe, echo_pipe);
+	return start_trips(b, call_pipe, echo_pipe);
 }
 
 static int start_futex(struct bench *b)
 {
-	return limit_start(b, call_futex, echo_futex);
+	return start_trips(b, call_futex, echo_futex);
 }
 
 static int start_spin(struct bench *b)
 {
-	return limit_start(b, call_spin, echo_spin);
+	return start_trips(b, call_spin, echo_spin);
 }
 
 /*

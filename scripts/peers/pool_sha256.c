@@ -9,6 +9,7 @@
  */
 #include "workloads/workload.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
 	if (work_open(&w, workload_find("sha256"), &wanted, why, sizeof why) < 0)
 		return complain("input", why);
 	unsigned char *digests = calloc(w.tasks, w.result_size);
-	int rc = digests ? run(&w, &options, digests) : -1;
+	int rc = digests ? run(&w, &options, digests) : -ENOMEM;
 	if (rc == 0)
 		print_digests(&w, digests);
 	free(digests);
