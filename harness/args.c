@@ -65,6 +65,11 @@ int args_int(const char *option, const char *text, int min, int max, int *value)
 	return rc;
 }
 
+uint64_t args_seed(int64_t wanted)
+{
+	return (uint64_t)(wanted >= 0 ? wanted : clock_now_ns() & INT64_C(0x7FFFFFFF));
+}
+
 static int suffix_shift(const char *suffix)
 {
 	static const struct {

@@ -29,6 +29,8 @@ int args_percent(const char *option, const char *text, double *fraction);
 int args_text(const char *option, const char *text, const char **value);
 /* A directory that can be listed. */
 int args_directory(const char *option, const char *path);
+/* The seed that was given; one from the clock where `wanted` is negative. */
+uint64_t args_seed(int64_t wanted);
 /* A name that fits; a longer one is cut, and then unknown to whoever looks it up. */
 void args_name(const char *text, char *name, size_t size);
 

@@ -118,6 +118,16 @@ static int measure_rounds(struct session *s)
 	return 0;
 }
 
+/* Those that failed in an earlier call. */
+static void mark_failed(struct session *s)
+{
+	const struct rows *rows = &s->arms->rows;
+
+	for (size_t i = 0; i < rows->count; i++)
+		for (size_t cell = 0; !rows->at[i].verified && cell < s->arms->cell_count; cell++)
+			s->failed[cell] |= cell_equal(&rows->at[i].cell, &s->arms->cells[cell]);
+}
+
 int arms_run(struct arms *arms, const sigset_t *waiting)
 {
 	struct session s = { .arms = arms, .waiting = waiting };
@@ -126,6 +136,7 @@ int arms_run(struct arms *arms, const sigset_t *waiting)
 	s.failed = calloc(arms->cell_count + 1, sizeof *s.failed);
 	s.order = calloc(arms->cell_count + 1, sizeof *s.order);
 	if (s.failed != NULL && s.order != NULL) {
+		mark_failed(&s);
 		progress_begin(&s.progress, 0,
 			       arms->cell_count * arms->arm_count * (size_t)arms->rounds);
 		rc = measure_rounds(&s);

@@ -56,7 +56,7 @@ struct arms_pair {
 	int first_round, rounds;
 };
 
-/* `cell` is one of the rows': a workload may make fewer tasks than its cell asked for. Fills in its comparison by its rounds in which both arms are right and which are not left out (exclusions may be
+/* Fills in the cell's comparison by its rounds in which both arms are right and which are not left out (exclusions may be
  * NULL). A cell that one of them failed is refused, as is one of which too many rounds are left out. */
 void arms_compare(const struct rows *rows, const struct arms_pair *pair, const struct cell *cell,
 		  const struct exclusions *exclusions, struct comparison *comparison);

@@ -57,18 +57,6 @@ static int add_rows(struct rows *rows, const struct derivation *d)
 	return 0;
 }
 
-/* A workload may make fewer tasks than its cell asked for. */
-static bool has_but_for_tasks(const struct rows *rows, const struct cell *cell)
-{
-	for (size_t i = 0; i < rows->count; i++) {
-		struct cell other = rows->at[i].cell;
-		other.tasks = cell->tasks;
-		if (cell_equal(&other, cell))
-			return true;
-	}
-	return false;
-}
-
 static int add_planned(struct rows *rows, const char *run, const char *experiment)
 {
 	char path[PATH_MAX], why[256];
@@ -83,7 +71,7 @@ static int add_planned(struct rows *rows, const char *run, const char *experimen
 		struct record missing = { .verified = false };
 		if (cell_from_json(&missing.cell, object, why, sizeof why) < 0 ||
 		    strcmp(missing.cell.experiment, experiment) != 0 ||
-		    has_but_for_tasks(rows, &missing.cell))
+		    find(rows, &missing.cell) != NULL)
 			continue;
 		set_error(&missing, "planned, but there is no row of it", "");
 		rc = rows_add(rows, &missing);

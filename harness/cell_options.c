@@ -35,7 +35,7 @@ enum option_id {
 	PROBE,
 	JSON,
 	RECORD,
-	HELP
+	HELP = 'h'
 };
 
 static const struct option options[] = {
@@ -200,7 +200,7 @@ int cell_request_read(struct cell_request *r, int argc, char **argv, int rounds)
 	r->cell.batches = rounds;
 	r->cell.batch_ns = 20 * NS_PER_MS;
 	optind = 0;
-	while ((id = args_option(argc, argv, "", options)) != -1)
+	while ((id = args_option(argc, argv, "h", options)) != -1)
 		if (read_option(r, id, optarg) != 0)
 			return -1;
 	if (optind == argc)

@@ -36,11 +36,13 @@ static int find_program(const struct peer *peer, char *path, size_t size)
 	return 0;
 }
 
-void child_settle(void)
+void child_settle(pid_t parent)
 {
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL); /* the run ignores these, and that survives exec */
 	signal(SIGXFSZ, SIG_DFL);
@@ -49,11 +51,11 @@ void child_settle(void)
 }
 
 /* Never returns. The caller is single-threaded, so anything is allowed here. */
-static void become_cell(int in, int out, const char *program, uint64_t seed)
+static void become_cell(pid_t parent, int in, int out, const char *program, uint64_t seed)
 {
 	char number[24];
 
-	child_settle();
+	child_settle(parent);
 	snprintf(number, sizeof number, "%" PRIu64, seed);
 	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
 		execl(program, "poolbench", "cell", "--record", "--seed", number, NULL);
@@ -62,6 +64,7 @@ static void become_cell(int in, int out, const char *program, uint64_t seed)
 
 static int start(struct child *child, const char *program, uint64_t seed)
 {
+	pid_t parent = getpid();
 	int in[2], out[2], rc;
 
 	if (pipe2(in, O_CLOEXEC) < 0)
@@ -72,7 +75,7 @@ static int start(struct child *child, const char *program, uint64_t seed)
 	}
 	child->pid = fork();
 	if (child->pid == 0)
-		become_cell(in[0], out[1], program, seed);
+		become_cell(parent, in[0], out[1], program, seed);
 	if (child->pid < 0) {
 		rc = -errno;
 		goto err_close_out;
@@ -83,7 +86,13 @@ static int start(struct child *child, const char *program, uint64_t seed)
 	child->in = in[1];
 	child->out = out[0];
 	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-	return 0;
+	if (child->pidfd >= 0)
+		return 0;
+	rc = -errno; /* without it, the end would not be seen before the deadline */
+	child_reap(child->pid);
+	close(child->in);
+	close(child->out);
+	return rc;
 
 err_close_out:
 	close(out[0]);
@@ -131,7 +140,18 @@ static void explain_end(struct record *record, int rc, int status, int64_t deadl
 			 "the measuring process gave no row (exit status %d)", WEXITSTATUS(status));
 }
 
-/* The row it wrote, if it is whole and of the cell that was asked for. */
+/* Is the row of the cell that was asked for? Of 0 tasks the workload makes as many as there are. */
+static bool is_answer(const struct record *row, const struct record *record)
+{
+	struct cell cell = row->cell;
+
+	if (record->cell.tasks == 0)
+		cell.tasks = 0;
+	return row->order == record->order && row->round == record->round &&
+	       cell_equal(&cell, &record->cell);
+}
+
+/* The row it wrote, if it is whole and an answer. */
 static int take_row(const struct child *child, struct record *record)
 {
 	char line[16384], why[256];
@@ -143,7 +163,7 @@ static int take_row(const struct child *child, struct record *record)
 	if (size <= 0 || line[size - 1] != '\n')
 		return -EINVAL;
 	line[size] = '\0';
-	if (record_parse(&row, line, why, sizeof why) < 0 || row.order != record->order)
+	if (record_parse(&row, line, why, sizeof why) < 0 || !is_answer(&row, record))
 		return -EINVAL;
 	*record = row;
 	return 0;

@@ -21,8 +21,8 @@ int child_measure_by(const char *program, struct record *record, uint64_t seed, 
 		     const sigset_t *waiting);
 
 /* For other programs that are run: in a process that was just forked, a group of its own, signals as a program finds them, and
- * an end with its parent. */
-void child_settle(void);
+ * an end with its parent, whose number it was told: one that is gone already ends it at once. */
+void child_settle(pid_t parent);
 /* Kills what is left of such a process and its group, and reaps it: until then its number is nobody else's. Its status. */
 int child_reap(pid_t pid);
 

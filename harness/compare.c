@@ -191,7 +191,7 @@ static int read_request(struct request *r, int argc, char **argv)
 
 	*r = (struct request){ .level = 1, .seed = -1, .compare.floor = FLOOR_UNKNOWN };
 	optind = 0;
-	while ((id = args_option(argc, argv, "o:", options)) != -1) {
+	while ((id = args_option(argc, argv, "ho:", options)) != -1) {
 		if (read_option(r, id, optarg) < 0)
 			return -EINVAL;
 		r->wants_rerun |= strchr("cafgRh", id) == NULL;
@@ -204,8 +204,7 @@ static int read_request(struct request *r, int argc, char **argv)
 static int rerun(struct request *r)
 {
 	struct rerun *rerun = &r->rerun;
-	uint64_t seed =
-		r->seed >= 0 ? (uint64_t)r->seed : (uint64_t)clock_now_ns() & UINT64_C(0x7FFFFFFF);
+	uint64_t seed = args_seed(r->seed);
 	int status = EXIT_USAGE;
 
 	rerun->baseline = r->compare.baseline;

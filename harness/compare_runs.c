@@ -62,13 +62,14 @@ static int compare_loaded(const struct compare *compare, const struct side *a, c
 int compare_runs(const struct compare *compare)
 {
 	struct side *sides = calloc(2, sizeof *sides);
-	int status = EXIT_USAGE;
+	int rc, status;
 
 	if (sides == NULL)
 		return EXIT_UNFIT;
-	if (side_load_run(&sides[0], "A", compare->baseline, compare->all_rounds) == 0 &&
-	    side_load_run(&sides[1], "B", compare->candidate, compare->all_rounds) == 0)
-		status = compare_loaded(compare, &sides[0], &sides[1]);
+	rc = side_load_run(&sides[0], "A", compare->baseline, compare->all_rounds);
+	if (rc == 0)
+		rc = side_load_run(&sides[1], "B", compare->candidate, compare->all_rounds);
+	status = rc == 0 ? compare_loaded(compare, &sides[0], &sides[1]) : exit_of(rc);
 	side_free(&sides[0]);
 	side_free(&sides[1]);
 	free(sides);
@@ -101,12 +102,12 @@ static int print_session(const struct compare *compare, const struct side *side)
 int compare_session(const struct compare *compare)
 {
 	struct side *side = malloc(sizeof *side);
-	int status = EXIT_USAGE;
+	int rc, status;
 
 	if (side == NULL)
 		return EXIT_UNFIT;
-	if (side_load(side, "A", compare->baseline) == 0)
-		status = print_session(compare, side);
+	rc = side_load(side, "A", compare->baseline);
+	status = rc == 0 ? print_session(compare, side) : exit_of(rc);
 	side_free(side);
 	free(side);
 	return status;

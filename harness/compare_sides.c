@@ -48,6 +48,10 @@ int side_load_run(struct side *side, const char *name, const char *run, bool all
 
 	if (rc == 0 && !all_rounds)
 		exclusions_find(&side->exclusions, &side->rows, side_cpus(side));
+	if (rc == 0 && json_object_get(side->info, "selftest") != NULL) {
+		fprintf(stderr, "poolbench: %s: is a self-test, want a run\n", run);
+		return -EINVAL;
+	}
 	if (rc < 0 || json_object_get(side->info, "arms") == NULL)
 		return rc;
 	fprintf(stderr, "poolbench: %s: is a session of two programs: compare it alone\n", run);

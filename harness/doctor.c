@@ -55,7 +55,7 @@ static void conclude(const struct checkup *c, char *text, size_t size)
 		return;
 	}
 	used = (size_t)snprintf(text, size,
-				"A default run can tell differences of %.1f %% and more",
+				"A default run can tell differences of %.1f %% and more in a cell",
 				100 * c->effect);
 	if (c->cpus > 1)
 		used += (size_t)snprintf(text + used, size - used, ", speedup up to %d workers",
@@ -132,7 +132,7 @@ int doctor_main(int argc, char **argv)
 	int id, status;
 
 	optind = 0;
-	while ((id = args_option(argc, argv, "", options)) != -1) {
+	while ((id = args_option(argc, argv, "h", options)) != -1) {
 		if (id == '?')
 			return EXIT_USAGE;
 		if (id == 'h') {

@@ -9,6 +9,7 @@
 #include "harness/probe.h"
 #include "harness/series.h"
 #include "harness/trial.h"
+#include "harness/verdict.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -189,12 +190,20 @@ static int try_other_cpu(struct checkup *c)
  * == Two equal arms ==
  */
 
-/* Half the width of the 95 % sign interval of the log ratios: an effect as large moves it off 1. */
+/* By the rules of `compare`, of one cell; 0: none could be told. */
 static double least_effect(const struct trial *trial)
 {
-	struct interval ratio = trial_ratio(trial, 0, 1);
+	double of_a[TRIAL_ROUNDS_MAX], of_b[TRIAL_ROUNDS_MAX];
+	struct comparison *equal = calloc(1, sizeof *equal);
+	double effect = 0;
 
-	return ratio.level > 0 ? sqrt(ratio.high / ratio.low) - 1 : 0;
+	if (equal == NULL)
+		return 0;
+	comparison_pairs(equal, of_a, of_b, trial_pairs(trial, 0, 1, of_a, of_b));
+	if (verdicts_decide(equal, 1, 0) == 0 && !equal->refused && isfinite(equal->least_effect))
+		effect = equal->least_effect;
+	free(equal);
+	return effect;
 }
 
 static int try_arms(struct checkup *c)

@@ -245,7 +245,7 @@ static double byte_ns(const struct explanation *e, const struct trial *trial, in
 		return 0;
 	for (int i = 0; i < 2; i++)
 		ns[i] = ns_of(trial, round, e->copy[i]) - ns_of(trial, round, e->copy_run[i]);
-	return (ns[0] - ns[1]) /
+	return fmax(ns[0] - ns[1], 0) /
 	       (double)(e->cells[e->copy[0]].payload_bytes - e->cells[e->copy[1]].payload_bytes);
 }
 

@@ -82,7 +82,7 @@ static int read_wish(struct wish *wish, int argc, char **argv)
 
 	*wish = (struct wish){ 0 };
 	optind = 0;
-	while ((id = args_option(argc, argv, "", options)) != -1) {
+	while ((id = args_option(argc, argv, "h", options)) != -1) {
 		if (id == '?' || (id == 'f' && read_format(optarg, &wish->format) < 0))
 			return -EINVAL;
 		wish->help |= id == 'h';
@@ -269,7 +269,7 @@ static int export_run(const struct wish *wish)
 	if (rc < 0) {
 		fprintf(stderr, "poolbench: %s\n", why);
 		rows_free(&rows);
-		return status;
+		return exit_of(rc);
 	}
 	if (truncated)
 		fprintf(stderr, "poolbench: %s: the last row is cut short and left out\n",

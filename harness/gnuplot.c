@@ -37,7 +37,7 @@ static int spawn_gnuplot(const char *const *argv, int error, pid_t *pid)
 {
 	posix_spawnattr_t attributes;
 	posix_spawn_file_actions_t actions;
-	sigset_t back;
+	sigset_t back, none;
 	int rc = posix_spawnattr_init(&attributes);
 
 	if (rc != 0)
@@ -45,7 +45,9 @@ static int spawn_gnuplot(const char *const *argv, int error, pid_t *pid)
 	sigemptyset(&back);
 	sigaddset(&back, SIGXFSZ);
 	posix_spawnattr_setsigdefault(&attributes, &back);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	sigemptyset(&none); /* whoever measures waits with signals blocked */
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	rc = posix_spawn_file_actions_init(&actions);
 	if (rc != 0)
 		goto err_destroy_attributes;

@@ -163,7 +163,7 @@ int list_main(int argc, char **argv)
 	int id;
 
 	optind = 0;
-	while ((id = args_option(argc, argv, "", options)) != -1) {
+	while ((id = args_option(argc, argv, "h", options)) != -1) {
 		if (id == '?')
 			return EXIT_USAGE;
 		if (id == 'h') {

@@ -245,16 +245,6 @@ void plan_fill(struct plan *plan)
 		plan->scale.rounds = (int)fit;
 }
 
-/* SplitMix64: Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators". */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-	return z ^ z >> 31;
-}
-
 /* Fisher and Yates; the modulo's bias is below 2^-50 for any number of cells that fits a run. */
 void plan_order(const struct plan *plan, int round, size_t *order)
 {
@@ -263,7 +253,7 @@ void plan_order(const struct plan *plan, int round, size_t *order)
 	for (size_t i = 0; i < plan->count; i++)
 		order[i] = i;
 	for (size_t i = plan->count; i > 1; i--) {
-		size_t j = next_random(&state) % i, swap = order[i - 1];
+		size_t j = stats_random(&state) % i, swap = order[i - 1];
 		order[i - 1] = order[j];
 		order[j] = swap;
 	}

@@ -240,15 +240,12 @@ int plot_experiment(const char *command, const char *run, const struct rows *all
 	return 0;
 }
 
-/* Rows of A, A2 and B are of the same cells: together they are no series. */
+/* Rows of several arms are of the same cells: together they are no series. */
 static bool is_session(const struct rows *rows)
 {
-	static const char *const arms[] = { ARM_BASELINE, ARM_CANDIDATE, ARM_FLOOR };
-
 	for (size_t i = 0; i < rows->count; i++)
-		for (size_t k = 0; k < sizeof arms / sizeof *arms; k++)
-			if (strcmp(rows->at[i].arm, arms[k]) == 0)
-				return true;
+		if (rows->at[i].arm[0] != '\0')
+			return true;
 	return false;
 }
 
@@ -270,8 +267,8 @@ int plot_rows(const char *command, const char *run, struct rows *rows)
 	if (rows->count > 0 && !is_session(rows))
 		return 0;
 	rc = complain(command, run,
-		      rows->count ? "a session of two programs, want the run of one: use poolbench "
-				    "compare DIR"
+		      rows->count ? "a session of several programs, want the run of one: of two "
+				    "use poolbench compare DIR"
 				  : "the run has no rows");
 	rows_free(rows);
 	return rc;
@@ -284,11 +281,12 @@ static void usage(FILE *file)
 	      "Derives RUN/tables/*.tsv from the rows of a run and draws RUN/plots/*.svg and *.png "
 	      "with\n"
 	      "gnuplot; all experiments of the run, or those named. Prints the figures drawn.\n"
-	      "A session of two programs is refused: see `poolbench compare DIR`.\n"
+	      "A session of several programs is refused; of two: see `poolbench compare DIR`.\n"
 	      "\n"
 	      "Exit status: 0 fine, 2 the run cannot be read, has no row that counts, or a figure "
 	      "cannot be "
-	      "drawn.\n",
+	      "drawn,\n"
+	      "4 a table or figure cannot be written.\n",
 	      file);
 }
 

@@ -46,11 +46,11 @@ static int check_file(const char *path)
 	10 /* an answer takes milliseconds; a program that knows no --version may never end */
 
 /* Never returns. The caller is single-threaded, so anything is allowed here. */
-static void become_program(const char *executable, int out)
+static void become_program(pid_t parent, const char *executable, int out)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	child_settle();
+	child_settle(parent);
 	if (dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
 	    dup2(null, STDERR_FILENO) >= 0)
 		execl(executable, executable, "--version", NULL);
@@ -108,13 +108,13 @@ static int ask(const char *executable, char *line, size_t size)
 {
 	const int64_t until_ns = clock_now_ns() + ANSWER_S * NS_PER_S;
 	int out[2], status = 0, rc, ended;
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		become_program(executable, out[1]);
+		become_program(parent, executable, out[1]);
 	rc = pid < 0 ? -errno : 0;
 	close(out[1]);
 	if (rc == 0)

@@ -93,6 +93,7 @@ int record_parse(struct record *record, const char *line, char *why, size_t why_
 int rows_load(struct rows *rows, const char *run, bool *truncated, char *why, size_t why_size);
 int rows_add(struct rows *rows, const struct record *record);
 void rows_free(struct rows *rows);
+bool rows_have_arm(const struct rows *rows, const char *arm);
 int rows_last_round(const struct rows *rows); /* -1: there are no rows */
 
 /* Why it does not count ("not verified" where the result was wrong without a word); NULL: it counts. */

@@ -236,16 +236,10 @@ static void announce(const struct rerun *r, size_t arm_count, const char *direct
 
 static int open_directory(struct rerun *r, const struct program *programs, struct run_dir *dir)
 {
-	char named[64];
 	json_t *arms = json_pack("[oo]", describe_program(ARM_BASELINE, &programs[0]),
 				 describe_program(ARM_CANDIDATE, &programs[1]));
-	time_t now = time(NULL);
-	struct tm local;
-	int rc;
+	int rc = run_dir_create(dir, r->out, &r->plan, arms);
 
-	localtime_r(&now, &local);
-	strftime(named, sizeof named, "results/compare-%Y%m%d-%H%M%S", &local);
-	rc = run_dir_create(dir, r->out ? r->out : named, &r->plan, arms);
 	return rc ? rc : rerun_note_begin(dir, &r->judging);
 }
 
@@ -380,6 +374,7 @@ static int run_session(struct rerun *r, const struct program *programs)
 	int rc, status;
 
 	settle(r, arms.arm_count);
+	r->plan.input_seed = r->plan.seed; /* what arms_run gives the cells */
 	rc = open_directory(r, programs, &dir);
 	if (rc == 0) {
 		announce(r, arms.arm_count, dir.path);

@@ -29,6 +29,14 @@ void rows_free(struct rows *rows)
 	memset(rows, 0, sizeof *rows);
 }
 
+bool rows_have_arm(const struct rows *rows, const char *arm)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		if (strcmp(rows->at[i].arm, arm) == 0)
+			return true;
+	return false;
+}
+
 static int parse_line(struct rows *rows, const char *line, size_t size, char *why, size_t why_size)
 {
 	struct record record;

@@ -6,6 +6,7 @@
  * everything measured before is on disk. A cell that failed once is not tried again in later rounds: a hanging backend
  * would cost its deadline in each.
  */
+#include "harness/args.h"
 #include "harness/child.h"
 #include "harness/clock.h"
 #include "harness/commands.h"
@@ -44,19 +45,13 @@ struct session {
  * == Before ==
  */
 
-static uint64_t seed_of(const struct run_wish *wish)
-{
-	return wish->seed >= 0 ? (uint64_t)wish->seed
-			       : (uint64_t)clock_now_ns() & UINT64_C(0x7FFFFFFF);
-}
-
 static int new_run(struct session *s, const struct run_wish *wish)
 {
 	struct plan *plan = &s->plan;
 	int rounds = wish->precision > 0 && wish->rounds == 0 ? STOPPING_ROUNDS_MAX : wish->rounds;
 	int rc;
 
-	plan_init(plan, wish->level, rounds, seed_of(wish));
+	plan_init(plan, wish->level, rounds, args_seed(wish->seed));
 	if (wish->seed >= 0)
 		plan->input_seed = plan->seed;
 	if (wish->budget_ns > 0 && rounds == 0)
@@ -92,8 +87,7 @@ static int make_room(struct session *s)
 			     (size_t)s->plan.scale.rounds);
 }
 
-/* A row of the plan, by its place in the order: the cell it is of. (A workload may make fewer tasks than its cell asked for,
- * so the row's own cell may be another.) */
+/* A row of the plan, by its place in the order: the cell it is of. */
 static void mark_row(struct session *s, const struct record *row)
 {
 	size_t cell;
@@ -398,7 +392,7 @@ static int run_against(const struct run_wish *wish)
 	if (saved_open(wish->baseline, plan, program, sizeof program) == 0 &&
 	    choose_cells(plan, wish) == 0) {
 		rerun.baseline = program;
-		plan->seed = seed_of(wish);
+		plan->seed = args_seed(wish->seed);
 		plan->scale.rounds = wish->gate		? GATE_ROUNDS
 				     : wish->rounds > 0 ? wish->rounds
 							: BASELINE_ROUNDS;

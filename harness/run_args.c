@@ -164,7 +164,7 @@ int run_args_read(struct run_wish *wish, int argc, char **argv)
 
 	*wish = (struct run_wish){ .level = 1, .seed = -1 };
 	optind = 0;
-	while ((id = args_option(argc, argv, "", options)) != -1)
+	while ((id = args_option(argc, argv, "h", options)) != -1)
 		if (read_option(wish, id, optarg) < 0)
 			return -EINVAL;
 	wish->experiments = (const char *const *)argv + optind;

@@ -25,13 +25,15 @@ static int failed(const char *path, const char *doing)
 	return rc;
 }
 
-static void name_by_time(char *path, size_t size)
+static void name_by_time(const char *kind, char *path, size_t size)
 {
 	time_t now = time(NULL);
+	char moment[32];
 	struct tm local;
 
 	localtime_r(&now, &local);
-	strftime(path, size, "results/run-%Y%m%d-%H%M%S", &local);
+	strftime(moment, sizeof moment, "%Y%m%d-%H%M%S", &local);
+	snprintf(path, size, "results/%s-%s", kind, moment);
 }
 
 static int make_directories(const char *path)
@@ -165,7 +167,7 @@ int run_dir_create(struct run_dir *dir, const char *path, const struct plan *pla
 	if (path != NULL)
 		snprintf(dir->path, sizeof dir->path, "%s", path);
 	else
-		name_by_time(dir->path, sizeof dir->path);
+		name_by_time(arms ? "compare" : "run", dir->path, sizeof dir->path);
 	rc = make_directories(dir->path);
 	if (rc == 0)
 		rc = check_empty(dir->path);
@@ -213,12 +215,18 @@ static int check_same(const json_t *info, char *why, size_t size)
 {
 	const char *begun_by = json_string_value(json_object_get(info, "program_sha256"));
 	char digest[PROGRAM_DIGEST_SIZE], what[160];
-	json_t *here = host_fingerprint();
+	const json_t *peers = json_object_get(json_object_get(info, "host"), "peers");
+	json_t *here = host_fingerprint(), *peers_here = peers ? peer_versions() : NULL;
 	bool differs = host_difference(json_object_get(info, "host"), here, what, sizeof what);
+	bool peers_differ = peers && !json_equal(peers, peers_here);
 
 	json_decref(here);
+	json_decref(peers_here);
 	if (differs)
 		snprintf(why, size, "was begun elsewhere (%s): start a new run", what);
+	else if (peers_differ)
+		snprintf(why, size,
+			 "was begun with other peers, or other versions of them: start a new run");
 	else if (begun_by && program_digest(NULL, digest) == 0 && strcmp(begun_by, digest) != 0)
 		snprintf(
 			why, size,
@@ -251,9 +259,10 @@ static int read_plan(const char *directory, struct plan *plan)
 	if (rc < 0)
 		return rc;
 	rc = plan_from_json(plan, json_object_get(info, "plan"), why, sizeof why);
-	if (rc == 0 && json_object_get(info, "arms") != NULL) {
+	if (rc == 0 &&
+	    (json_object_get(info, "arms") != NULL || json_object_get(info, "selftest") != NULL)) {
 		snprintf(why, sizeof why,
-			 "a session of two programs cannot be resumed, start it again");
+			 "a session of several programs cannot be resumed, start it again");
 		rc = -EINVAL;
 	}
 	if (rc == 0)

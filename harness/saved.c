@@ -99,9 +99,12 @@ static int put_in_place(const char *name)
 	path_of(path, "", name, NULL);
 	if (rename(path, old) < 0 && errno != ENOENT)
 		return failed(path, "move this away");
-	if (rename(fresh, path) < 0)
-		return failed(path, "put a baseline here");
-	return 0;
+	if (rename(fresh, path) == 0)
+		return 0;
+	int rc = failed(path, "put a baseline here");
+	if (rename(old, path) < 0 && errno != ENOENT)
+		failed(old, "put the old baseline back");
+	return rc;
 }
 
 static int make_root(void)

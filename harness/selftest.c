@@ -106,7 +106,7 @@ static int read_wish(struct wish *wish, int argc, char **argv)
 
 	*wish = (struct wish){ .seed = -1 };
 	optind = 0;
-	while ((id = args_option(argc, argv, "o:", options)) != -1)
+	while ((id = args_option(argc, argv, "ho:", options)) != -1)
 		if (read_option(wish, id, optarg) < 0)
 			return -EINVAL;
 	if (optind == argc)
@@ -167,11 +167,11 @@ static int64_t block_estimate_ns(const struct selftest *s, const struct block *b
 static int make_plan(struct selftest *s)
 {
 	const struct block *block;
-	uint64_t seed = s->wish.seed >= 0 ? (uint64_t)s->wish.seed
-					  : (uint64_t)clock_now_ns() & UINT64_C(0x7FFFFFFF);
+	uint64_t seed = args_seed(s->wish.seed);
 	int rc = 0;
 
 	plan_init(&s->plan, s->wish.is_short ? 0 : 2, 1, seed);
+	s->plan.input_seed = seed;
 	for (size_t i = 0; rc == 0 && (block = selftest_block(i)) != NULL; i++)
 		for (size_t k = 0; rc == 0 && k < block->cell_count; k++)
 			rc = plan_add(&s->plan, &block->cells[k]);
@@ -332,6 +332,8 @@ static int run(struct selftest *s)
 		rc = make_plan(s);
 	if (rc == 0)
 		rc = run_dir_create(&s->dir, s->wish.out, &s->plan, NULL);
+	if (rc == 0)
+		rc = run_dir_note(&s->dir, "selftest", json_true());
 	if (rc < 0)
 		return exit_of(rc);
 	announce(s);

@@ -25,14 +25,6 @@ static int tries_of(const struct rows *rows)
 	return tries < SELFTEST_POWER_TRIES ? tries : SELFTEST_POWER_TRIES;
 }
 
-static bool has_arm(const struct rows *rows, const char *arm)
-{
-	for (size_t i = 0; i < rows->count; i++)
-		if (strcmp(rows->at[i].arm, arm) == 0)
-			return true;
-	return false;
-}
-
 static void put_line(FILE *file, int percent, const struct power *p)
 {
 	fprintf(file, "%d\t%zu\t%zu\t%.6g\t%.6g\t%.6g\t%zu\t%.6g\t%.6g\t%.6g\t%.6g\n", percent,
@@ -60,7 +52,7 @@ static int power_derive(struct derivation *d)
 	for (int percent = 1; rc == 0 && percent <= PERCENT_MAX; percent++) {
 		char arm[NAME_SIZE];
 		snprintf(arm, sizeof arm, "steps:%d", percent);
-		if (!has_arm(d->rows, arm))
+		if (!rows_have_arm(d->rows, arm))
 			continue;
 		q.candidate = arm;
 		rc = selftest_power(&q, &power);

@@ -54,7 +54,7 @@ double stats_median(const double *x, size_t n)
  * deviation where values are normal. The k-th smallest deviation is found by counting, as above. */
 double stats_scatter(const double *x, size_t n)
 {
-	double middle = stats_median(x, n), half = 0;
+	double middle = stats_median(x, n), low = 0, high = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		double deviation = fabs(x[i] - middle);
@@ -64,24 +64,12 @@ double stats_scatter(const double *x, size_t n)
 			below += fabs(x[j] - middle) < deviation;
 			equal += fabs(x[j] - middle) == deviation;
 		}
+		if (below <= (n - 1) / 2 && (n - 1) / 2 < below + equal)
+			low = deviation;
 		if (below <= n / 2 && n / 2 < below + equal)
-			half = deviation;
+			high = deviation;
 	}
-	return 1.4826 * half;
-}
-
-/* R. J. Hyndman and Y. Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996), type 7:
- * linear between the order statistics, the k-th of n (from 0) being the k/(n-1) quantile. */
-double stats_quantile(const double *x, size_t n, double p)
-{
-	struct sample s = { x, NULL, n };
-	double position = p * (double)(n - 1);
-	size_t below = (size_t)position;
-	double low = sample_rank(&s, below);
-
-	if (below + 1 >= n)
-		return low;
-	return low + (position - (double)below) * (sample_rank(&s, below + 1) - low);
+	return 1.4826 * (low + high) / 2;
 }
 
 /* The most values d that can be cut off at either end so that the rest still covers the median with `level`: the

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct interval {
 	double low, mid, high; /* mid is the point estimate */
@@ -15,7 +16,6 @@ struct interval {
 double stats_median(const double *x, size_t n); /* n > 0; x is not changed */
 double stats_scatter(const double *x,
 		     size_t n); /* standard deviation, by the median absolute deviation */
-double stats_quantile(const double *x, size_t n, double p); /* type 7 (Hyndman & Fan 1996) */
 struct interval stats_median_interval(const double *x, size_t n,
 				      double level); /* order statistics (sign) */
 /* exp of the sign interval of ln(candidate[i]/baseline[i]): the paired ratio over rounds. */
@@ -48,7 +48,7 @@ double stats_student_upper(double tail, size_t freedom);
 /* sqrt(pi/2): standard error of a median in units of sigma / sqrt(n) */
 #define STATS_MEDIAN_ERROR 1.2533
 
-/* How many values with this median and scatter it takes until one of two things is shown, about: that the median is
+/* How many values of this median and scatter it takes until one of two things is shown as likely as not, about: that the median is
  * further from 0 than `beyond` (signed-rank p <= alpha, 95 % sign interval), or nearer than `within` (90 % interval).
  * INFINITY: no number does. */
 struct rounds_question {
@@ -72,6 +72,9 @@ struct invocation {
 	const double *at;
 	size_t count;
 };
+
+/* The next of a sequence that `state` determines; each bit even. */
+uint64_t stats_random(uint64_t *state);
 
 /* draws[0..count), ascending: ln of the ratio of medians, a over b, of invocations and batches drawn again. 0;
  * -EINVAL: a or b is empty; -ENOMEM. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* G. L. Steele, D. Lea, C. H. Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014 (SplitMix64). */
-static uint64_t random_next(uint64_t *state)
+uint64_t stats_random(uint64_t *state)
 {
 	uint64_t z = *state += 0x9e3779b97f4a7c15u;
 
@@ -48,10 +48,10 @@ static double drawn_median(const struct invocation *from, size_t n, double *scra
 			   uint64_t *state)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct invocation *drawn = &from[random_next(state) % n];
+		const struct invocation *drawn = &from[stats_random(state) % n];
 
 		for (size_t k = 0; k < drawn->count; k++)
-			scratch[n + k] = drawn->at[random_next(state) % drawn->count];
+			scratch[n + k] = drawn->at[stats_random(state) % drawn->count];
 		scratch[i] = median_in_place(scratch + n, drawn->count);
 	}
 	return median_in_place(scratch, n);

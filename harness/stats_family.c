@@ -94,6 +94,11 @@ static double rounds_least(double alpha)
 	return fmax(ROUNDS_LEAST, ceil(1 - log2(alpha)));
 }
 
+static double normal_below(double z)
+{
+	return erfc(-z * M_SQRT1_2) / 2;
+}
+
 /* sqrt(pi/3): the same as STATS_MEDIAN_ERROR of the signed-rank test, its asymptotic efficiency being 3/pi */
 #define RANK_ERROR 1.0233
 
@@ -105,6 +110,28 @@ static double rounds_for(double tail, double error, double sigma, double distanc
 	return ceil(root * root);
 }
 
+/* Two one-sided tests at 5 % show that the median lies within `within` where its interval, of half width z(5 %) error, does.
+ * The n from which that is as likely as not (D. J. Schuirmann, Journal of Pharmacokinetics and
+ * Biopharmaceutics 15 (1987); the median's error is asymptotic, as below). */
+static double rounds_for_equal(double sigma, double shift, double within)
+{
+	const double z = stats_normal_upper(0.05);
+	double low = 0, high = 1e6; /* 1 / error of the median */
+
+	if (shift >= within)
+		return INFINITY;
+	for (int i = 0; i < 100; i++) {
+		double root = (low + high) / 2;
+		if (normal_below((within - shift) * root - z) +
+			    normal_below((within + shift) * root - z) <
+		    1.5)
+			low = root;
+		else
+			high = root;
+	}
+	return ceil(pow(high * STATS_MEDIAN_ERROR * sigma, 2));
+}
+
 /* Asymptotic: E. L. Lehmann, Nonparametrics: Statistical Methods Based on Ranks (1975), sections 2.4 and 4.3. */
 double stats_rounds_needed(const struct rounds_question *q)
 {
@@ -113,7 +140,7 @@ double stats_rounds_needed(const struct rounds_question *q)
 	double least = q->unpaired ? ROUNDS_LEAST : rounds_least(q->alpha);
 	double show = fmax(rounds_for(0.025, STATS_MEDIAN_ERROR, q->sigma, size - q->beyond),
 			   rounds_for(q->alpha / 2, test_error, q->sigma, size));
-	double equal = rounds_for(0.05, STATS_MEDIAN_ERROR, q->sigma, q->within - size);
+	double equal = rounds_for_equal(q->sigma, size, q->within);
 
 	return fmin(fmax(show, least), fmax(equal, ROUNDS_LEAST));
 }

@@ -127,9 +127,9 @@ struct interval trial_ns(const struct trial *trial, size_t cell)
 	return stats_median_interval(ns, n, 0.95);
 }
 
-struct interval trial_ratio(const struct trial *trial, size_t a, size_t b)
+size_t trial_pairs(const struct trial *trial, size_t a, size_t b, double of_a[TRIAL_ROUNDS_MAX],
+		   double of_b[TRIAL_ROUNDS_MAX])
 {
-	double of_a[TRIAL_ROUNDS_MAX], of_b[TRIAL_ROUNDS_MAX];
 	size_t n = 0;
 
 	for (int round = 0; round < trial->rounds; round++) {
@@ -138,9 +138,15 @@ struct interval trial_ratio(const struct trial *trial, size_t a, size_t b)
 		of_a[n] = record_median(row_at(trial, a, round));
 		of_b[n++] = record_median(row_at(trial, b, round));
 	}
-	if (n == 0)
-		return (struct interval){ 0 };
-	return stats_ratio_interval(of_a, of_b, n, 0.95);
+	return n;
+}
+
+struct interval trial_ratio(const struct trial *trial, size_t a, size_t b)
+{
+	double of_a[TRIAL_ROUNDS_MAX], of_b[TRIAL_ROUNDS_MAX];
+	size_t n = trial_pairs(trial, a, b, of_a, of_b);
+
+	return n == 0 ? (struct interval){ 0 } : stats_ratio_interval(of_a, of_b, n, 0.95);
 }
 
 double trial_least_ns(const struct trial *trial, size_t cell)

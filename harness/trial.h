@@ -37,6 +37,9 @@ int trial_say_failed(const struct trial *trial);
 struct interval trial_ns(const struct trial *trial, size_t cell);
 /* ns per task of the least disturbed batch of all good rounds; 0 where there is none. */
 double trial_least_ns(const struct trial *trial, size_t cell);
+/* Times of a and b in the rounds that have both: how many. */
+size_t trial_pairs(const struct trial *trial, size_t a, size_t b, double of_a[TRIAL_ROUNDS_MAX],
+		   double of_b[TRIAL_ROUNDS_MAX]);
 /* Time of a over time of b, paired by round; mid 0 where no round has both. */
 struct interval trial_ratio(const struct trial *trial, size_t a, size_t b);
 

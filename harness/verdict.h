@@ -58,8 +58,8 @@ struct comparison {
 	double p_holm;
 	enum comparison_verdict verdict;
 	double least_effect; /* 0.04: a change by 4 % or more would have been shown; INFINITY: none would */
-	double rounds_needed; /* about, for a verdict if ratio and scatter stay as they are; INFINITY: never */
-	char why[160]; /* of INCONCLUSIVE and NOT_COMPARABLE: one clause; else "" */
+	double rounds_needed; /* about, for a verdict to be as likely as not, if ratio and scatter are as they seem; INFINITY: never */
+	char why[160];	      /* of INCONCLUSIVE and NOT_COMPARABLE: one clause; else "" */
 };
 
 /* Both arms were measured in each of n rounds, the values in the order of the rounds, all positive. Rounds after PAIRS_MAX are

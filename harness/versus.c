@@ -120,14 +120,6 @@ static double sure_difference(const struct comparison *c)
 	return fmax(0, fmax(log(c->ratio.low), -log(c->ratio.high)));
 }
 
-static bool has_arm(const struct rows *rows, const char *arm)
-{
-	for (size_t i = 0; i < rows->count; i++)
-		if (strcmp(rows->at[i].arm, arm) == 0)
-			return true;
-	return false;
-}
-
 static void find_floors(struct versus *v, const struct rows *rows, struct arms_pair pair,
 			const struct exclusions *exclusions)
 {
@@ -180,7 +172,7 @@ void versus_pair(struct versus *v, const struct rows *rows, int first_round, int
 		arms_compare(rows, &pair, cell, exclusions, &v->comparisons[i]);
 		refuse_failed_again(&v->comparisons[i], rows, cell);
 	}
-	if (has_arm(rows, ARM_FLOOR))
+	if (rows_have_arm(rows, ARM_FLOOR))
 		find_floors(v, rows, pair, exclusions);
 }
 

@@ -174,20 +174,6 @@ static void bad_numbers_are_refused(void **state)
 	assert_cell_refused(&cell, "payload");
 }
 
-/* It is started and says so itself: a failure, no refusal. */
-static void baseline_of_words_takes_no_other_arguments(void **state)
-{
-	struct cell cell = make_cell("syscall", "map", "noop");
-	struct record record;
-
-	(void)state;
-	assert_verified(&cell);
-	cell = make_cell("syscall", "map", "emit");
-	cell.payload_bytes = 1;
-	assert_int_equal(cell_measure(&cell, &setup, &record), CELL_FAILED);
-	assert_non_null(strstr(record.error, "carries 8 bytes"));
-}
-
 static void check_of_one_wrong_byte_finds_its_item(void **state)
 {
 	unsigned char arena[2 * 4 * 8] = { 0 }, expected[4 * 8] = { 0 };
@@ -276,7 +262,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(map_of_two_columns_is_refused_with_advice),
 		cmocka_unit_test(unknown_names_are_refused_with_the_known_ones),
 		cmocka_unit_test(bad_numbers_are_refused),
-		cmocka_unit_test(baseline_of_words_takes_no_other_arguments),
 		cmocka_unit_test(workers_are_never_more_than_there_may_be),
 		cmocka_unit_test(check_of_one_wrong_byte_finds_its_item),
 		cmocka_unit_test(slow_warm_up_does_not_make_the_batches_short),

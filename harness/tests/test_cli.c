@@ -160,6 +160,7 @@ static void help_of_each_command_is_on_stdout(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		assert_int_equal(run("%s --help 2>/dev/null", commands[i]), 0);
+		assert_int_equal(run("%s -h 2>/dev/null", commands[i]), 0);
 		assert_non_null(strstr(output, "Usage: poolbench"));
 	}
 	assert_int_equal(run("--version"), 0);

@@ -248,6 +248,8 @@ static void session_is_not_reported_as_a_run(void **state)
 	assert_refuses(report_main, "report not-a-run", "use poolbench compare DIR");
 	assert_refuses(plot_main, "plot not-a-run", "use poolbench compare DIR");
 	assert_int_equal(access("not-a-run/tables", F_OK), -1);
+	/* its inputs are told, too */
+	assert_int_equal(system("jq -e '.plan | .seed == .input_seed' not-a-run/run.json >jq"), 0);
 }
 
 static void program_with_wrong_results_is_not_comparable(void **state)
@@ -302,7 +304,7 @@ static void budget_is_kept_to(void **state)
 	assert_said("is not empty");
 	capture(&said, run_main, "run --resume budget");
 	assert_status(EXIT_USAGE);
-	assert_said("two programs cannot be resumed");
+	assert_said("programs cannot be resumed");
 }
 
 static int prepare(void **state)

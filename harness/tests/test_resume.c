@@ -94,6 +94,12 @@ static void run_is_resumed_by_its_own_program_alone(void **state)
 			 0);
 	assert_outside("run --resume own", 2, "cpus_online differs");
 	assert_int_equal(outside_rows("own"), 3);
+	assert_outside("run latency --cells raw-pipe --rounds 1 --out beside", 0, "0 failed");
+	assert_outside("run --resume beside", 0, "0 failed");
+	assert_int_equal(outside_run("sed -i 's/\"CPython\": [^,]*/\"CPython\": \"Python 2\"/' "
+				     "beside/run.json && grep -q 'Python 2' beside/run.json"),
+			 0);
+	assert_outside("run --resume beside", 2, "other peers, or other versions");
 }
 
 /* Starts or resumes the run and kills it after a while; whether it came to its end before. */
@@ -227,7 +233,7 @@ static void full_file_system_keeps_whole_rows(void **state)
 	status = outside_run("mkdir -p disk && unshare -rm sh -c '"
 			     "mount -t tmpfs -o size=16k none disk 2>/dev/null || exit 77; "
 			     "$P " RUN "disk/run 2>&1; status=$?; cp -r disk/run tiny; "
-			     "exit $status' || exit $?");
+			     "exit $status' 2>&1 || exit $?");
 	if (status == 77 || strstr(outside_said, "unshare") != NULL)
 		skip();
 	assert_int_equal(status, 4);

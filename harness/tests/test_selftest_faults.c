@@ -89,6 +89,29 @@ static void faults_that_count_are_found(void **state)
 	assert_found("syscall");
 }
 
+/* Nor in rounds that are measured in place of disturbed ones. */
+static void cell_that_failed_is_not_tried_again(void **state)
+{
+	const struct block *block = block_with("drop");
+	struct arms arms = { .arm = { { "drop", faulty, "POOLBENCH_FAULT=drop" } },
+			     .arm_count = 1,
+			     .cells = block->cells,
+			     .cell_count = 1,
+			     .rounds = 2,
+			     .seed = 1 };
+	sigset_t waiting;
+
+	(void)state;
+	sigprocmask(SIG_BLOCK, NULL, &waiting);
+	assert_int_equal(arms_run(&arms, &waiting), 0);
+	assert_int_equal(arms.rows.count, 1);
+	assert_false(arms.rows.at[0].verified);
+	arms.first_round = 2;
+	assert_int_equal(arms_run(&arms, &waiting), 0);
+	assert_int_equal(arms.rows.count, 1);
+	rows_free(&arms.rows);
+}
+
 static void sound_arm_in_place_of_a_fault_fails(void **state)
 {
 	(void)state;
@@ -165,6 +188,12 @@ static void command_that_is_interrupted_keeps_its_rows(void **state)
 	assert_string_equal(rows.at[0].cell.experiment, "results");
 	assert_true(rows.at[0].arm[0] != '\0');
 	rows_free(&rows);
+	assert_int_equal(run("%s run --resume %s 2>&1 | grep -q 'programs cannot be resumed'",
+			     program, run_path),
+			 0);
+	assert_int_equal(run("%s compare %s %s 2>&1 | grep -q 'is a self-test'", program, run_path,
+			     run_path),
+			 0);
 	assert_int_equal(run("test ! -e %s/copy-of-poolbench && grep -q '\"seed\": 7' %s/run.json",
 			     run_path, run_path),
 			 0);
@@ -195,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults_that_count_are_found),
+		cmocka_unit_test(cell_that_failed_is_not_tried_again),
 		cmocka_unit_test(sound_arm_in_place_of_a_fault_fails),
 		cmocka_unit_test(unknown_fault_is_refused),
 		cmocka_unit_test(command_with_bad_arguments_is_refused),

@@ -267,11 +267,13 @@ static void rounds_needed_follow_from_scatter_and_distance(void **state)
 	near(stats_rounds_needed(&q), 6, 0);
 	q.sigma = 0.10;
 	near(stats_rounds_needed(&q), 22, 0);
-	/* no difference: (1.645 * 1.2533 * 0.1 / 0.03)^2 = 47.2 */
+	/* no difference, both tests at even odds: ((1.645 + 0.674) * 1.2533 * 0.1 / 0.03)^2 = 93.9 */
 	q = (struct rounds_question){
 		.sigma = 0.10, .alpha = 0.05, .beyond = 0.02, .within = 0.03
 	};
-	near(stats_rounds_needed(&q), 48, 0);
+	near(stats_rounds_needed(&q), 94, 0);
+	q.shift = 0.02; /* one of them decides: (1.645 * 1.2533 * 0.1 / 0.01)^2 = 425.0 */
+	near(stats_rounds_needed(&q), 426, 1);
 	/* between what counts as none and what a wide floor asks for */
 	q.shift = 0.04;
 	q.beyond = 0.05;

@@ -127,6 +127,8 @@ static void system_calls_are_counted_where_permitted(void **state)
 	}
 	if (left_out)
 		print_message("%d cases left out: system calls cannot be counted here\n", left_out);
+	if (left_out == sizeof bodies / sizeof *bodies)
+		skip();
 }
 
 static void syscall_baseline_refuses_what_is_not_eight_bytes(void **state)
@@ -143,7 +145,7 @@ static void syscall_baseline_refuses_what_is_not_eight_bytes(void **state)
 	(void)state;
 	assert_int_equal(cell_measure(&cell, &(struct cell_setup){ .seed = 1 }, &record),
 			 CELL_FAILED);
-	assert_non_null(strstr(record.error, "want workload noop"));
+	assert_non_null(strstr(record.error, "carries 8 bytes"));
 }
 
 /* Not counted is said, never shown as nothing. */
