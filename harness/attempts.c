@@ -166,3 +166,33 @@ void naming_end(const struct naming *naming)
 	if (naming->count > 0)
 		append(naming->d, ".");
 }
+
+static int tell_failed(struct derivation *d, const char *experiment)
+{
+	struct naming naming = { d, " Not right in each round, or not measured:", 0 };
+	struct attempts attempts;
+	int rc = attempts_make(&attempts, d, experiment);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < attempts.groups.count; i++) {
+		const struct cell *cell = attempts.groups.at[i].cell;
+		const char *what =
+			strcmp(cell->variant, "map") == 0 ? cell->workload : cell->variant;
+		if (attempt_error(&attempts.groups.at[i]) != NULL)
+			naming_add(&naming, cell, what);
+	}
+	naming_end(&naming);
+	attempts_free(&attempts);
+	return 0;
+}
+
+int attempts_derive(const struct experiment *experiment, struct derivation *d)
+{
+	int rc = experiment->derive(d);
+
+	/* The self-test's figure is of no plan. */
+	if (rc < 0 || experiment_find(experiment->name) != experiment)
+		return rc;
+	return tell_failed(d, experiment->name);
+}

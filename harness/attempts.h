@@ -30,6 +30,9 @@ const char *attempts_error(const struct attempts *attempts, const struct cell *c
 /* Leaves out of groups those that failed in any round: what remains may be named in a finding. 0 or -ENOMEM. */
 int attempts_keep_right(struct groups *groups, const struct derivation *d, const char *experiment);
 
+/* The experiment's tables and finding, and behind it which of its cells failed or have no row. 0 or -errno. */
+int attempts_derive(const struct experiment *experiment, struct derivation *d);
+
 /* Names cells behind the finding that there is: "<lead> fork-shm (skew), fork-pipe (skew) and 3 more.", nothing if there are
  * none. `{ d, lead }` begins; then the cells, then the end. */
 struct naming {

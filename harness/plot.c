@@ -7,6 +7,7 @@
  * shell.
  */
 #include "harness/plot.h"
+#include "harness/attempts.h"
 #include "harness/commands.h"
 #include "harness/gnuplot.h"
 #include "harness/machine.h"
@@ -227,7 +228,7 @@ int plot_experiment(const char *command, const char *run, const struct rows *all
 
 	*drawing = rc == 0 && own.count > 0 ? DRAWN : NO_ROWS;
 	if (*drawing == DRAWN)
-		rc = experiment->derive(&d);
+		rc = attempts_derive(experiment, &d);
 	memcpy(finding, d.finding, sizeof d.finding);
 	rows_free(&own);
 	rows_free(&failed);

@@ -231,7 +231,7 @@ static bool is_told(const struct groups *right, const struct cell *automatic)
 	return false;
 }
 
-/* The worst may be among them. */
+/* The worst may be among them. Those that failed are told of anyway. */
 static void tell_left_out(struct derivation *d, const struct groups *right,
 			  const struct groups *attempts)
 {
@@ -241,7 +241,8 @@ static void tell_left_out(struct derivation *d, const struct groups *right,
 
 	for (size_t i = 0; i < attempts->count; i++) {
 		const struct cell *cell = attempts->at[i].cell;
-		if (cell->chunk == 0 && strcmp(cell->backend, LIST) != 0 && !is_told(right, cell))
+		if (cell->chunk == 0 && strcmp(cell->backend, LIST) != 0 &&
+		    attempt_error(&attempts->at[i]) == NULL && !is_told(right, cell))
 			naming_add(&naming, cell, lengths_of(cell->workload));
 	}
 	naming_end(&naming);
@@ -277,9 +278,7 @@ out_groups:
 const struct experiment experiment_balance = {
 	.name = "balance",
 	.title = "Chunk size and balance",
-	.claim =
-		"Small chunks keep all workers busy, large ones save messages; the automatic chunk "
-		"finds the middle.",
+	.claim = "Which chunk for uneven tasks, and does the automatic one find it?",
 	.reading =
 		"Time of a map over that of the ideal, list scheduling of the same tasks without "
 		"any overhead: 1 is each task in order to the worker that is free first, at no "

@@ -13,17 +13,19 @@
 #include <math.h>
 #include <string.h>
 
-#define STEP_NS 2	  /* about, of the spin kernel; only for choosing how many tasks */
-#define TASKS_MOST 200000 /* of the lightest tasks, at any chunk: a call costs something, too */
+#define STEP_NS 2 /* about, of the spin kernel; only for choosing how many tasks */
+#define TASKS_MOST                                                                                 \
+	100000 /* of the lightest tasks, a CPU, at any chunk: a call costs something, too */
 #define WORK_LARGEST (INT64_C(1) << 18) /* 0.5 ms: every pool must be efficient there */
 #define WORK_SMALLEST 1 /* 2 ns: none can be, so that every curve has both its ends */
 
 static void add_point(struct grid *grid, const char *backend, int64_t chunk, int64_t work)
 {
 	struct cell cell = grid_cell(grid, backend, "map", "spin");
-	int64_t tasks = 10000000 * (int64_t)grid->scale->cpus / (work * STEP_NS);
+	int64_t cpus = grid->scale->cpus, tasks = 10000000 * cpus / (work * STEP_NS);
+	int64_t most = TASKS_MOST * (cpus > 2 ? cpus : 2);
 
-	cell.tasks = (uint64_t)(tasks < TASKS_MOST ? tasks : TASKS_MOST);
+	cell.tasks = (uint64_t)(tasks < most ? tasks : most);
 	cell.chunk = chunk;
 	cell.work = work;
 	grid_add(grid, &cell);
@@ -304,6 +306,11 @@ static void find(struct derivation *d, const struct best *best)
 		snprintf(text, size,
 			 " A pool beats the plain serial loop even with the smallest tasks (%s).",
 			 best->even_backend);
+	else if (best->even_backend && best->even.ns.level > 0 && best->even.ns.low <= 0 &&
+		 isfinite(best->even.ns.high))
+		snprintf(text, size,
+			 " A pool beats the plain serial loop from tasks of at most %s on (%s).",
+			 time_text(best->even.ns.high, even), best->even_backend);
 	else if (best->even_backend && is_known(&best->even.ns))
 		snprintf(text, size,
 			 " A pool beats the plain serial loop from tasks of %s on (%s).",

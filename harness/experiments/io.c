@@ -295,13 +295,13 @@ static int io_derive(struct derivation *d)
 const struct experiment experiment_io = {
 	.name = "io",
 	.title = "Tasks that wait",
-	.claim = "Avoid pools of processes for tasks that wait for input or output.",
+	.claim = "Are processes right for tasks that wait for input or output?",
 	.reading =
-		"Tasks a second by the number of workers (left axis, solid; the dashed line is a "
-		"bare wait for each worker at any time), and the memory of the pool and its "
-		"workers "
-		"(right axis, dotted): proportional set size, which counts a shared page once. The "
-		"kernel's own memory for each process and thread is not in it.",
+		"Left: tasks a second by the number of workers, both axes logarithmic; the dashed "
+		"line is a bare wait for each worker at any time. Right: the memory of the pool "
+		"and "
+		"its workers, proportional set size, which counts a shared page once. The kernel's "
+		"own memory for each process and thread is not in it.",
 	.grid = io_grid,
 	.derive = io_derive,
 };

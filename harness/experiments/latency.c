@@ -248,7 +248,7 @@ static int latency_derive(struct derivation *d)
 const struct experiment experiment_latency = {
 	.name = "latency",
 	.title = "How long one task takes there and back",
-	.claim = "apply: submit one and wait.",
+	.claim = "How long does one apply take?",
 	.reading =
 		"The share of calls that took at least as long; both axes are logarithmic. Lower "
 		"and further left is better; bars are 95 % intervals over rounds. The grey "

@@ -259,7 +259,7 @@ static int lazy_derive(struct derivation *d)
 const struct experiment experiment_lazy = {
 	.name = "lazy",
 	.title = "What eager input costs, and lazy input saves",
-	.claim = "map is eager, imap lazy.",
+	.claim = "What does it cost to queue: map is eager, imap lazy?",
 	.reading = "Left: the most memory that parent and workers took beside the idle pool. "
 		   "Right: the time to the first result. The input comes from a generator, of "
 		   "which map has to make an array. All axes are logarithmic; bars are 95 % "

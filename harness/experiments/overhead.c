@@ -2,8 +2,8 @@
  * overhead.c - what handing out a task costs, by call, backend and chunk size.
  *
  * DESIGN. The task does nothing, so the time a task takes is the pool's. A chunk of c tasks costs handing it out (b) and
- * c times the handling of one item (a), hence time per task = a + b/c, fitted to each curve. All calls of a curve
- * have the same number of tasks: what a call costs, such as waking the workers, is part of a then; with fewer tasks at
+ * c times the handling of one item (a), hence time per task = a + b/c, fitted to each curve in each round. A chunk is no
+ * message: many small ones may travel together, and b is what remains of them. All calls of a curve have the same number of tasks: what a call costs, such as waking the workers, is part of a then; with fewer tasks at
  * small chunks it would pass for b. Enough tasks that little is left of it, few enough for a pool that needs a
  * microsecond for each.
  */
@@ -96,26 +96,48 @@ static int write_times(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
-/* One curve: groups first..end-1 are one backend and variant, chunk ascending. Relative errors are about constant, hence
+/* One curve in one round: groups first..end-1 are one backend and variant. Relative errors are about constant, hence
  * weights of 1/ns^2. */
-static void write_fit(FILE *file, const struct group *first, const struct group *end)
+static bool fit_round(const struct group *first, const struct group *end, int round,
+		      struct line *line)
 {
 	double x[CHUNKS], y[CHUNKS], w[CHUNKS];
 	size_t n = 0;
-	struct line line;
 
 	for (const struct group *g = first; g < end && n < CHUNKS; g++) {
-		if (g->cell->chunk == 0)
+		const struct record *record = group_round(g, round);
+		if (g->cell->chunk == 0 || record == NULL)
 			continue;
 		x[n] = 1 / (double)g->cell->chunk;
-		y[n] = group_ns(g).mid;
+		y[n] = record_median(record);
 		w[n] = 1 / (y[n] * y[n]);
 		n++;
 	}
-	if (n < 3 || !stats_line(x, y, w, n, &line))
+	return n >= 3 && stats_line(x, y, w, n, line);
+}
+
+static void write_fit(FILE *file, const struct group *first, const struct group *end)
+{
+	double item[PAIRS_MAX], chunk[PAIRS_MAX], r2[PAIRS_MAX];
+	int last = series_last_round(first, end);
+	struct line line;
+	size_t n = 0;
+
+	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
+		if (!fit_round(first, end, round, &line))
+			continue;
+		item[n] = line.intercept;
+		chunk[n] = line.slope;
+		r2[n++] = line.r2;
+	}
+	if (n == 0)
 		return;
-	fprintf(file, "%s\t%s\t%.6g\t%.6g\t%.3f\t%zu\n", first->cell->backend, first->cell->variant,
-		line.intercept, line.slope, line.r2, n);
+	struct interval item_ns = stats_median_interval(item, n, CONFIDENCE);
+	struct interval chunk_ns = stats_median_interval(chunk, n, CONFIDENCE);
+	fprintf(file, "%s\t%s", first->cell->backend, first->cell->variant);
+	put_interval(file, &item_ns);
+	put_interval(file, &chunk_ns);
+	fprintf(file, "\t%.3f\t%zu\n", stats_median(r2, n), n);
 }
 
 static bool same_curve(const struct cell *a, const struct cell *b)
@@ -130,7 +152,9 @@ static int write_fits(const struct derivation *d, const struct groups *groups)
 
 	if (!file)
 		return -errno;
-	fputs("backend\tvariant\titem_ns\tmessage_ns\tr2\tchunk_sizes\n", file);
+	fputs("backend\tvariant\titem_ns\titem_low\titem_high\tchunk_ns\tchunk_low\tchunk_"
+	      "high\tr2\trounds\n",
+	      file);
 	for (size_t i = 1; i <= groups->count; i++) {
 		if (i < groups->count && same_curve(groups->at[i].cell, groups->at[first].cell))
 			continue;
@@ -225,9 +249,9 @@ static int overhead_derive(struct derivation *d)
 		return rc;
 	rc = write_times(d, &groups);
 	if (rc == 0)
-		rc = write_fits(d, &groups);
-	if (rc == 0)
 		rc = attempts_keep_right(&groups, d, "overhead");
+	if (rc == 0)
+		rc = write_fits(d, &groups);
 	if (rc == 0)
 		find(d, &groups);
 	groups_free(&groups);
@@ -237,11 +261,12 @@ static int overhead_derive(struct derivation *d)
 const struct experiment experiment_overhead = {
 	.name = "overhead",
 	.title = "What handing out a task costs",
-	.claim = "Pool overhead is significant for very light tasks.",
+	.claim = "What does handing out an empty task cost?",
 	.reading =
 		"Each point is the time an empty task takes through the pool, the bar its 95 % "
-		"interval over rounds; both axes are logarithmic. A curve falls while the chunks' "
-		"own cost dominates and flattens at the cost of an item.",
+		"interval over rounds; both axes are logarithmic. A curve would fall while the "
+		"chunks' "
+		"own cost dominates, and is flat where small chunks are handed out many at a time.",
 	.grid = overhead_grid,
 	.derive = overhead_derive,
 };

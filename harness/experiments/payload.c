@@ -2,10 +2,12 @@
  * payload.c - what bytes cost on their way to a task and back.
  *
  * DESIGN. `stream` takes its payload as an argument, `emit` gives it as a result; both touch every byte, and every result is
- * checked. A task is a message (chunk 1). Time is fitted as t = alpha + n / beta over payloads of n bytes, one line a round,
- * weighted by 1/t^2 so that small and large payloads count alike; alpha * beta is the half-performance length, the payload
- * that gets half of the bandwidth beta (R. W. Hockney, The Communication Challenge for MPP: Intel Paragon and Meiko CS-2,
- * Parallel Computing 20 (1994)). Roofs: one process that writes to another through a pipe, and memcpy.
+ * checked. Chunk 1: small payloads still travel many at a time. Time is fitted as t = alpha + n / beta over payloads of n
+ * bytes, one line a round, weighted by 1/t^2 so that small and large payloads count alike; alpha * beta is the
+ * half-performance length, the payload that gets half of the bandwidth beta (R. W. Hockney, The Communication Challenge for
+ * MPP: Intel Paragon and Meiko CS-2, Parallel Computing 20 (1994)). What the task itself does with the bytes is in both;
+ * plain forked processes, which have them in memory already, show how much that is. Roofs of arguments: one process that
+ * writes to another through a pipe, and memcpy.
  *
  * A call moves CALL_BYTES, or a payload for each worker if that is more; input, expected results, results and what travels
  * are in memory together, so a payload too large for half of the free memory is left out. Payloads above LARGE_BYTES, where
@@ -28,6 +30,7 @@
 #define COPIES 4	  /* of a call's bytes that are in memory at a time */
 #define ROOF_PIPE "raw-stream"
 #define ROOF_COPY "raw-memcpy"
+#define FORKED "forked"
 #define POINTS_MAX 32
 #define SIZES_LEAST 3 /* payloads that a line needs */
 
@@ -104,6 +107,8 @@ static int payload_grid(struct plan *plan, const struct scale *scale)
 			break;
 		add_rows(&grid, "stream", bytes);
 		add_rows(&grid, "emit", bytes);
+		if (bytes <= LARGE_BYTES && scale->level > 0)
+			add_cell(&grid, FORKED, "stream", bytes, false);
 		if (bytes < roof[scale->level] || bytes > LARGE_BYTES)
 			continue;
 		add_cell(&grid, ROOF_PIPE, "stream", bytes, false);
@@ -322,11 +327,13 @@ static size_t put_fit(const struct fit *fit, char *text, size_t size)
 	char time[24], rate[24], half[128];
 
 	if (!is_known(fit))
-		return (size_t)snprintf(text, size, " what it is through %s cannot be told",
+		return (size_t)snprintf(text, size, " what it is by %s cannot be told",
 					fit->cell->backend);
-	return (size_t)snprintf(text, size,
-				" through %s a task costs %s and its bytes travel at %s%s",
-				fit->cell->backend, time_text(fit->alpha_ns.mid, time),
+	return (size_t)snprintf(text, size, " by %s a task takes %s and its bytes pass at %s%s",
+				strcmp(fit->cell->backend, FORKED) == 0
+					? "plain forked processes, which need not move them,"
+					: fit->cell->backend,
+				time_text(fit->alpha_ns.mid, time),
 				rate_text(fit->beta_mb.mid, rate),
 				half_text(&fit->half_bytes, half));
 }
@@ -337,7 +344,7 @@ static bool is_told(const struct fit *fit)
 	const char *backend = fit->cell->backend;
 
 	return strcmp(direction(fit->cell), "in") == 0 && !fit->cell->pool_memory &&
-	       (strcmp(backend, transport_row("shm")) == 0 ||
+	       (strcmp(backend, FORKED) == 0 || strcmp(backend, transport_row("shm")) == 0 ||
 		strcmp(backend, transport_row("pipe")) == 0);
 }
 
@@ -364,7 +371,8 @@ static void find(struct derivation *d, const struct fit *fits, size_t count)
 			"The rows do not tell what a payload costs: a rising line through at least "
 			"3 sizes is wanted in 6 rounds or more.");
 	else
-		snprintf(d->finding, sizeof d->finding, "On this machine,%s.%s", text,
+		snprintf(d->finding, sizeof d->finding,
+			 "On this machine, where each task sums its bytes,%s.%s", text,
 			 r2 < STRAIGHT_LEAST ? " A straight line describes these times badly: see "
 					       "the figure."
 					     : "");
@@ -396,11 +404,10 @@ const struct experiment experiment_payload = {
 	.claim = "How fast do arguments and results travel, and from which size on does it matter?",
 	.reading =
 		"Bytes and tasks a second by the size of the argument (in) or of the result (out); "
-		"a task is one message. Bars are 95 % intervals. Grey: one process that writes "
-		"each "
-		"payload into a pipe to another, and a copy within one process. In place: "
-		"arguments and "
-		"results lie in memory of the pool and are not copied.",
+		"what the task does with them is included, as plain forked processes show, which "
+		"need not move them. Bars are 95 % intervals. Grey, of arguments: one process that "
+		"writes each payload into a pipe to another, and a copy within one process. In "
+		"place: arguments and results lie in memory of the pool and are not copied.",
 	.grid = payload_grid,
 	.derive = payload_derive,
 };

@@ -158,12 +158,11 @@ static void add_granularity(struct grid *grid)
 		add_arm(grid, &(struct arm){ "forked", "map", "spin", .work = work },
 			(uint64_t)(20000000 / work));
 	for (size_t i = 0; i < 2; i++)
-		for (int64_t work = 4; work <= 972; work *= 3) {
+		for (int64_t work = 1; work <= 729; work *= 3) {
 			add_arm(grid, &(struct arm){ rows[i], "map", "spin", .work = work },
 				work < 100 ? 200000 : 10000);
 			add_arm(grid,
-				&(struct arm){ rows[i], "map", "spin", .chunk = 1,
-					       .work = 2 * work },
+				&(struct arm){ rows[i], "map", "spin", .chunk = 1, .work = work },
 				work < 100 ? 200000 : 10000);
 		}
 }
@@ -361,11 +360,22 @@ static int write_costs(const struct derivation *d, const struct groups *groups)
  * == The finding ==
  */
 
-static double median_ns(const struct groups *groups, const struct arm *arm)
+/* "<before><time> (95 % interval <low> to <high>)"; nothing where there are no rows. */
+static size_t put_cost(const struct groups *groups, const char *backend, const char *before,
+		       char *text, size_t size)
 {
-	const struct group *g = arm_group(groups, arm);
+	const struct group *g =
+		arm_group(groups, &(struct arm){ backend, "map", "square", .chunk = 1 });
+	struct interval ns = g ? group_ns(g) : (struct interval){ 0 };
+	char mid[24], low[24], high[24];
 
-	return g ? group_ns(g).mid : 0;
+	if (g == NULL)
+		return 0;
+	if (ns.level == 0)
+		return (size_t)snprintf(text, size, "%s%s (too few rounds for an interval)", before,
+					time_text(ns.mid, mid));
+	return (size_t)snprintf(text, size, "%s%s (%s to %s)", before, time_text(ns.mid, mid),
+				time_text(ns.low, low), time_text(ns.high, high));
 }
 
 static int bars_text(const struct bars *bars, enum verdict verdict, const char *name, char *text,
@@ -387,27 +397,19 @@ static int bars_text(const struct bars *bars, enum verdict verdict, const char *
 static void find(struct derivation *d, const struct groups *groups, const struct bars *bars)
 {
 	const char *shm = transport_row("shm");
-	double ours = median_ns(groups, &(struct arm){ shm, "map", "square", .chunk = 1 });
-	double openmp =
-		median_ns(groups, &(struct arm){ "openmp-dynamic", "map", "square", .chunk = 1 });
-	double cpython =
-		median_ns(groups, &(struct arm){ "cpython-pool", "map", "square", .chunk = 1 });
-	char *text = d->finding;
-	size_t size = sizeof d->finding, used = 0;
-	char time[3][24];
+	char *text = d->finding, lead[96];
+	size_t size = sizeof d->finding, used;
 
-	if (ours > 0)
-		used += (size_t)snprintf(
-			text, size,
-			"On this machine, a task of map at chunk 1 costs %s by %s%s%s%s%s.",
-			time_text(ours, time[0]), shm, openmp > 0 ? ", by OpenMP " : "",
-			openmp > 0 ? time_text(openmp, time[1]) : "",
-			cpython > 0 ? ", by CPython's Pool " : "",
-			cpython > 0 ? time_text(cpython, time[2]) : "");
-	else
-		used += (size_t)snprintf(
-			text, size, "The rows do not tell what a task costs beside its peers.");
-	if (ours <= 0 || bars->count == 0)
+	snprintf(lead, sizeof lead, "On this machine, a task of map at chunk 1 costs by %s ", shm);
+	used = put_cost(groups, shm, lead, text, size);
+	if (used == 0) {
+		snprintf(text, size, "The rows do not tell what a task costs beside its peers.");
+		return;
+	}
+	used += put_cost(groups, "openmp-dynamic", ", by OpenMP ", text + used, size - used);
+	used += put_cost(groups, "cpython-pool", ", by CPython's Pool ", text + used, size - used);
+	used += (size_t)snprintf(text + used, size - used, "; in brackets 95 %% intervals.");
+	if (bars->count == 0)
 		return;
 	size_t met = 0;
 	for (size_t i = 0; i < bars->count; i++)
@@ -430,6 +432,8 @@ static int peers_derive(struct derivation *d)
 	rc = write_costs(d, &groups);
 	if (rc == 0)
 		rc = peers_bars(d, &groups, &bars);
+	if (rc == 0)
+		rc = attempts_keep_right(&groups, d, "peers");
 	if (rc == 0)
 		find(d, &groups, &bars);
 	groups_free(&groups);

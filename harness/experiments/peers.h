@@ -34,6 +34,7 @@ struct judge {
 	const struct groups *groups;
 	const struct attempts *attempts; /* what there should be a group of */
 	const char *shm, *pipe;		 /* the rows that bars mean by these names */
+	int cpus;			 /* of the run's machine */
 };
 
 void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,

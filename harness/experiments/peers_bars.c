@@ -8,6 +8,7 @@
 #include "harness/experiments/granularity.h"
 #include "harness/experiments/peers.h"
 #include "harness/grid.h"
+#include "harness/machine.h"
 
 #include <string.h>
 
@@ -135,7 +136,12 @@ int peers_bars(const struct derivation *d, const struct groups *groups, struct b
 	static const char *const lazy[] = { "imap", "imap_unordered" }, *const both[] = { "map",
 											  "imap" };
 	struct attempts attempts;
-	struct judge j = { bars, groups, &attempts, transport_row("shm"), transport_row("pipe") };
+	struct judge j = { bars,
+			   groups,
+			   &attempts,
+			   transport_row("shm"),
+			   transport_row("pipe"),
+			   machine_cpus(d->run) };
 	int rc = attempts_make(&attempts, d, "peers"), closed;
 
 	if (rc < 0)

@@ -4,7 +4,7 @@
  * DESIGN. Speedup is the time of the plain serial loop over the time of the backend, paired by round. The choice for a
  * workload is the pool of processes with the highest median, of those with an interval if there are any; every other pool
  * that is not certainly slower in the same rounds is named as being as good. One that failed in any round is not chosen, and a workload counts even if nothing of it is right.
- * Task counts make a serial pass some ten milliseconds long.
+ * Task counts make a serial pass some ten milliseconds long, with many CPUs more.
  */
 #include "harness/attempts.h"
 #include "harness/grid.h"
@@ -23,14 +23,16 @@ static const struct load {
 	{ "stream", 128, 0 },	{ "sleep", 20, 1000 },
 };
 #define LOADS (sizeof loads / sizeof *loads)
+#define TASKS_EACH 4 /* at least, for each CPU: fewer would bound the speedup */
 
 static void add_load(struct grid *grid, const char *backend, const struct load *load)
 {
 	struct cell cell = grid_cell(grid, backend, "map", load->name);
+	uint64_t tasks_least = TASKS_EACH * (uint64_t)grid->scale->cpus;
 
 	if (strcmp(backend, "loop") == 0)
 		cell.workers = 1;
-	cell.tasks = load->tasks;
+	cell.tasks = load->tasks > tasks_least ? load->tasks : tasks_least;
 	cell.work = load->work;
 	grid_add(grid, &cell);
 }
@@ -213,16 +215,6 @@ static int write_choices(const struct derivation *d, const struct choice *choice
 	return table_close(file);
 }
 
-static void tell_failed(struct derivation *d, const struct groups *attempts)
-{
-	struct naming naming = { d, " Not right in each round, or not measured:", 0 };
-
-	for (size_t i = 0; i < attempts->count; i++)
-		if (attempt_error(&attempts->at[i]) != NULL)
-			naming_add(&naming, attempts->at[i].cell, attempts->at[i].cell->workload);
-	naming_end(&naming);
-}
-
 static void find(struct derivation *d, const struct tally *tally)
 {
 	if (tally->loads == 0) {
@@ -244,8 +236,8 @@ static void find(struct derivation *d, const struct tally *tally)
 			 tally->gains, tally->loads);
 	if (tally->gains)
 		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-				 " It gains most for %s (%.2f times).", tally->best,
-				 tally->best_speedup);
+				 " Its highest median speedup is %.2f (%s).", tally->best_speedup,
+				 tally->best);
 	if (tally->losses)
 		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
 				 " It is slower for %s.", tally->lost);
@@ -272,8 +264,6 @@ static int real_derive(struct derivation *d)
 		rc = write_choices(d, &(struct choice){ &groups, &attempts }, &tally);
 	if (rc == 0)
 		find(d, &tally);
-	if (rc == 0)
-		tell_failed(d, &attempts.groups);
 	attempts_free(&attempts);
 out_groups:
 	groups_free(&groups);

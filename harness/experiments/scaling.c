@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define WORK 4096 /* steps, about 8 us a task */
-#define TASKS 2000
+#define WORK 4096  /* steps, about 8 us a task */
+#define TASKS 2000 /* on 1 or 2 CPUs; on more, more */
 #define TASKS_QUICK 500
 #define AMDAHL_POINTS 4
 #define WORKERS_POINTS 64
@@ -23,6 +23,8 @@ static void add_point(struct grid *grid, const char *backend, int workers)
 	struct cell cell = grid_cell(grid, backend, "map", "spin");
 
 	cell.tasks = grid->scale->level > 0 ? TASKS : TASKS_QUICK;
+	if (grid->scale->cpus > 2)
+		cell.tasks = cell.tasks * (uint64_t)grid->scale->cpus / 2;
 	cell.work = WORK;
 	cell.workers = workers;
 	grid_add(grid, &cell);
@@ -146,7 +148,7 @@ static void amdahl_text(const struct groups *groups, const struct group *loop,
 static void find(struct derivation *d, const struct groups *groups)
 {
 	const struct group *loop = serial_loop(groups);
-	int cpus = machine_cpus(d->run);
+	int all = machine_cpus(d->run), cpus = all < POOL_WORKERS_MAX ? all : POOL_WORKERS_MAX;
 	const struct group *best = loop ? fastest_pool(groups, loop, cpus) : NULL;
 	char amdahl[160];
 
@@ -158,18 +160,20 @@ static void find(struct derivation *d, const struct groups *groups)
 	}
 	struct interval speedup = group_speedup(best, loop);
 	if (speedup.level <= 0) {
-		snprintf(d->finding, sizeof d->finding,
-			 "Too few rounds for an interval: the median speedup of %d workers is %.2f "
-			 "(%s).",
-			 cpus, speedup.mid, best->cell->backend);
+		snprintf(
+			d->finding, sizeof d->finding,
+			"Too few rounds for an interval: the median speedup of %d worker%s is %.2f "
+			"(%s).",
+			cpus, cpus == 1 ? "" : "s", speedup.mid, best->cell->backend);
 		return;
 	}
 	amdahl_text(groups, loop, best, amdahl, sizeof amdahl);
 	snprintf(d->finding, sizeof d->finding,
-		 "On this machine, %d workers make CPU-bound work %.2f times as fast as the serial "
+		 "On this machine, %d worker%s CPU-bound work %.2f times as fast as the serial "
 		 "loop (%s, 95 %% "
 		 "interval %.2f to %.2f).%s",
-		 cpus, speedup.mid, best->cell->backend, speedup.low, speedup.high, amdahl);
+		 cpus, cpus == 1 ? " makes" : "s make", speedup.mid, best->cell->backend,
+		 speedup.low, speedup.high, amdahl);
 }
 
 static int scaling_derive(struct derivation *d)
@@ -191,7 +195,7 @@ static int scaling_derive(struct derivation *d)
 const struct experiment experiment_scaling = {
 	.name = "scaling",
 	.title = "What more workers bring",
-	.claim = "Pools are efficient for CPU-bound work.",
+	.claim = "What do more workers bring for CPU-bound work?",
 	.reading = "Speedup over the plain serial loop, paired by round, with 95 % intervals. The "
 		   "dashed line "
 		   "is the ideal up to the number of CPUs; beyond it more workers cannot help.",

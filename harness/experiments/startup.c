@@ -249,6 +249,8 @@ static int write_starts(const struct derivation *d, const struct groups *groups,
 
 static const char *slope_text(const struct interval *slope, char text[96])
 {
+	if (slope->high < 0)
+		return "nothing (it falls)";
 	if (slope->low <= 0)
 		return "nothing that can be seen";
 	snprintf(text, 96, "%.3g ms (95 %% interval %.3g to %.3g)", slope->mid / 1e6,
@@ -295,10 +297,11 @@ static void find(struct derivation *d, const struct start *starts, size_t count)
 	if (named.early) {
 		const struct interval *tasks = &named.early->reuse_tasks;
 		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-			 "%sA pool (%s, parent of 1 MiB) pays for its start from about %.0f task%s "
-			 "on (95 %% interval %.2g to %.2g), compared with a process for each task.",
-			 size ? " " : "", named.early->backend, tasks->mid < 1 ? 1 : tasks->mid,
-			 tasks->mid < 1.5 ? "" : "s", tasks->low, tasks->high);
+			 "%sA pool (%s, parent of 1 MiB) pays for its start from %.0f task%s "
+			 "on (median %.2g, 95 %% interval %.2g to %.2g), compared with a process "
+			 "for each task.",
+			 size ? " " : "", named.early->backend, fmax(ceil(tasks->mid), 1),
+			 tasks->mid <= 1 ? "" : "s", tasks->mid, tasks->low, tasks->high);
 	} else if (size == 0) {
 		snprintf(d->finding, sizeof d->finding,
 			 "The rows do not tell what starting a worker costs: fewer than 3 parent "
@@ -329,7 +332,7 @@ static int startup_derive(struct derivation *d)
 const struct experiment experiment_startup = {
 	.name = "startup",
 	.title = "What starting a worker costs",
-	.claim = "Reuse of workers saves creating processes.",
+	.claim = "What does a worker cost to start, and when does its reuse pay?",
 	.reading = "Time to open and end a pool, for each worker, against the memory the parent "
 		   "holds; both axes are "
 		   "logarithmic. Fork copies page tables and rises with the parent; executed "

@@ -4,6 +4,7 @@
 #ifndef HARNESS_TESTS_DERIVED_H
 #define HARNESS_TESTS_DERIVED_H
 
+#include "harness/attempts.h"
 #include "harness/cell.h"
 #include "harness/grid.h"
 #include "harness/peer.h"
@@ -117,7 +118,7 @@ static inline void derive(struct fixture *f, const char *name)
 	assert_int_equal(experiment_rows(experiment, &f->rows, &own), 0);
 	assert_int_equal(experiment_failed(experiment, &f->rows, &failed), 0);
 	d.rows = &own;
-	assert_int_equal(experiment->derive(&d), 0);
+	assert_int_equal(attempts_derive(experiment, &d), 0);
 	memcpy(f->finding, d.finding, sizeof f->finding);
 	rows_free(&own);
 	rows_free(&failed);
@@ -182,6 +183,16 @@ static inline void write_file(struct fixture *f, const char *name, const char *t
 }
 
 /* As what the run was to measure; the plan is freed. */
+/* Named behind the finding as failed, and not in it. */
+static inline void assert_left_out(const struct fixture *f, const char *backend)
+{
+	const char *left_out = strstr(f->finding, " Not right in each round, or not measured:");
+	const char *first = strstr(f->finding, backend);
+
+	if (left_out == NULL || first == NULL || first < left_out)
+		fail_msg("%s is not left out, or not told of: %s", backend, f->finding);
+}
+
 static inline void keep_plan(struct fixture *f, struct plan *plan)
 {
 	json_t *info = json_pack("{so}", "plan", plan_to_json(plan));

@@ -47,6 +47,8 @@ static void time_of_a_run_is_judged_where_it_had_the_plan_s_budget(void **state)
 	assert_time(f, "not measured\tits rounds were fixed");
 	write_plan(f, "\"budget_ns\":10000000000", "");
 	assert_time(f, "not measured\tit had a budget of its own");
+	write_plan(f, OWN_BUDGET ",\"cells\":[{\"experiment\":\"peers\"}]", "");
+	assert_time(f, "not measured\tit had a part of the cells only");
 	write_plan(f, "\"budget_ns\":7200000000000", "");
 	assert_time(f, "not measured\tit had a budget of its own");
 }

@@ -16,7 +16,7 @@ static void overhead_of_a_plus_b_over_c_is_fitted_exactly(void **state)
 	derive(f, "overhead");
 	const char *fit = read_file(f, "tables/overhead-fit.tsv");
 	near(number_at(fit, process_pool(), 2), 5 * DRIFT);
-	near(number_at(fit, process_pool(), 3), 800 * DRIFT);
+	near(number_at(fit, process_pool(), 5), 800 * DRIFT);
 	assert_contains(f->finding, "On this machine");
 }
 
@@ -183,12 +183,12 @@ static void overhead_of_a_backend_that_failed_is_not_the_cheapest(void **state)
 	add_maps(f, 0.5, ROUNDS - 1, true);
 	derive(f, "overhead");
 	assert_contains(f->finding, transport_row("shm"));
-	assert_null(strstr(f->finding, transport_row("pipe")));
+	assert_left_out(f, transport_row("pipe"));
 	f->rows.count = 0;
 	add_maps(f, 2, ROUNDS - 1, true); /* nor is it the dearest */
 	derive(f, "overhead");
 	assert_contains(f->finding, transport_row("shm"));
-	assert_null(strstr(f->finding, transport_row("pipe")));
+	assert_left_out(f, transport_row("pipe"));
 }
 
 static void overhead_of_too_few_rounds_does_not_win_over_an_interval(void **state)
@@ -254,7 +254,7 @@ static void scaling_of_a_backend_that_failed_is_not_the_best(void **state)
 	fail_after(f, ROUNDS - 1);
 	derive(f, "scaling");
 	assert_contains(f->finding, "1.60 times");
-	assert_null(strstr(f->finding, transport_row("pipe")));
+	assert_left_out(f, transport_row("pipe"));
 }
 
 static void scaling_of_too_few_rounds_does_not_win_over_an_interval(void **state)
@@ -374,7 +374,7 @@ static void startup_tells_from_how_many_tasks_on_a_pool_pays(void **state)
 	const char *table = read_file(f, "tables/startup-reuse.tsv");
 	for (int column = 6; column <= 8; column++) /* paired: the rounds' drift cancels */
 		near(number_at(table, process_pool(), column), 2);
-	assert_contains(f->finding, "from about 2 tasks on (95 % interval 2 to 2)");
+	assert_contains(f->finding, "from 2 tasks on (median 2, 95 % interval 2 to 2)");
 	keep_rounds(f, 5);
 	derive(f, "startup");
 	assert_null(strstr(f->finding, "from about"));

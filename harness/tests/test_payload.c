@@ -203,7 +203,7 @@ static void memory_of_the_pool_is_a_series_of_its_own(void **state)
 static void plans_are_sensible_and_bounded(void **state)
 {
 	(void)state;
-	check_plans("payload", 20, 130);
+	check_plans("payload", 26, 150);
 	for (int level = 0; level < 3; level++) {
 		struct plan plan;
 		uint64_t most = 0;

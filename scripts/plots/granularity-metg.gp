@@ -30,13 +30,15 @@ place(b, chunk) = strcol(1) eq b && column("chunk") == chunk ? position(levels, 
 # An end that lies beyond what was measured is drawn to the frame.
 left(x) = valid(5) ? column("low") : valid(6) ? 0.3*least : NaN
 right(x) = valid(6) ? column("high") : valid(5) ? 3*most : NaN
+# Where only an end is known the bar has no mark.
+anywhere(x) = valid(4) ? column("ns") : valid(6) ? column("high") : valid(5) ? column("low") : NaN
 do for [p=1:panels] {
 	chunk = p == 1 ? 0 : 1
 	set title (chunk == 0 ? "map, automatic chunk" : "map, chunk 1")
 	if (p == 1) { eval legend } else { unset label 99; do for [i=1:words(list)] { unset label 100+i } }
 	if (p == 2) { do for [i=1:4] { set ytics add ("" i) } }
-	plot for [b in list] table using (column("ns")):(place(b, chunk)):(left(0)):(right(0)) \
-		with xerrorbars lc rgb colour(b) pt mark(b) ps 1.2*mark_size, \
+	plot for [b in list] table using (anywhere(0)):(place(b, chunk)):(left(0)):(right(0)) \
+		with xerrorbars lc rgb colour(b) pt 0 ps 0, \
 	     for [b in list] table using (column("ns")):(place(b, chunk)) \
 		with points lc rgb colour(b) pt mark(b) ps 1.2*mark_size
 }

@@ -16,7 +16,6 @@ eval canvas(960, 640)
 set lmargin 10
 set rmargin 3
 set tmargin 1.5
-set bmargin 8.5
 set logscale xy 10
 set xrange [0.6*least:1.6*most]
 set yrange [0.5*STATS_min:1.6]
@@ -32,9 +31,11 @@ dash(b) = b eq "hiccup" ? 1 : raw(b) ? 2 : 1
 thick(b) = b eq "hiccup" ? 4 : raw(b) ? 1.5 : 2
 shape(b) = b eq "hiccup" ? 0 : b eq "raw-futex" ? 8 : b eq "raw-spin" ? 12 : raw(b) ? 10 : mark(b)
 called(b) = b eq "hiccup" ? "spinner, no pool" : b eq "raw-futex" ? "futex round trip" : b eq "raw-pipe" ? "pipe round trip" : b eq "raw-spin" ? "spinning round trip" : b
-# Names in three columns below: a piece of each curve with its mark.
+# Names in three columns below: a piece of each curve with its mark. From ten on it takes a row more.
+more = words(list) > 9 ? (words(list) - 7) / 3 : 0
+set bmargin 8.5 + 1.7 * more
 do for [i=1:words(list)] { b = word(list, i)
-	x = 0.11 + 0.29 * ((i - 1) % 3); y = 0.125 - 0.045 * ((i - 1) / 3)
+	x = 0.11 + 0.29 * ((i - 1) % 3); y = 0.125 - 0.045 * ((i - 1) / 3 - more)
 	set arrow 100+i from screen x, screen y to screen x+0.045, screen y nohead lw thick(b) dt dash(b) lc rgb hue(b)
 	set label 100+i called(b) at screen x+0.055, screen y left textcolor rgb "#222222"
 	set label 200+i "" at screen x+0.0225, screen y point lc rgb hue(b) pt shape(b) ps 1.3*mark_size

@@ -24,7 +24,7 @@ backend(k) = substr(k, 1, strstrt(k, "/") - 1)
 in_place(k) = substr(k, strstrt(k, "/") + 1, strlen(k)) eq "pool"
 dash(k) = in_place(k) ? 2 : 1
 shape(k) = in_place(k) ? 12 : mark(backend(k))
-called(k) = backend(k).(in_place(k) ? ", in place" : "")
+called(k) = name(backend(k)).(in_place(k) ? ", in place" : "")
 roof_name(b) = b eq "raw-stream" ? "one pipe, no pool" : "memcpy, no pool"
 roof_dash(b) = b eq "raw-stream" ? 4 : 3
 # Names in three columns below: a piece of each curve with its mark. No two of one width: the SVG terminal would make one path
@@ -57,7 +57,7 @@ y_bare = "set ytics ('' 0.1, '' 1, '' 10, '' 100, '' 1e3, '' 1e4, '' 1e5, '' 1e6
 # Side by side, so that their bars do not hide each other.
 slide(k) = 1.12**(position(list, k) - (words(list) + 1) / 2.0)
 is(k, direction) = strcol(1) eq direction && key(strcol(2), strcol(3)) eq k
-roof(b) = strcol(2) eq b
+roof(b, direction) = strcol(1) eq direction && strcol(2) eq b
 do for [p=1:4] {
 	direction = p % 2 == 1 ? "in" : "out"
 	top = p < 3
@@ -68,7 +68,7 @@ do for [p=1:4] {
 	eval (direction eq "out" ? y_bare : top ? y_mb : y_tasks)
 	if (top) { set yrange [0.6*mb_least:1.7*mb_most] } else { set yrange [0.6*tasks_least:1.7*tasks_most] }
 	if (p == 2) { eval clear_names }
-	plot for [b in roofs] table using (roof(b) ? column("bytes") : NaN):(column(what."_per_s")) \
+	plot for [b in roofs] table using (roof(b, direction) ? column("bytes") : NaN):(column(what."_per_s")) \
 		with lines lc rgb "#777777" lw 2.5 dt roof_dash(b), \
 	     for [k in list] table using (is(k, direction) ? column("bytes") * slide(k) : NaN):(column(what."_per_s")) \
 		with linespoints lc rgb colour(backend(k)) dt dash(k) pt shape(k) ps 1.1*mark_size, \

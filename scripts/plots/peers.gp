@@ -4,7 +4,6 @@ table = tables.'peers.tsv'
 series = "'map, default chunk' 'map, chunk 1' 'imap, chunk 1' 'apply'"
 hues = "#0072B2 #D55E00 #009E73 #CC79A7"
 shapes = "7 5 9 13"
-who = ""; skipped = ""
 array legend_at[4] = [0.2, 0.44, 0.635, 0.83]
 count = 0
 array name_of[64]; array note_of[64]; array low_of[64]; array high_of[64]; array from[64]; array upto[64]

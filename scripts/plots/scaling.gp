@@ -7,6 +7,7 @@ eval needs_points
 most = STATS_max
 stats table using (column("speedup")) nooutput
 eval needs_points
+stats table using (valid(5) ? column("high") : column("speedup")) nooutput
 top = STATS_max > cpus ? STATS_max : cpus
 set lmargin 9
 set rmargin 3
@@ -20,7 +21,7 @@ set ylabel "speedup over the serial loop"
 eval legend
 set label 2 "ideal " at sqrt(cpus), sqrt(cpus) right offset 0,0.7 textcolor rgb "#444444"
 set arrow 1 from cpus, graph 0 to cpus, graph 1 nohead dt 3 lw 1 lc rgb "#666666"
-set label 1 sprintf("%d CPUs ", cpus) at cpus, graph 0.05 right textcolor rgb "#444444"
+set label 1 sprintf("%d CPU%s ", cpus, cpus == 1 ? "" : "s") at cpus, graph 0.05 right textcolor rgb "#444444"
 slide(b) = 1 + 0.012 * (position(list, b) - (words(list) + 1) / 2.0)
 set samples 200
 plot (x >= 1 && x <= cpus ? x : NaN) with lines dt 2 lw 1.5 lc rgb "#444444", \

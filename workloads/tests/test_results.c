@@ -132,21 +132,22 @@ static void matmul_does_not_depend_on_the_blocks(void **state)
 /* The layout of skew's arguments is its own; how long they are shows in the steps, the second word. */
 static void skew_makes_one_task_in_a_hundred_long(void **state)
 {
+	enum { TASKS = 40000 };
 	struct work w, other;
-	int moved = 0;
+	int longs[2] = { 0 }, moved = 0;
 
 	(void)state;
-	open_with(&w, "skew", (struct work_options){ .tasks = 1000, .work = 10, .seed = 1 });
-	open_with(&other, "skew", (struct work_options){ .tasks = 1000, .work = 10, .seed = 2 });
+	open_with(&w, "skew", (struct work_options){ .tasks = TASKS, .work = 10, .seed = 1 });
+	open_with(&other, "skew", (struct work_options){ .tasks = TASKS, .work = 10, .seed = 2 });
 	const int64_t *a = w.column[0].data, *b = other.column[0].data;
-	for (int group = 0; group < 10; group++) {
-		int64_t steps = 0;
-		for (int i = 100 * group; i < 100 * group + 100; i++) {
-			steps += a[2 * i + 1];
-			moved += a[2 * i + 1] != b[2 * i + 1];
-		}
-		assert_int_equal(steps, 99 * 10 + 1000);
+	for (int i = 0; i < TASKS; i++) {
+		assert_true(a[2 * i + 1] == 10 || a[2 * i + 1] == 1000);
+		longs[2 * i / TASKS] += a[2 * i + 1] == 1000;
+		moved += a[2 * i + 1] != b[2 * i + 1];
 	}
+	/* binomial: 200 in each half, standard deviation 14 */
+	assert_true(longs[0] > 130 && longs[0] < 270 && longs[1] > 130 && longs[1] < 270);
+	assert_int_not_equal(longs[0], longs[1]);
 	assert_true(moved > 0);
 	work_close(&w);
 	work_close(&other);

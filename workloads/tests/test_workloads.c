@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #define ROW_DEADLINE_S 120
-#define TASKS 203 /* no multiple of anything a chunk size could be; three long tasks of skew */
+#define TASKS 203 /* no multiple of anything a chunk size could be */
 
 static struct work_options small_options(const struct workload *load)
 {
