@@ -19,7 +19,7 @@
 static const char help[] =
 	"Usage: poolbench advise --workload W [OPTION...]\n"
 	"\n"
-	"Which pool, through which call, with what chunk size, and is a pool worth it? Runs the\n"
+	"Which pool, with what chunk size, and is a pool worth it? By map or starmap. Runs the\n"
 	"work by the serial loop and by every pool of processes; then the fastest of them anew,\n"
 	"beside the loop, with other chunk sizes and other calls. Takes some twenty seconds\n"
 	"for light work. The last paragraph is the advice.\n"

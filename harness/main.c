@@ -18,7 +18,7 @@ struct command {
 static const struct command commands[] = {
 	{ "run", "run experiments; everything measured goes into one directory", run_main },
 	{ "cell", "measure one combination of backend, variant and workload", cell_main },
-	{ "advise", "which pool, call and chunk for a workload, and is it worth it", advise_main },
+	{ "advise", "which pool and chunk for a workload, and is it worth it", advise_main },
 	{ "explain", "where a task's time goes", explain_main },
 	{ "compare", "is one slower? two runs, or two programs measured by turns", compare_main },
 	{ "plot", "draw a run's figures", plot_main },

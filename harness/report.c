@@ -97,9 +97,8 @@ static void write_summary(FILE *file, const struct report *report)
 		fputs("<h3>What to take for which work</h3>\n", file);
 		html_table(file, report->run, CHOICE, "95 %");
 		fputs("<p class=\"soft\">Speedup over the plain serial loop with its 95 % "
-		      "interval; &#8220;as "
-		      "good&#8221;: pools not certainly slower than that one in the same "
-		      "rounds.</p>\n",
+		      "interval, the pool being open already; &#8220;as good&#8221;: pools not "
+		      "certainly slower than that one in the same rounds.</p>\n",
 		      file);
 	}
 	if (report_has_bars(report)) {
@@ -107,8 +106,8 @@ static void write_summary(FILE *file, const struct report *report)
 		html_table(file, report->run, BARS, "95 %");
 		fputs("<p class=\"soft\">Ratios are taken within rounds; a verdict needs the "
 		      "whole 95 % interval on one side of what is wanted, otherwise it is "
-		      "undecided. &#8220;A limit&#8221; wants nothing: it tells what the machine "
-		      "itself takes.</p>\n",
+		      "undecided. &#8220;A limit&#8221; wants nothing: it tells what takes that "
+		      "long whatever the pool does otherwise.</p>\n",
 		      file);
 	}
 	fputs("<h3>What was found</h3>\n<ul>\n", file);

@@ -120,7 +120,8 @@ extern "C" {
 #define POOL_WORKERS_MAX 254	 /* workers in one pool */
 
 /* What became of a task or a call, beside 0 (fine) and -errno (the system said no). -ETIMEDOUT: the
- * waiting gave up; what was waited for goes on. -ECANCELED: the task was cancelled.
+ * waiting gave up; what a handle or an iterator waited for goes on, the rest of a blocking call with
+ * a timeout_ns is cancelled. -ECANCELED: the task was cancelled.
  * POOL_INIT_FAILED: three starts in a row failed, or an initializer exceeded its limit, or workers
  * were killed from outside a hundred times in a row before they were ready, and no worker is fit.
  * The pool stays like that and starts nobody any more. -EMFILE, -EAGAIN, -ENOMEM and the like of a

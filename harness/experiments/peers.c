@@ -36,7 +36,7 @@ static uint64_t peer_tasks(const struct arm *arm)
 	if (strcmp(arm->backend, "parallel") == 0)
 		return 40;
 	if (begins(arm->backend, "cpython-executor"))
-		return arm->chunk > 1 ? 20000 : 500;
+		return 500;
 	return grouped ? 100000 : 1000;
 }
 
@@ -108,19 +108,13 @@ static void add_cpython(struct grid *grid)
 	static const struct {
 		const char *variant;
 		int64_t chunk;
-	} python[] = { { "map", 1 },
-		       { "map", 0 },
-		       { "imap", 1 },
-		       { "apply", 0 },
-		       { "imap_unordered", 1 },
-		       { "map", 256 },
-		       { "apply_async", 0 } };
-	static const size_t counts[] = { 5, 7, 7 };
+	} python[] = {
+		{ "map", 1 }, { "map", 0 }, { "imap", 1 }, { "apply", 0 }, { "imap_unordered", 1 }
+	};
 
-	for (size_t i = 0; i < counts[grid->scale->level]; i++)
+	for (size_t i = 0; i < sizeof python / sizeof *python; i++)
 		add_square(grid, "cpython-pool", python[i].variant, python[i].chunk);
 	add_square(grid, "cpython-executor", "map", 1);
-	add_square(grid, "cpython-executor", "map", 256);
 }
 
 /* MPI hands out by a manager; xargs and GNU parallel start a shell for each task, and a batch is a whole command. */
