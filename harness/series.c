@@ -140,6 +140,41 @@ int series_last_round(const struct group *first, const struct group *end)
 	return last;
 }
 
+#define POINTS_MAX 64
+
+static bool round_line(const struct group *first, const struct group *end, int round,
+		       series_point *point, const void *context, bool relative, struct line *line)
+{
+	double x[POINTS_MAX], y[POINTS_MAX], w[POINTS_MAX];
+	size_t n = 0;
+
+	for (const struct group *g = first; g < end && n < POINTS_MAX; g++) {
+		const struct record *record = group_round(g, round);
+		if (!record || !point(record, context, &x[n], &y[n]))
+			continue;
+		w[n] = relative ? 1 / (y[n] * y[n]) : 1;
+		n++;
+	}
+	return n >= 3 && stats_line(x, y, w, n, line);
+}
+
+void series_lines(const struct group *first, const struct group *end, series_point *point,
+		  const void *context, bool relative, struct lines *lines)
+{
+	int last = series_last_round(first, end);
+	struct line line;
+	size_t n = 0;
+
+	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
+		if (!round_line(first, end, round, point, context, relative, &line))
+			continue;
+		lines->intercept[n] = line.intercept;
+		lines->slope[n] = line.slope;
+		lines->r2[n++] = line.r2;
+	}
+	lines->count = n;
+}
+
 struct interval group_speedup(const struct group *group, const struct group *baseline)
 {
 	double ns[PAIRS_MAX], base_ns[PAIRS_MAX];

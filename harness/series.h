@@ -47,6 +47,20 @@ int group_last_round(const struct group *group);
 /* The last round that any of first..end-1 has; -1: there are none. In a run that was interrupted they differ. */
 int series_last_round(const struct group *first, const struct group *end);
 
+/* Straight lines y = intercept + slope x, one for each round that has three points or more. */
+struct lines {
+	double intercept[PAIRS_MAX], slope[PAIRS_MAX], r2[PAIRS_MAX];
+	size_t count;
+};
+
+/* Where a row lies, by what `context` says; false: it is no point. */
+typedef bool series_point(const struct record *record, const void *context, double *x, double *y);
+
+/* Through the rows of first..end-1. relative: weighted by 1/y^2, where errors are a share of y; the small would drown in the
+ * errors of the large otherwise. */
+void series_lines(const struct group *first, const struct group *end, series_point *point,
+		  const void *context, bool relative, struct lines *lines);
+
 /* A writer of tables: "\t%.6g" for each of mid, low, high; "?" for an end that too few rounds leave unknown, for what is not
  * finite, and for a middle of 0 without ends: no round knows it. */
 void put_interval(FILE *file, const struct interval *interval);

@@ -18,8 +18,6 @@
 #define WAITS_EACH 4 /* tasks for each worker in a call */
 #define TASKS_LEAST 8
 #define WORKERS_MOST 64
-#define POINTS_MAX 64
-#define WORKERS_LEAST 3 /* numbers of workers that a slope needs */
 
 static void add_point(struct grid *grid, const char *backend, int workers)
 {
@@ -125,35 +123,23 @@ static double bare_per_s(const struct record *record)
 	return (double)NS_PER_S / record->serial_ns_per_task;
 }
 
-static bool round_slope(const struct series *s, int round, double *slope)
+static bool memory_point(const struct record *record, const void *context, double *x, double *y)
 {
-	double x[POINTS_MAX], y[POINTS_MAX];
-	struct line line;
-	size_t n = 0;
-
-	for (const struct group *g = s->first; g < s->end && n < POINTS_MAX; g++) {
-		const struct record *record = group_round(g, round);
-		if (!record || record->pss_peak_kib <= 0)
-			continue;
-		x[n] = g->cell->workers;
-		y[n++] = mib(record);
-	}
-	if (n < WORKERS_LEAST || !stats_line(x, y, NULL, n, &line))
-		return false;
-	*slope = line.slope;
-	return true;
+	(void)context;
+	*x = record->cell.workers;
+	*y = mib(record);
+	return record->pss_peak_kib > 0;
 }
 
 static void measure_series(struct series *s)
 {
-	int last = series_last_round(s->first, s->end);
-	double slope[PAIRS_MAX];
+	struct lines lines;
 
 	s->most = s->end - 1;
-	for (int round = 0; round <= last && s->rounds < PAIRS_MAX; round++)
-		s->rounds += round_slope(s, round, &slope[s->rounds]);
+	series_lines(s->first, s->end, memory_point, NULL, false, &lines);
+	s->rounds = lines.count;
 	if (s->rounds > 0)
-		s->worker_mib = stats_median_interval(slope, s->rounds, CONFIDENCE);
+		s->worker_mib = stats_median_interval(lines.slope, lines.count, CONFIDENCE);
 }
 
 static size_t find_series(const struct groups *groups, struct series series[ROWS_MAX])

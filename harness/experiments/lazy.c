@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define PREFIX "lazy-"
-#define SIZES_MAX 16
 #define WINDOW_FULL 10000 /* tasks; with fewer the memory of imap still grows */
 #define LONG_CALL 1000000 /* tasks: such a call lasts longer than any batch */
 
@@ -123,33 +122,21 @@ static size_t sizes_that_count(const struct curve *c)
 	return n;
 }
 
-static bool round_slope(const struct curve *c, int round, double *bytes)
+static bool memory_point(const struct record *record, const void *context, double *x, double *y)
 {
-	double x[SIZES_MAX], y[SIZES_MAX];
-	struct line line;
-	size_t n = 0;
-
-	for (const struct group *g = c->first; g < c->end && n < SIZES_MAX; g++) {
-		const struct record *record = group_round(g, round);
-		if (!record || !counts(g))
-			continue;
-		x[n] = (double)g->cell->tasks;
-		y[n++] = 1024 * memory_kib(record);
-	}
-	if (n < 3 || !stats_line(x, y, NULL, n, &line))
-		return false;
-	*bytes = line.slope;
-	return true;
+	(void)context;
+	*x = (double)record->cell.tasks;
+	*y = 1024 * memory_kib(record);
+	return record->cell.tasks >= WINDOW_FULL;
 }
 
 static void set_slope(struct curve *c)
 {
-	int last = series_last_round(c->first, c->end);
-	double bytes[PAIRS_MAX];
+	struct lines lines;
 
-	for (int round = 0; round <= last && c->rounds < PAIRS_MAX; round++)
-		c->rounds += round_slope(c, round, &bytes[c->rounds]);
-	c->item_bytes = stats_median_interval(bytes, c->rounds, CONFIDENCE);
+	series_lines(c->first, c->end, memory_point, NULL, false, &lines);
+	c->rounds = lines.count;
+	c->item_bytes = stats_median_interval(lines.slope, lines.count, CONFIDENCE);
 }
 
 /* Fills in curves[0..n), returns n. */

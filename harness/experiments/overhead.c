@@ -96,48 +96,28 @@ static int write_times(const struct derivation *d, const struct groups *groups)
 	return table_close(file);
 }
 
-/* One curve in one round: groups first..end-1 are one backend and variant. Relative errors are about constant, hence
- * weights of 1/ns^2. */
-static bool fit_round(const struct group *first, const struct group *end, int round,
-		      struct line *line)
+static bool chunk_point(const struct record *record, const void *context, double *x, double *y)
 {
-	double x[CHUNKS], y[CHUNKS], w[CHUNKS];
-	size_t n = 0;
-
-	for (const struct group *g = first; g < end && n < CHUNKS; g++) {
-		const struct record *record = group_round(g, round);
-		if (g->cell->chunk == 0 || record == NULL)
-			continue;
-		x[n] = 1 / (double)g->cell->chunk;
-		y[n] = record_median(record);
-		w[n] = 1 / (y[n] * y[n]);
-		n++;
-	}
-	return n >= 3 && stats_line(x, y, w, n, line);
+	(void)context;
+	*x = 1 / (double)record->cell.chunk;
+	*y = record_median(record);
+	return record->cell.chunk != 0;
 }
 
+/* One curve: groups first..end-1 are one backend and variant. */
 static void write_fit(FILE *file, const struct group *first, const struct group *end)
 {
-	double item[PAIRS_MAX], chunk[PAIRS_MAX], r2[PAIRS_MAX];
-	int last = series_last_round(first, end);
-	struct line line;
-	size_t n = 0;
+	struct lines lines;
 
-	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
-		if (!fit_round(first, end, round, &line))
-			continue;
-		item[n] = line.intercept;
-		chunk[n] = line.slope;
-		r2[n++] = line.r2;
-	}
-	if (n == 0)
+	series_lines(first, end, chunk_point, NULL, true, &lines);
+	if (lines.count == 0)
 		return;
-	struct interval item_ns = stats_median_interval(item, n, CONFIDENCE);
-	struct interval chunk_ns = stats_median_interval(chunk, n, CONFIDENCE);
+	struct interval item_ns = stats_median_interval(lines.intercept, lines.count, CONFIDENCE);
+	struct interval chunk_ns = stats_median_interval(lines.slope, lines.count, CONFIDENCE);
 	fprintf(file, "%s\t%s", first->cell->backend, first->cell->variant);
 	put_interval(file, &item_ns);
 	put_interval(file, &chunk_ns);
-	fprintf(file, "\t%.3f\t%zu\n", stats_median(r2, n), n);
+	fprintf(file, "\t%.3f\t%zu\n", stats_median(lines.r2, lines.count), lines.count);
 }
 
 static bool same_curve(const struct cell *a, const struct cell *b)

@@ -31,8 +31,6 @@
 #define ROOF_PIPE "raw-stream"
 #define ROOF_COPY "raw-memcpy"
 #define FORKED "forked"
-#define POINTS_MAX 32
-#define SIZES_LEAST 3 /* payloads that a line needs */
 
 /* With the ends of its interval so many times apart a half-performance length is not told. */
 #define SPREAD_MOST 10
@@ -197,51 +195,36 @@ struct fit {
 	size_t rounds;
 };
 
-static bool fit_round(const struct groups *groups, const struct cell *cell, int round,
-		      struct line *line)
+/* context: any cell of the series */
+static bool payload_point(const struct record *record, const void *context, double *x, double *y)
 {
-	double x[POINTS_MAX], y[POINTS_MAX], w[POINTS_MAX];
-	size_t n = 0;
-
-	for (size_t i = 0; i < groups->count && n < POINTS_MAX; i++) {
-		const struct group *g = &groups->at[i];
-		const struct record *record =
-			same_series(g->cell, cell) ? group_round(g, round) : NULL;
-		if (!record)
-			continue;
-		x[n] = (double)g->cell->payload_bytes;
-		y[n] = record_median(record);
-		w[n] = 1 / (y[n] * y[n]);
-		n++;
-	}
-	return n >= SIZES_LEAST && stats_line(x, y, w, n, line);
+	*x = (double)record->cell.payload_bytes;
+	*y = record_median(record);
+	return same_series(&record->cell, context);
 }
 
 /* A line that begins below 0 has alpha 0; one that does not rise tells no limit of the bandwidth. Both count, or the
  * medians would be those of the rounds that turned out well. */
 static struct fit fit_series(const struct groups *groups, const struct group *first)
 {
-	double alpha[PAIRS_MAX], beta[PAIRS_MAX], half[PAIRS_MAX], r2[PAIRS_MAX];
+	double alpha[PAIRS_MAX], beta[PAIRS_MAX], half[PAIRS_MAX];
 	struct fit fit = { .cell = first->cell };
-	int last = series_last_round(first, groups->at + groups->count);
-	size_t n = 0;
+	struct lines lines;
 
-	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
-		struct line line;
-		if (!fit_round(groups, first->cell, round, &line))
-			continue;
-		alpha[n] = fmax(line.intercept, 0);
-		beta[n] = line.slope > 0 ? 1e3 / line.slope : INFINITY;
-		half[n] = line.slope > 0 ? alpha[n] / line.slope : INFINITY;
-		r2[n++] = line.r2;
+	series_lines(first, groups->at + groups->count, payload_point, first->cell, true, &lines);
+	for (size_t i = 0; i < lines.count; i++) {
+		double slope = lines.slope[i];
+		alpha[i] = fmax(lines.intercept[i], 0);
+		beta[i] = slope > 0 ? 1e3 / slope : INFINITY;
+		half[i] = slope > 0 ? alpha[i] / slope : INFINITY;
 	}
-	fit.rounds = n;
-	if (n == 0)
+	fit.rounds = lines.count;
+	if (lines.count == 0)
 		return fit;
-	fit.alpha_ns = stats_median_interval(alpha, n, CONFIDENCE);
-	fit.beta_mb = stats_median_interval(beta, n, CONFIDENCE);
-	fit.half_bytes = stats_median_interval(half, n, CONFIDENCE);
-	fit.r2 = stats_median(r2, n);
+	fit.alpha_ns = stats_median_interval(alpha, lines.count, CONFIDENCE);
+	fit.beta_mb = stats_median_interval(beta, lines.count, CONFIDENCE);
+	fit.half_bytes = stats_median_interval(half, lines.count, CONFIDENCE);
+	fit.r2 = stats_median(lines.r2, lines.count);
 	return fit;
 }
 

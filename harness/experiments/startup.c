@@ -18,7 +18,6 @@
 #define TASKS_EACH 20
 #define TASKS_EACH_SOON 10 /* where there is less time */
 #define TASKS_POOL 10000
-#define PARENTS_MAX 32
 
 static void add_opens(struct grid *grid, uint64_t parent_bytes)
 {
@@ -140,43 +139,23 @@ struct start {
 	struct interval reuse_tasks;	  /* reuse pays from so many tasks on */
 };
 
-/* Small parents would drown in the errors of large ones: weights 1/ns^2. */
-static bool round_line(const struct group *first, const struct group *end, int round,
-		       struct line *line)
+static bool parent_point(const struct record *record, const void *context, double *x, double *y)
 {
-	double x[PARENTS_MAX], y[PARENTS_MAX], w[PARENTS_MAX];
-	size_t n = 0;
-
-	for (const struct group *g = first; g < end && n < PARENTS_MAX; g++) {
-		const struct record *record = group_round(g, round);
-		if (!record)
-			continue;
-		x[n] = (double)g->cell->parent_bytes / GIB_BYTES;
-		y[n] = record_median(record);
-		w[n] = 1 / (y[n] * y[n]);
-		n++;
-	}
-	return n >= 3 && stats_line(x, y, w, n, line);
+	(void)context;
+	*x = (double)record->cell.parent_bytes / GIB_BYTES;
+	*y = record_median(record);
+	return true;
 }
 
 static void fit(struct start *start, const struct group *first, const struct group *end)
 {
-	double fixed[PAIRS_MAX], slope[PAIRS_MAX], r2[PAIRS_MAX];
-	int last = series_last_round(first, end);
-	struct line line;
-	size_t n = 0;
+	struct lines lines;
 
-	for (int round = 0; round <= last && n < PAIRS_MAX; round++) {
-		if (!round_line(first, end, round, &line))
-			continue;
-		fixed[n] = line.intercept;
-		slope[n] = line.slope;
-		r2[n++] = line.r2;
-	}
-	start->rounds = n;
-	start->fixed = stats_median_interval(fixed, n, CONFIDENCE);
-	start->slope = stats_median_interval(slope, n, CONFIDENCE);
-	start->r2 = stats_median_interval(r2, n, CONFIDENCE);
+	series_lines(first, end, parent_point, NULL, true, &lines);
+	start->rounds = lines.count;
+	start->fixed = stats_median_interval(lines.intercept, lines.count, CONFIDENCE);
+	start->slope = stats_median_interval(lines.slope, lines.count, CONFIDENCE);
+	start->r2 = stats_median_interval(lines.r2, lines.count, CONFIDENCE);
 }
 
 /* Within rounds; INFINITY where a process for each task was not the slower one. */
