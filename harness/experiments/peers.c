@@ -418,7 +418,7 @@ static void find(struct derivation *d, const struct groups *groups, const struct
 static int peers_derive(struct derivation *d)
 {
 	struct groups groups;
-	struct bars bars;
+	struct bars bars = { .count = 0 };
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
