@@ -82,7 +82,8 @@ static int add_planned(struct rows *rows, const char *run, const char *experimen
 	return rc;
 }
 
-int attempts_make(struct attempts *attempts, const struct derivation *d, const char *experiment)
+static int attempts_make(struct attempts *attempts, const struct derivation *d,
+			 const char *experiment)
 {
 	int rc;
 
@@ -97,7 +98,7 @@ int attempts_make(struct attempts *attempts, const struct derivation *d, const c
 	return rc;
 }
 
-void attempts_free(struct attempts *attempts)
+static void attempts_free(struct attempts *attempts)
 {
 	groups_free(&attempts->groups);
 	rows_free(&attempts->rows);
@@ -121,20 +122,14 @@ const char *attempts_error(const struct attempts *attempts, const struct cell *c
 	return error;
 }
 
-int attempts_keep_right(struct groups *groups, const struct derivation *d, const char *experiment)
+void attempts_keep_right(struct groups *groups, const struct attempts *attempts)
 {
-	struct attempts attempts;
 	size_t kept = 0;
-	int rc = attempts_make(&attempts, d, experiment);
 
-	if (rc < 0)
-		return rc;
 	for (size_t i = 0; i < groups->count; i++)
-		if (attempts_error(&attempts, groups->at[i].cell) == NULL)
+		if (attempts_error(attempts, groups->at[i].cell) == NULL)
 			groups->at[kept++] = groups->at[i];
 	groups->count = kept;
-	attempts_free(&attempts);
-	return 0;
 }
 
 #define NAMED_MOST 4 /* of the others how many */
@@ -167,32 +162,37 @@ void naming_end(const struct naming *naming)
 		append(naming->d, ".");
 }
 
-static int tell_failed(struct derivation *d, const char *experiment)
+static void tell_failed(struct derivation *d)
 {
+	const struct groups *attempts = &d->attempts->groups;
 	struct naming naming = { d, " Not right in each round, or not measured:", 0 };
-	struct attempts attempts;
-	int rc = attempts_make(&attempts, d, experiment);
 
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < attempts.groups.count; i++) {
-		const struct cell *cell = attempts.groups.at[i].cell;
+	for (size_t i = 0; i < attempts->count; i++) {
+		const struct cell *cell = attempts->at[i].cell;
 		const char *what =
 			strcmp(cell->variant, "map") == 0 ? cell->workload : cell->variant;
-		if (attempt_error(&attempts.groups.at[i]) != NULL)
+		if (attempt_error(&attempts->at[i]) != NULL)
 			naming_add(&naming, cell, what);
 	}
 	naming_end(&naming);
-	attempts_free(&attempts);
-	return 0;
 }
 
 int attempts_derive(const struct experiment *experiment, struct derivation *d)
 {
-	int rc = experiment->derive(d);
+	struct attempts attempts;
+	int rc;
 
 	/* The self-test's figure is of no plan. */
-	if (rc < 0 || experiment_find(experiment->name) != experiment)
+	if (experiment_find(experiment->name) != experiment)
+		return experiment->derive(d);
+	rc = attempts_make(&attempts, d, experiment->name);
+	if (rc < 0)
 		return rc;
-	return tell_failed(d, experiment->name);
+	d->attempts = &attempts;
+	rc = experiment->derive(d);
+	if (rc == 0)
+		tell_failed(d);
+	d->attempts = NULL;
+	attempts_free(&attempts);
+	return rc;
 }

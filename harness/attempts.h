@@ -17,20 +17,16 @@ struct attempts {
 	struct groups groups; /* the same, sorted, a group each */
 };
 
-/* Of this experiment: its rows, failed ones too, and the plan in run.json, if there is one. 0 or -ENOMEM with nothing to
- * free; else attempts_free(). */
-int attempts_make(struct attempts *attempts, const struct derivation *d, const char *experiment);
-void attempts_free(struct attempts *attempts);
-
 /* Why it has no value ("failed: ..."); NULL: it succeeded in each round. */
 const char *attempt_error(const struct group *attempt);
 /* Likewise of this cell; NULL also where nobody tried it. */
 const char *attempts_error(const struct attempts *attempts, const struct cell *cell);
 
-/* Leaves out of groups those that failed in any round: what remains may be named in a finding. 0 or -ENOMEM. */
-int attempts_keep_right(struct groups *groups, const struct derivation *d, const char *experiment);
+/* Leaves out of groups those that failed in any round: what remains may be named in a finding. */
+void attempts_keep_right(struct groups *groups, const struct attempts *attempts);
 
-/* The experiment's tables and finding, and behind it which of its cells failed or have no row. 0 or -errno. */
+/* The experiment's tables and finding, and behind it which of its cells failed or have no row. Its `derive` has
+ * d->attempts: its rows, failed ones too, and the plan in run.json, if there is one. 0 or -errno. */
 int attempts_derive(const struct experiment *experiment, struct derivation *d);
 
 /* Names cells behind the finding that there is: "<lead> fork-shm (skew), fork-pipe (skew) and 3 more.", nothing if there are

@@ -116,8 +116,7 @@ int baseline_check_words(struct bench *b)
 		return 0;
 	snprintf(b->why, sizeof b->why,
 		 "baseline '%s' carries 8 bytes to each task and back, workload '%s' has others: "
-		 "use "
-		 "noop or square",
+		 "use noop or square",
 		 b->cell->backend, b->work.load->name);
 	return -EINVAL;
 }

@@ -13,8 +13,8 @@ struct run_dir {
 };
 
 /* Makes the directory (and those above it), which must be new or empty, and writes run.json. path NULL: one named after the
- * time, under results/ (run-..., with arms compare-...). arms: what run.json says about the programs of a paired session (a new reference, taken over);
- * NULL: this program measures. 0 or -errno after one line on stderr. */
+ * time, under results/ (run-..., with arms compare-...). arms: what run.json says about the programs of a paired session
+ * (a new reference, taken over); NULL: this program measures. 0 or -errno after one line on stderr. */
 int run_dir_create(struct run_dir *dir, const char *path, const struct plan *plan, json_t *arms);
 
 /* Sets a member of its run.json; `value` is taken over. 0 or -errno after one line on stderr. */

@@ -48,8 +48,8 @@ double stats_student_upper(double tail, size_t freedom);
 /* sqrt(pi/2): standard error of a median in units of sigma / sqrt(n) */
 #define STATS_MEDIAN_ERROR 1.2533
 
-/* How many values of this median and scatter it takes until one of two things is shown as likely as not, about: that the median is
- * further from 0 than `beyond` (signed-rank p <= alpha, 95 % sign interval), or nearer than `within` (90 % interval).
+/* How many values of this median and scatter it takes until one of two things is shown as likely as not, about: that the
+ * median is further from 0 than `beyond` (signed-rank p <= alpha, 95 % sign interval), or nearer than `within` (90 % interval).
  * INFINITY: no number does. */
 struct rounds_question {
 	double shift, sigma; /* the median, and the standard deviation of one value */

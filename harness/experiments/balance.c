@@ -250,27 +250,20 @@ static void tell_left_out(struct derivation *d, const struct groups *right,
 
 static int balance_derive(struct derivation *d)
 {
-	struct attempts attempts;
 	struct groups groups;
 	struct choice worst = { 0 };
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	rc = attempts_make(&attempts, d, "balance");
-	if (rc < 0)
-		goto out_groups;
 	rc = write_makespans(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "balance");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		rc = write_choices(d, &groups, &worst);
 	if (rc == 0)
 		find(d, &worst);
 	if (rc == 0 && worst.best)
-		tell_left_out(d, &groups, &attempts.groups);
-	attempts_free(&attempts);
-out_groups:
+		tell_left_out(d, &groups, &d->attempts->groups);
 	groups_free(&groups);
 	return rc;
 }

@@ -256,6 +256,12 @@ static bool is_known(const struct interval *at)
 	return at->level > 0 && at->high < 10 * at->low;
 }
 
+/* Does it lie below something, and nobody knows how far? */
+static bool has_upper_end_only(const struct interval *at)
+{
+	return at->level > 0 && at->low <= 0 && isfinite(at->high);
+}
+
 static int half_text(const struct best *best, char *text, size_t size)
 {
 	const struct interval *half = &best->half.ns;
@@ -271,7 +277,7 @@ static int half_text(const struct best *best, char *text, size_t size)
 				"On this machine, more than half of the processors' time is useful "
 				"even at the smallest tasks measured (%s, map, automatic chunk).",
 				best->half_backend);
-	if (half->level > 0 && half->low <= 0 && isfinite(half->high))
+	if (has_upper_end_only(half))
 		return snprintf(
 			text, size,
 			"On this machine, half of the processors' time is useful where a task, "
@@ -306,8 +312,7 @@ static void find(struct derivation *d, const struct best *best)
 		snprintf(text, size,
 			 " A pool beats the plain serial loop even with the smallest tasks (%s).",
 			 best->even_backend);
-	else if (best->even_backend && best->even.ns.level > 0 && best->even.ns.low <= 0 &&
-		 isfinite(best->even.ns.high))
+	else if (best->even_backend && has_upper_end_only(&best->even.ns))
 		snprintf(text, size,
 			 " A pool beats the plain serial loop from tasks of at most %s on (%s).",
 			 time_text(best->even.ns.high, even), best->even_backend);
@@ -323,23 +328,17 @@ static void find(struct derivation *d, const struct best *best)
 
 static int granularity_derive(struct derivation *d)
 {
-	struct attempts attempts;
-	struct best best = { .attempts = &attempts };
+	struct best best = { .attempts = d->attempts };
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	rc = attempts_make(&attempts, d, "granularity");
-	if (rc < 0)
-		goto out_groups;
 	rc = write_points(d, &groups);
 	if (rc == 0)
 		rc = write_metg(d, &groups, &best);
 	if (rc == 0)
 		find(d, &best);
-	attempts_free(&attempts);
-out_groups:
 	groups_free(&groups);
 	return rc;
 }

@@ -267,8 +267,7 @@ static int io_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_rates(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "io");
+	attempts_keep_right(&groups, d->attempts);
 	size_t count = find_series(&groups, series);
 	if (rc == 0)
 		rc = write_costs(d, series, count);

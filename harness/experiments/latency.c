@@ -237,8 +237,7 @@ static int latency_derive(struct derivation *d)
 	rc = write_curves(d, &groups);
 	if (rc == 0)
 		rc = write_percentiles(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "latency");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		find(d, &groups);
 	groups_free(&groups);

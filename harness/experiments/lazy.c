@@ -108,9 +108,9 @@ static bool same_curve(const struct group *a, const struct group *b)
 	       strcmp(a->cell->variant, b->cell->variant) == 0;
 }
 
-static bool counts(const struct group *g)
+static bool counts(const struct cell *cell)
 {
-	return g->cell->tasks >= WINDOW_FULL;
+	return cell->tasks >= WINDOW_FULL;
 }
 
 static size_t sizes_that_count(const struct curve *c)
@@ -118,7 +118,7 @@ static size_t sizes_that_count(const struct curve *c)
 	size_t n = 0;
 
 	for (const struct group *g = c->first; g < c->end; g++)
-		n += counts(g);
+		n += counts(g->cell);
 	return n;
 }
 
@@ -127,7 +127,7 @@ static bool memory_point(const struct record *record, const void *context, doubl
 	(void)context;
 	*x = (double)record->cell.tasks;
 	*y = 1024 * memory_kib(record);
-	return record->cell.tasks >= WINDOW_FULL;
+	return counts(&record->cell);
 }
 
 static void set_slope(struct curve *c)
@@ -232,8 +232,7 @@ static int lazy_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_sizes(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "lazy");
+	attempts_keep_right(&groups, d->attempts);
 	size_t count = find_curves(&groups, curves);
 	if (rc == 0)
 		rc = write_slopes(d, curves, count);

@@ -312,8 +312,7 @@ static int order_derive(struct derivation *d)
 	rc = write_curves(d, &groups);
 	if (rc == 0)
 		rc = write_costs(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "order");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		find(d, &groups);
 	groups_free(&groups);

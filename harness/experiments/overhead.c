@@ -3,9 +3,9 @@
  *
  * DESIGN. The task does nothing, so the time a task takes is the pool's. A chunk of c tasks costs handing it out (b) and
  * c times the handling of one item (a), hence time per task = a + b/c, fitted to each curve in each round. A chunk is no
- * message: many small ones may travel together, and b is what remains of them. All calls of a curve have the same number of tasks: what a call costs, such as waking the workers, is part of a then; with fewer tasks at
- * small chunks it would pass for b. Enough tasks that little is left of it, few enough for a pool that needs a
- * microsecond for each.
+ * message: many small ones may travel together, and b is what remains of them. All calls of a curve have the same number
+ * of tasks: what a call costs, such as waking the workers, is part of a then; with fewer tasks at small chunks it would
+ * pass for b. Enough tasks that little is left of it, few enough for a pool that needs a microsecond for each.
  */
 #include "harness/attempts.h"
 #include "harness/grid.h"
@@ -228,8 +228,7 @@ static int overhead_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_times(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "overhead");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		rc = write_fits(d, &groups);
 	if (rc == 0)

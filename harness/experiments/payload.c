@@ -370,8 +370,7 @@ static int payload_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_rates(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "payload");
+	attempts_keep_right(&groups, d->attempts);
 	size_t count = fit_all(&groups, fits);
 	if (rc == 0)
 		rc = write_fits(d, fits, count);

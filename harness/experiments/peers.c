@@ -426,8 +426,7 @@ static int peers_derive(struct derivation *d)
 	rc = write_costs(d, &groups);
 	if (rc == 0)
 		rc = peers_bars(d, &groups, &bars);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "peers");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		find(d, &groups, &bars);
 	groups_free(&groups);

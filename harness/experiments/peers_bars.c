@@ -135,17 +135,14 @@ int peers_bars(const struct derivation *d, const struct groups *groups, struct b
 {
 	static const char *const lazy[] = { "imap", "imap_unordered" }, *const both[] = { "map",
 											  "imap" };
-	struct attempts attempts;
 	struct judge j = { bars,
 			   groups,
-			   &attempts,
+			   d->attempts,
 			   transport_row("shm"),
 			   transport_row("pipe"),
 			   machine_cpus(d->run) };
-	int rc = attempts_make(&attempts, d, "peers"), closed;
+	int rc, closed;
 
-	if (rc < 0)
-		return rc;
 	rc = bars_open(bars, d);
 	if (rc == 0) {
 		judge_p1_p2(&j);
@@ -160,6 +157,5 @@ int peers_bars(const struct derivation *d, const struct groups *groups, struct b
 		judge_heavy(&j, d);
 	}
 	closed = bars_close(bars);
-	attempts_free(&attempts);
 	return rc ? rc : closed;
 }

@@ -250,22 +250,16 @@ static void find(struct derivation *d, const struct tally *tally)
 static int real_derive(struct derivation *d)
 {
 	struct tally tally = { 0 };
-	struct attempts attempts;
 	struct groups groups;
 	int rc = groups_make(&groups, d->rows);
 
 	if (rc < 0)
 		return rc;
-	rc = attempts_make(&attempts, d, "real");
-	if (rc < 0)
-		goto out_groups;
 	rc = write_speedups(d, &groups);
 	if (rc == 0)
-		rc = write_choices(d, &(struct choice){ &groups, &attempts }, &tally);
+		rc = write_choices(d, &(struct choice){ &groups, d->attempts }, &tally);
 	if (rc == 0)
 		find(d, &tally);
-	attempts_free(&attempts);
-out_groups:
 	groups_free(&groups);
 	return rc;
 }

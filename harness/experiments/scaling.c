@@ -184,8 +184,7 @@ static int scaling_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_speedups(d, &groups, serial_loop(&groups));
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "scaling");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		find(d, &groups);
 	groups_free(&groups);

@@ -298,8 +298,7 @@ static int startup_derive(struct derivation *d)
 	if (rc < 0)
 		return rc;
 	rc = write_times(d, &groups);
-	if (rc == 0)
-		rc = attempts_keep_right(&groups, d, "startup");
+	attempts_keep_right(&groups, d->attempts);
 	if (rc == 0)
 		rc = write_starts(d, &groups, starts, &count);
 	if (rc == 0)
