@@ -28,7 +28,7 @@ void machine_line(const json_t *host, char *text, size_t size)
 		 (int)strcspn(release, "-"), release);
 }
 
-int machine_cpus(const char *run)
+int machine_cpus_told(const char *run)
 {
 	char path[PATH_MAX];
 	json_t *info;
@@ -39,7 +39,14 @@ int machine_cpus(const char *run)
 	cpus = (int)json_integer_value(
 		json_object_get(json_object_get(info, "host"), "cpus_usable"));
 	json_decref(info);
-	return cpus > 0 ? cpus : pool_cpus();
+	return cpus > 0 ? cpus : 0;
+}
+
+int machine_cpus(const char *run)
+{
+	int told = machine_cpus_told(run);
+
+	return told > 0 ? told : pool_cpus();
 }
 
 static void write_fact(FILE *file, const char *key, const char *value)

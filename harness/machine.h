@@ -11,7 +11,9 @@
 /* "AMD EPYC, 2 CPUs (virtual), Linux 6.18.44"; host may be NULL. */
 void machine_line(const json_t *host, char *text, size_t size);
 
-/* CPUs that the run in this directory could use; where it does not say, those that we can. */
+/* CPUs that the run in this directory could use; 0: it does not say. */
+int machine_cpus_told(const char *run);
+/* The same; where it does not say, those that we can use. */
 int machine_cpus(const char *run);
 
 /* All that is known, as a table of HTML. */

@@ -34,7 +34,7 @@ struct judge {
 	const struct groups *groups;
 	const struct attempts *attempts; /* what there should be a group of */
 	const char *shm, *pipe;		 /* the rows that bars mean by these names */
-	int cpus;			 /* of the run's machine */
+	int cpus;			 /* of the run's machine; 0: not known */
 };
 
 void judge_begin(struct judge *j, const char *bar, const char *what, const char *unit,
@@ -47,6 +47,8 @@ void judge_ratio(struct judge *j, const char *which, const struct arm *arm, cons
 void judge_share(struct judge *j, const struct arm *arm, const struct arm *base, int squares);
 void judge_ns(struct judge *j, const struct arm *arm); /* its time per task */
 void judge_missing(struct judge *j, const char *which, const char *why);
+/* The bars speak of two workers that have a CPU each, as their peers have: true, after a missing value, where there are not. */
+bool judge_lacks_cpus(struct judge *j, const char *which);
 /* Was it to be measured? */
 bool judge_knows(const struct judge *j, const struct arm *arm);
 /* Its rows where it succeeded in each round; NULL: it did not. */

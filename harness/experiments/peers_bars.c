@@ -127,7 +127,8 @@ static void judge_metg(struct judge *j, const char *name, const char *backend, i
 	snprintf(what, sizeof what, "%s map, METG(50 %%), %s", name,
 		 chunk ? "chunk 1" : "auto chunk");
 	judge_begin(j, "P7", what, "ns", AT_MOST, limit_ns);
-	bars_add(j->bars, &value);
+	if (!judge_lacks_cpus(j, ""))
+		bars_add(j->bars, &value);
 	judge_end(j);
 }
 
@@ -140,7 +141,7 @@ int peers_bars(const struct derivation *d, const struct groups *groups, struct b
 			   d->attempts,
 			   transport_row("shm"),
 			   transport_row("pipe"),
-			   machine_cpus(d->run) };
+			   machine_cpus_told(d->run) };
 	int rc, closed;
 
 	rc = bars_open(bars, d);

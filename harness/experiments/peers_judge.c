@@ -88,10 +88,9 @@ static struct interval part(struct interval whole, double parts)
 				  whole.level };
 }
 
-/* The peers run on a CPU each, and so does what a bar wants of two workers. */
-static bool lacks_cpus(struct judge *j, const char *which)
+bool judge_lacks_cpus(struct judge *j, const char *which)
 {
-	if (j->cpus >= PEERS_WORKERS)
+	if (j->cpus == 0 || j->cpus >= PEERS_WORKERS)
 		return false;
 	judge_missing(j, which, "takes 2 CPUs");
 	return true;
@@ -104,7 +103,7 @@ static void judge_pair(struct judge *j, const char *which, const struct arm *arm
 	struct value value = { .why = "" };
 	char text[2][24];
 
-	if (lacks_cpus(j, which))
+	if (judge_lacks_cpus(j, which))
 		return;
 	if (a == NULL || b == NULL) {
 		judge_unmeasured(j, which, a == NULL ? arm : base);
@@ -134,7 +133,7 @@ void judge_ns(struct judge *j, const struct arm *arm)
 	const struct group *g = judge_group(j, arm);
 	struct value value = { .which = "" };
 
-	if (lacks_cpus(j, ""))
+	if (judge_lacks_cpus(j, ""))
 		return;
 	if (g == NULL) {
 		judge_unmeasured(j, "", arm);

@@ -388,6 +388,25 @@ static void metg_outside_of_what_was_measured_is_a_bound(void **state)
 	assert_line(f, "bars", p7, "\tat most 40\t?\t?\tns\tat most 50\ttoo few rounds\tbelow");
 }
 
+/* Where the machine of the run has one, whatever ours has. */
+static void bars_of_two_workers_take_two_cpus(void **state)
+{
+	static const char lacks[] = "\tnot measured\ttakes 2 CPUs";
+	struct fixture *f = *state;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/run.json", f->run);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("{\"host\":{\"cpus_usable\":1}}", file);
+	assert_int_equal(fclose(file), 0);
+	add_maps(f, 0);
+	add_spin(f, 12, "ccccccc");
+	assert_line(f, "bars", "P1\t", lacks);
+	assert_line(f, "bars", "P4\tshm imap, chunk 1\t", lacks);
+	assert_line(f, "bars", "P7\tshm map, METG(50 %), auto chunk\t", lacks);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +416,7 @@ int main(void)
 		cmocka_unit_test(peer_is_found_by_the_prefix_of_its_backend),
 		TEST(bars_are_ratios_within_rounds_and_the_worst_decides),
 		TEST(limits_are_told_and_demand_nothing),
+		TEST(bars_of_two_workers_take_two_cpus),
 		TEST(bar_inside_the_interval_is_undecided),
 		TEST(missing_peer_is_named_with_its_package),
 		TEST(parents_are_compared_with_the_smallest),
