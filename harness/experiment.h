@@ -26,13 +26,15 @@ struct attempts;
 /* Adds a cell; experiment, batch_ns and batches are filled in from the plan where they are unset. 0 or -ENOMEM. */
 int plan_add(struct plan *plan, const struct cell *cell);
 
+#define FINDING_SIZE 800 /* bytes of a finding, with its end */
+
 struct derivation {
 	const struct rows *rows; /* of this experiment only, failed and unverified ones left out */
 	const struct rows *failed; /* those; NULL: not known. See harness/attempts.h */
 	const struct attempts
-		*attempts; /* set by attempts_derive() for the experiments of the table */
-	const char *run;   /* the run's directory */
-	char finding[600]; /* out: one or two sentences, plain text */
+		*attempts;	    /* set by attempts_derive() for the experiments of the table */
+	const char *run;	    /* the run's directory */
+	char finding[FINDING_SIZE]; /* out: one or two sentences, plain text */
 };
 
 struct experiment {

@@ -217,7 +217,8 @@ static int draw_all(const char *command, const char *run, const struct experimen
 }
 
 int plot_experiment(const char *command, const char *run, const struct rows *all,
-		    const struct experiment *experiment, char finding[600], enum drawing *drawing)
+		    const struct experiment *experiment, char finding[FINDING_SIZE],
+		    enum drawing *drawing)
 {
 	struct rows own, failed = { 0 };
 	struct derivation d = { .rows = &own, .failed = &failed, .run = run };
@@ -294,7 +295,7 @@ static void usage(FILE *file)
 static int plot_one(const char *run, const struct rows *rows, const struct experiment *experiment,
 		    enum drawing *drawing)
 {
-	char finding[600], name[64];
+	char finding[FINDING_SIZE], name[64];
 	int rc = plot_experiment("plot", run, rows, experiment, finding, drawing);
 
 	if (rc != 0 || *drawing == NO_ROWS)

@@ -21,7 +21,8 @@ enum drawing { NO_ROWS, DRAWN, BADLY };
 /* Writes RUN/tables/<name>*.tsv, fills in `finding` and draws RUN/plots/<name>*.svg and .png; waits for gnuplot. 0, or an exit
  * status after one line on stderr when there are no tables. */
 int plot_experiment(const char *command, const char *run, const struct rows *all,
-		    const struct experiment *experiment, char finding[600], enum drawing *drawing);
+		    const struct experiment *experiment, char finding[FINDING_SIZE],
+		    enum drawing *drawing);
 
 /* A figure's name from the i-th script of the experiment ("real", "real-choice", ...): 0, or -ENOENT past the last or
  * where the scripts are not found. */

@@ -15,7 +15,7 @@
 
 struct section {
 	const struct experiment *experiment;
-	char finding[600];
+	char finding[FINDING_SIZE];
 	enum drawing drawing;
 	struct rows rows;
 };

@@ -296,7 +296,7 @@ static int run_blocks(struct selftest *s)
 
 static int draw(const struct selftest *s)
 {
-	char finding[600];
+	char finding[FINDING_SIZE];
 	enum drawing drawing;
 	int rc = plot_experiment("selftest", s->dir.path, &s->power, &selftest_figure, finding,
 				 &drawing);

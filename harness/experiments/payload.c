@@ -304,15 +304,16 @@ static bool is_known(const struct fit *fit)
 	return fit->half_bytes.level > 0 && fit->alpha_ns.low > 0 && isfinite(fit->beta_mb.high);
 }
 
-/* " through fork-pipe a task costs ..." */
-static size_t put_fit(const struct fit *fit, char *text, size_t size)
+/* " by fork-pipe a task takes ...", after what ended the one before; as snprintf() returns. */
+static size_t put_fit(const struct fit *fit, const char *before, char *text, size_t size)
 {
 	char time[24], rate[24], half[128];
 
 	if (!is_known(fit))
-		return (size_t)snprintf(text, size, " what it is by %s cannot be told",
+		return (size_t)snprintf(text, size, "%s what it is by %s cannot be told", before,
 					fit->cell->backend);
-	return (size_t)snprintf(text, size, " by %s a task takes %s and its bytes pass at %s%s",
+	return (size_t)snprintf(text, size, "%s by %s a task takes %s and its bytes pass at %s%s",
+				before,
 				strcmp(fit->cell->backend, FORKED) == 0
 					? "plain forked processes, which need not move them,"
 					: fit->cell->backend,
@@ -334,15 +335,15 @@ static bool is_told(const struct fit *fit)
 static void find(struct derivation *d, const struct fit *fits, size_t count)
 {
 	size_t used = 0, known = 0;
-	char text[500] = "";
+	char text[600] = "";
 	double r2 = 1;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!is_told(&fits[i]))
 			continue;
-		if (used > 0)
-			text[used++] = ';';
-		used += put_fit(&fits[i], text + used, sizeof text - used);
+		used += put_fit(&fits[i], used > 0 ? ";" : "", text + used, sizeof text - used);
+		if (used >= sizeof text)
+			used = sizeof text - 1; /* the rest is cut off */
 		if (is_known(&fits[i])) {
 			r2 = fmin(r2, fits[i].r2);
 			known++;

@@ -30,7 +30,7 @@
 struct fixture {
 	char run[64];
 	struct rows rows;
-	char finding[600];
+	char finding[FINDING_SIZE];
 	char *text; /* the last file read */
 };
 

@@ -92,7 +92,7 @@ static void peer_is_found_by_the_prefix_of_its_backend(void **state)
 struct fixture {
 	char run[64];
 	struct rows rows;
-	char finding[600];
+	char finding[FINDING_SIZE];
 	char text[65536]; /* the last table read */
 };
 
