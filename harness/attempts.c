@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <string.h>
 
 /* Control characters would break the lines of a table. */
@@ -134,32 +133,19 @@ void attempts_keep_right(struct groups *groups, const struct attempts *attempts)
 
 #define NAMED_MOST 4 /* of the others how many */
 
-static void append(struct derivation *d, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void append(struct derivation *d, const char *format, ...)
-{
-	size_t used = strlen(d->finding);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(d->finding + used, sizeof d->finding - used, format, args);
-	va_end(args);
-}
-
 void naming_add(struct naming *naming, const struct cell *cell, const char *what)
 {
 	if (naming->count++ < NAMED_MOST)
-		append(naming->d, "%s %s (%s)", naming->count == 1 ? naming->lead : ",",
-		       cell->backend, what);
+		finding_add(naming->d, "%s %s (%s)", naming->count == 1 ? naming->lead : ",",
+			    cell->backend, what);
 }
 
 void naming_end(const struct naming *naming)
 {
 	if (naming->count > NAMED_MOST)
-		append(naming->d, " and %zu more", naming->count - NAMED_MOST);
+		finding_add(naming->d, " and %zu more", naming->count - NAMED_MOST);
 	if (naming->count > 0)
-		append(naming->d, ".");
+		finding_add(naming->d, ".");
 }
 
 static void tell_failed(struct derivation *d)

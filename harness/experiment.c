@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -157,4 +158,14 @@ int experiment_failed(const struct experiment *experiment, const struct rows *al
 		      struct rows *failed)
 {
 	return copy_rows(experiment, all, false, failed);
+}
+
+void finding_add(struct derivation *d, const char *format, ...)
+{
+	size_t used = strlen(d->finding);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(d->finding + used, sizeof d->finding - used, format, args);
+	va_end(args);
 }

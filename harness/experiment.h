@@ -37,6 +37,10 @@ struct derivation {
 	char finding[FINDING_SIZE]; /* out: one or two sentences, plain text */
 };
 
+/* Adds to the finding that there is; what has no room left is cut off. */
+void finding_add(struct derivation *d, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 struct experiment {
 	const char *name;    /* the figure's file name, too */
 	const char *title;   /* heading in the report */

@@ -192,7 +192,6 @@ static void find(struct derivation *d, const struct groups *groups)
 	const struct group *one = cheapest(groups, 1, 1), *automatic = cheapest(groups, 0, 1);
 	const struct group *dear = cheapest(groups, 1, -1), *each = each_row(groups);
 	char text[2][24], known[2][128];
-	int size;
 
 	if (!one || !automatic) {
 		snprintf(d->finding, sizeof d->finding,
@@ -201,23 +200,19 @@ static void find(struct derivation *d, const struct groups *groups)
 			 "at chunk 1 and at the automatic one, right in each round.");
 		return;
 	}
-	size = snprintf(
-		d->finding, sizeof d->finding,
+	finding_add(
+		d,
 		"On this machine, handing out an empty task by map costs %s at chunk 1 (%s) and %s "
 		"at the automatic chunk (%s)",
 		time_text(group_ns(one).mid, text[0]), known_text(one, known[0]),
 		time_text(group_ns(automatic).mid, text[1]), known_text(automatic, known[1]));
 	if (dear != one)
-		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-				 "; the dearest pool at chunk 1 takes %s (%s)",
-				 time_text(group_ns(dear).mid, text[0]),
-				 known_text(dear, known[0]));
+		finding_add(d, "; the dearest pool at chunk 1 takes %s (%s)",
+			    time_text(group_ns(dear).mid, text[0]), known_text(dear, known[0]));
 	if (each)
-		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-				 ". A process for each task costs %s a task (%s)",
-				 time_text(group_ns(each).mid, text[0]),
-				 known_text(each, known[0]));
-	snprintf(d->finding + size, sizeof d->finding - (size_t)size, ".");
+		finding_add(d, ". A process for each task costs %s a task (%s)",
+			    time_text(group_ns(each).mid, text[0]), known_text(each, known[0]));
+	finding_add(d, ".");
 }
 
 static int overhead_derive(struct derivation *d)

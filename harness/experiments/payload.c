@@ -304,22 +304,20 @@ static bool is_known(const struct fit *fit)
 	return fit->half_bytes.level > 0 && fit->alpha_ns.low > 0 && isfinite(fit->beta_mb.high);
 }
 
-/* " by fork-pipe a task takes ...", after what ended the one before; as snprintf() returns. */
-static size_t put_fit(const struct fit *fit, const char *before, char *text, size_t size)
+/* " by fork-pipe a task takes ...", after what ended the one before. */
+static void add_fit(struct derivation *d, const struct fit *fit, const char *before)
 {
 	char time[24], rate[24], half[128];
 
-	if (!is_known(fit))
-		return (size_t)snprintf(text, size, "%s what it is by %s cannot be told", before,
-					fit->cell->backend);
-	return (size_t)snprintf(text, size, "%s by %s a task takes %s and its bytes pass at %s%s",
-				before,
-				strcmp(fit->cell->backend, FORKED) == 0
-					? "plain forked processes, which need not move them,"
-					: fit->cell->backend,
-				time_text(fit->alpha_ns.mid, time),
-				rate_text(fit->beta_mb.mid, rate),
-				half_text(&fit->half_bytes, half));
+	if (is_known(fit))
+		finding_add(d, "%s by %s a task takes %s and its bytes pass at %s%s", before,
+			    strcmp(fit->cell->backend, FORKED) == 0
+				    ? "plain forked processes, which need not move them,"
+				    : fit->cell->backend,
+			    time_text(fit->alpha_ns.mid, time), rate_text(fit->beta_mb.mid, rate),
+			    half_text(&fit->half_bytes, half));
+	else
+		finding_add(d, "%s what it is by %s cannot be told", before, fit->cell->backend);
 }
 
 /* Arguments of processes in memory of their own; the first row of each transport. */
@@ -334,32 +332,27 @@ static bool is_told(const struct fit *fit)
 
 static void find(struct derivation *d, const struct fit *fits, size_t count)
 {
-	size_t used = 0, known = 0;
-	char text[600] = "";
+	size_t told = 0, known = 0;
 	double r2 = 1;
 
+	finding_add(d, "On this machine, where each task sums its bytes,");
 	for (size_t i = 0; i < count; i++) {
 		if (!is_told(&fits[i]))
 			continue;
-		used += put_fit(&fits[i], used > 0 ? ";" : "", text + used, sizeof text - used);
-		if (used >= sizeof text)
-			used = sizeof text - 1; /* the rest is cut off */
+		add_fit(d, &fits[i], told++ > 0 ? ";" : "");
 		if (is_known(&fits[i])) {
 			r2 = fmin(r2, fits[i].r2);
 			known++;
 		}
 	}
+	finding_add(d, ".");
 	if (known == 0)
 		snprintf(
 			d->finding, sizeof d->finding,
 			"The rows do not tell what a payload costs: a rising line through at least "
 			"3 sizes is wanted in 6 rounds or more.");
-	else
-		snprintf(d->finding, sizeof d->finding,
-			 "On this machine, where each task sums its bytes,%s.%s", text,
-			 r2 < STRAIGHT_LEAST ? " A straight line describes these times badly: see "
-					       "the figure."
-					     : "");
+	else if (r2 < STRAIGHT_LEAST)
+		finding_add(d, " A straight line describes these times badly: see the figure.");
 }
 
 static int payload_derive(struct derivation *d)

@@ -229,22 +229,18 @@ static void find(struct derivation *d, const struct tally *tally)
 			 "serial loop: too few rounds (it takes 6).");
 		return;
 	}
-	int size =
-		snprintf(d->finding, sizeof d->finding,
-			 "On this machine, a pool of processes is certainly faster than the serial "
-			 "loop for %d of %d workloads.",
-			 tally->gains, tally->loads);
+	finding_add(d,
+		    "On this machine, a pool of processes is certainly faster than the serial "
+		    "loop for %d of %d workloads.",
+		    tally->gains, tally->loads);
 	if (tally->gains)
-		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-				 " Its highest median speedup is %.2f (%s).", tally->best_speedup,
-				 tally->best);
+		finding_add(d, " Its highest median speedup is %.2f (%s).", tally->best_speedup,
+			    tally->best);
 	if (tally->losses)
-		size += snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-				 " It is slower for %s.", tally->lost);
+		finding_add(d, " It is slower for %s.", tally->lost);
 	if (tally->unknown)
-		snprintf(d->finding + size, sizeof d->finding - (size_t)size,
-			 " Of %d the rows do not tell: too few rounds (it takes 6).",
-			 tally->unknown);
+		finding_add(d, " Of %d the rows do not tell: too few rounds (it takes 6).",
+			    tally->unknown);
 }
 
 static int real_derive(struct derivation *d)

@@ -3,7 +3,7 @@
  *
  * DESIGN. No other file knows of faults. The faulty program is the objects of the sound one, linked with this file between
  * two of their calls: workload_find, as cell.c calls it, gives a workload whose task is one of those below around the
- * workload's own; pool_map, as variant.c calls it, can ask twice (the Makefile renames the two symbols in copies of
+ * workload's own, and whose input can be longer; pool_map, as variant.c calls it, can ask twice (the Makefile renames the two symbols in copies of
  * those objects). So a sound and a faulty arm are one file, and differ by what $POOLBENCH_FAULT says:
  *
  *	none       nothing wrong; the same path through this file
@@ -137,20 +137,6 @@ static int faulty_stream(struct pool_call *call)
 }
 POOL_TASK(faulty_stream)
 
-/* The chains themselves are longer. A second loop behind each would partly run beside the next task's first, and 5 % more
- * steps took 4.4 % more time. */
-static int longer_open(struct work *w, const struct work_options *options, char *why,
-		       size_t why_size)
-{
-	int64_t work = w->work;
-
-	if (fault == STEPS)
-		w->work += w->work * percent / 100;
-	int rc = workload_spin.open(w, options, why, why_size);
-	w->work = work;
-	return rc;
-}
-
 /*
  * == Between the harness and the rest ==
  */
@@ -159,6 +145,16 @@ const struct workload *fault_workload_find(const char *name);
 int fault_pool_map(struct pool *pool, const struct pool_task *task, const void *in,
 		   uint64_t in_size, uint64_t n, void *results, uint64_t result_size,
 		   const struct pool_policy *policy);
+
+/* The chains themselves are longer. A second loop behind each would partly run beside the next task's first, and 5 % more
+ * steps took 4.4 % more time. */
+static int longer_open(struct work *w, const struct work_options *options, char *why,
+		       size_t why_size)
+{
+	if (fault == STEPS)
+		w->work += w->work * percent / 100;
+	return workload_spin.open(w, options, why, why_size);
+}
 
 const struct workload *fault_workload_find(const char *name)
 {
