@@ -1,47 +1,15 @@
-/* deal.c - see deal.h. */
-#include "pools/deal.h"
+/* deal.c - what is left of each job, and how much of it a worker gets. See deal.h. */
+#include "pools/deal_deck.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { FLIGHTS = DEAL_FLIGHTS, BARREN_MOST = 10, FLIGHT_MOST = 1 << 30 };
+enum { FLIGHT_MOST = 1 << 30 };
 /* At the end of each flight the parent needs a CPU for some 20 us, which one of the workers then has not. */
 static const double FLIGHT_NS = 4000000, FLIGHT_STREAM_NS = 1000000;
+static const double FLIGHT_LEAST_NS =
+	50000; /* of a batch, if there is so much for each: the last ones cost more than they balance */
 static const double QUEUE_NS = 5000000; /* items shorter than this may wait behind others */
-/* A front flight out for longer than four times its estimate and this has a long item in it. */
-static const int64_t STUCK_NS = 1000000;
-
-struct run { /* items given back by a death */
-	uint64_t at, count, index;
-	struct run *next;
-};
-
-struct deck { /* a job's transport_data: what is still to be dealt */
-	struct pool_job *job;
-	uint64_t chunk;		     /* items; an automatic one counts as 1 */
-	uint64_t next;		     /* batch */
-	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
-	struct run *back;
-	double item_ns;	    /* measured, 0: not yet */
-	unsigned barren[2]; /* deaths in a row before an item began; [1]: or was read */
-	TAILQ_ENTRY(deck) entry;
-};
-
-struct hand {
-	struct deal_flight flight[FLIGHTS];
-	unsigned count;
-	uint32_t number; /* of the last flight, never 0; parities alternate: 2 is behind the last */
-};
-
-struct deal {
-	struct deal_wire wire;
-	int workers;
-	bool once;
-	bool starved;		  /* something could not be sent for want of memory: try again */
-	TAILQ_HEAD(, deck) decks; /* in the order in which they are served */
-	struct hand hand[];
-};
 
 struct deal *deal_open(const struct deal_wire *wire, int workers, bool once)
 {
@@ -61,11 +29,6 @@ void deal_close(struct deal *deal)
 }
 
 /* ---- jobs ---- */
-
-static struct deck *deck_of(const struct pool_job *job)
-{
-	return job->transport_data;
-}
 
 int deal_prepare(struct deal *deal, struct pool_job *job)
 {
@@ -119,7 +82,7 @@ void deal_collect(struct deal *deal, struct pool_job *job)
 
 /* ---- what is left to deal ---- */
 
-static uint64_t left_in(const struct deck *deck)
+uint64_t deck_left(const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
 	uint64_t left =
@@ -174,7 +137,7 @@ static uint64_t fitting(const struct deal *deal, const struct deck *deck, uint64
 	return deal_fitting(deck->job, deck->chunk, run->at, run->count < most ? run->count : most);
 }
 
-static void take(struct deck *deck, struct deal_flight *flight, uint64_t most)
+void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 {
 	*flight = (struct deal_flight){ .job = deck->job };
 	if (deck->back) {
@@ -189,17 +152,6 @@ static void take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 	}
 }
 
-/* Puts a run back in front, to be dealt next. False: no memory. */
-static bool put_back(struct deck *deck, uint64_t at, uint64_t count, uint64_t index)
-{
-	struct run *run = malloc(sizeof *run);
-	if (!run)
-		return false;
-	*run = (struct run){ at, count, index, deck->back };
-	deck->back = run;
-	return true;
-}
-
 /* ---- how much ---- */
 
 static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
@@ -207,8 +159,13 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 	const struct pool_job *job = deck->job;
 	const double flight_ns = job->stream ? FLIGHT_STREAM_NS : FLIGHT_NS;
 	double items = deck->item_ns > 0 ? flight_ns / deck->item_ns : 1;
-	double share = (double)left_in(deck) /
-		       ((job->stream ? 1 : 2) * deal->workers); /* more of a stream is to come */
+	const double even = (double)deck_left(deck) / deal->workers;
+	double share = job->stream ? even : even / 2; /* more of a stream is to come */
+	if (!job->stream && deck->item_ns > 0 && share * deck->item_ns < FLIGHT_LEAST_NS) {
+		share = FLIGHT_LEAST_NS / deck->item_ns;
+		if (share > even)
+			share = even;
+	}
 	double bytes = (double)DEAL_FLIGHT_BYTES / (double)deal_item_bytes(job);
 	if (share > FLIGHT_MOST)
 		share = FLIGHT_MOST;
@@ -238,7 +195,7 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	deal->starved = deal->starved || !note;
 	if (!note)
 		return false;
-	take(deck, &flight, fitting(deal, deck, flight_size(deal, deck)));
+	deck_take(deck, &flight, fitting(deal, deck, flight_size(deal, deck)));
 	flight.number = hand->number == UINT32_MAX ? 2 : hand->number + 1;
 	if (deal->wire.send(deal->wire.wire, worker, &flight) < 0) {
 		*note = (struct run){ flight.at, flight.count, flight.index, deck->back };
@@ -265,16 +222,10 @@ static void rotate(struct deal *deal, struct deck *deck)
 	TAILQ_INSERT_TAIL(&deal->decks, deck, entry);
 }
 
-static bool is_stuck(const struct deal_flight *flight)
-{
-	double due_ns = deck_of(flight->job)->item_ns * (double)(flight->count - flight->done);
-	return (double)(pool_now_ns() - flight->since_ns) > 4 * due_ns + (double)STUCK_NS;
-}
-
 /* The last items of a job go to who is free, not behind others. */
 static bool enough_left(const struct deal *deal, const struct deck *deck)
 {
-	return left_in(deck) > (uint64_t)deal->workers * deck->chunk;
+	return deck_left(deck) > (uint64_t)deal->workers * deck->chunk;
 }
 
 /* The first in line that has something. Behind others it may wait only for its own job: whoever cancels it cannot stop an
@@ -283,10 +234,10 @@ static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
 	struct deck *deck;
 	if (hand->count &&
-	    (!may_queue(deal, deck_of(hand->flight[0].job)) || is_stuck(&hand->flight[0])))
+	    (!may_queue(deal, deck_of(hand->flight[0].job)) || deal_is_stuck(&hand->flight[0])))
 		return NULL;
 	TAILQ_FOREACH (deck, &deal->decks, entry)
-		if (!deck->job->cancelled && !deck->job->halting && left_in(deck))
+		if (!deck->job->cancelled && !deck->job->halting && deck_left(deck))
 			break;
 	if (!deck || !hand->count)
 		return deck;
@@ -295,11 +246,11 @@ static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 }
 
 /* Those who have nothing first, then those who have one flight. */
-bool deal_out(struct deal *deal)
+static bool deal_round(struct deal *deal)
 {
 	bool any = false;
 	deal->starved = false; /* unless it still is */
-	for (unsigned have = 0; have < FLIGHTS; have++) {
+	for (unsigned have = 0; have < DEAL_FLIGHTS; have++) {
 		for (int worker = 0; worker < deal->workers; worker++) {
 			struct hand *hand = &deal->hand[worker];
 			if (hand->count != have || !deal->wire.can_send(deal->wire.wire, worker))
@@ -314,137 +265,11 @@ bool deal_out(struct deal *deal)
 	return any;
 }
 
-/* ---- answers ---- */
-
-struct deal_flight *deal_front(struct deal *deal, int worker)
+/* Ends: a round gives what was taken to somebody who had nothing, or leaves it where it forbids taking more. */
+bool deal_out(struct deal *deal)
 {
-	struct hand *hand = &deal->hand[worker];
-	return hand->count ? &hand->flight[0] : NULL;
-}
-
-const struct deal_flight *deal_flight(const struct deal *deal, int worker, int i)
-{
-	const struct hand *hand = &deal->hand[worker];
-	return (unsigned)i < hand->count ? &hand->flight[i] : NULL;
-}
-
-/* The next in line has the worker from now on. */
-static void pop(struct hand *hand)
-{
-	hand->count--;
-	hand->flight[1].since_ns = hand->flight[0].since_ns;
-	memmove(&hand->flight[0], &hand->flight[1], hand->count * sizeof hand->flight[0]);
-}
-
-/* A flight counts as one, in however many pieces it came back: an item that takes long is not most of what is known. */
-void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
-{
-	struct hand *hand = &deal->hand[worker];
-	struct deal_flight *front = &hand->flight[0];
-	struct pool_job *job = front->job;
-	struct deck *deck = deck_of(job);
-	const uint64_t at = front->at + front->done;
-	front->done += count;
-	front->run_ns += run_ns;
-	front->since_ns = pool_now_ns();
-	deck->barren[0] = deck->barren[1] = 0;
-	if (front->done == front->count) {
-		const double item_ns = (double)front->run_ns / (double)front->count;
-		deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
-		pop(hand);
-	}
-	pool_job_resolve(job, at, count);
-}
-
-void deal_dropped(struct deal *deal, int worker)
-{
-	struct hand *hand = &deal->hand[worker];
-	const struct deal_flight flight = hand->flight[0];
-	hand->flight[0].since_ns = pool_now_ns();
-	pop(hand);
-	pool_job_drop(flight.job, flight.at + flight.done, flight.count - flight.done);
-}
-
-uint64_t deal_outstanding(const struct deal *deal, int worker)
-{
-	const struct hand *hand = &deal->hand[worker];
-	uint64_t items = 0;
-	for (unsigned i = 0; i < hand->count; i++)
-		items += hand->flight[i].count - hand->flight[i].done;
-	return items;
-}
-
-bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
-{
-	return deal->hand[worker].count && deal->hand[worker].flight[0].job == job;
-}
-
-/* ---- taking back ---- */
-
-/* Ranges are gathered before they are dropped: with the last one the job may be gone. */
-void deal_cancel(struct deal *deal, struct pool_job *job)
-{
-	struct deck *deck = deck_of(job);
-	for (int i = 0; i < deal->workers; i++)
-		for (unsigned k = 0; k < deal->hand[i].count; k++)
-			if (deal->hand[i].flight[k].job == job)
-				deal->wire.recall(deal->wire.wire, i, &deal->hand[i].flight[k]);
-	for (uint64_t left = left_in(deck); left;) {
-		struct deal_flight flight;
-		take(deck, &flight, UINT64_MAX / 2);
-		left = left_in(deck);
-		pool_job_drop(job, flight.at, flight.count);
-	}
-}
-
-static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_t index, int worker)
-{
-	if (count == 0)
-		return;
-	if (job->cancelled)
-		pool_job_drop(job, at, count);
-	else if (!put_back(deck_of(job), at, count, index))
-		for (uint64_t i = 0; i < count; i++)
-			while (pool_job_lost(job, at + i, worker))
-				continue; /* not again: there is no memory for that */
-}
-
-/* Receiving may itself kill: then the first item counts as begun. Who read nothing was dead before, or can never read. */
-static uint64_t blame(const struct deal *deal, struct deck *deck, const struct deal_end *end)
-{
-	const unsigned most = BARREN_MOST + (end->unread ? 2 * (unsigned)deal->workers : 0);
-	if (end->lost || end->peaceful || ++deck->barren[end->unread] < most)
-		return end->lost;
-	deck->barren[0] = deck->barren[1] = 0;
-	return 1;
-}
-
-/* The last item that becomes final may be the job's last: nothing is told of the job afterwards, so what goes back goes
- * first. `first` counts from the flight's beginning. */
-static void settle(const struct deal_flight *flight, uint64_t first, uint64_t lost, int worker)
-{
-	struct pool_job *job = flight->job;
-	const uint64_t rest = flight->count - first - lost;
-	give_back(job, flight->at + first + lost, rest, flight->index + first + lost, worker);
-	for (uint64_t at = first; at < first + lost; at++)
-		if (pool_job_lost(job, flight->at + at, worker))
-			give_back(job, flight->at + at, 1, flight->index + at, worker);
-}
-
-void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
-{
-	struct hand *hand = &deal->hand[worker];
-	struct deal_flight flights[FLIGHTS];
-	unsigned count = hand->count;
-	memcpy(flights, hand->flight, sizeof flights);
-	hand->count = 0;
-	for (unsigned i = count; i-- > 1;)
-		settle(&flights[i], 0, end->lost_behind, worker);
-	if (count == 0)
-		return;
-	const struct deal_flight *front = &flights[0];
-	const uint64_t lost = blame(deal, deck_of(front->job), end);
-	if (end->fine)
-		pool_job_resolve(front->job, front->at + front->done, end->fine);
-	settle(front, front->done + end->fine, lost, worker);
+	bool any = deal_round(deal);
+	while (deal_level(deal))
+		any = deal_round(deal) || any;
+	return any;
 }

@@ -1,6 +1,6 @@
 /*
  * deal.h - the dealer: who gets what, for transports that send messages. Any such transport gives
- * it four functions.
+ * it these functions.
  *
  * DESIGN. A *flight* is a run of items sent to a worker and not answered; each worker has a queue
  * of at most two, so it finds the next when it ends one. How many items go into a flight follows
@@ -8,6 +8,10 @@
  * share of what is left (guided self-scheduling: Polychronopoulos and Kuck 1987). Until a job's
  * items are known to be short a worker gets one chunk at a time and nothing behind it, so nothing
  * waits behind a long task while another worker is free.
+ *
+ * Levelling. An estimate is wrong where items are not alike, so what was sent is not lost to the others: who has nothing, when
+ * nothing is left, gets half of what the worker with most to do has not begun (as in work stealing: Blumofe and Leiserson
+ * 1999). The transport cuts a flight without asking the worker, who may be in a long item.
  */
 #ifndef POOLS_DEAL_H
 #define POOLS_DEAL_H
@@ -31,6 +35,9 @@ struct deal_wire {
 	int (*send)(void *wire, int worker, const struct deal_flight *flight);
 	/* What of it has not begun is not wanted any more: the worker is to answer that soon. */
 	void (*recall)(void *wire, int worker, const struct deal_flight *flight);
+	/* Takes what has not begun from the flight's end, in whole chunks, `most` items at most; one that was not answered
+	 * stays. How many; never blocks. */
+	uint64_t (*cut)(void *wire, int worker, const struct deal_flight *flight, uint64_t most);
 };
 
 /* deal_bytes.c. What an item takes as far as it is planned: of an argument of variable size no more than its size. */

@@ -9,7 +9,10 @@
  *
  * Flights. A request is a flight of deal.h and has its number; replies and the open piece name it. Cells of a stream are used
  * again, so job and cell would not tell which of two flights a worker had begun when it died. What was not started of a
- * cancelled job is recalled by that number: the worker looks before each piece, and answers with FRAME_DROPPED.
+ * cancelled job is recalled by that number: the worker looks before each piece, and answers with FRAME_DROPPED. The parent may
+ * also end a flight sooner than it was sent (cut): where it ends, and how much of it has begun, is one word that the worker
+ * moves by compare-and-swap before it begins a piece, and the parent when it cuts. So no item has two owners. One that was not
+ * answered always stays: a flight ends by an answer.
  *
  * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
  * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's
@@ -79,7 +82,9 @@ struct outbox {
 	uint64_t filled; /* position up to which bytes are complete; the worker, release */
 	struct outbox_piece piece;
 	uint64_t heard; /* bytes that the worker has read and lived to see; relaxed */
-	uint32_t recalled[DEAL_FLIGHTS]; /* flights, by number; the parent; relaxed */
+	uint32_t recalled[DEAL_FLIGHTS]; /* flights, by number; the parent; release */
+	uint64_t extent
+		[DEAL_FLIGHTS]; /* by number: items that have begun, and 32 bits further up where it ends; both */
 	_Alignas(64) unsigned char bytes[];
 };
 enum { OUTBOX_ROOM = POOL_OUTBOX_BYTES - 128 };

@@ -73,6 +73,7 @@ static inline bool pipe_error_passes(int error)
 bool pipe_can_send(void *wire, int worker);
 int pipe_send(void *wire, int worker, const struct deal_flight *flight);
 void pipe_recall(void *wire, int worker, const struct deal_flight *flight);
+uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most);
 void pipe_writable(struct pool_transport *t, int worker); /* room was made */
 void pipe_stop(struct pool_transport *t);
 void pipe_drop_outgoing(struct outgoing *out);

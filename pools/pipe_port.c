@@ -173,8 +173,33 @@ static void announce(struct pool_port *p, const struct pool_span *span)
 static bool is_recalled(const struct pool_port *p)
 {
 	const uint32_t number = p->inbox.work.flight;
-	return __atomic_load_n(&p->outbox->recalled[number % DEAL_FLIGHTS], __ATOMIC_RELAXED) ==
+	return __atomic_load_n(&p->outbox->recalled[number % DEAL_FLIGHTS], __ATOMIC_ACQUIRE) ==
 	       number;
+}
+
+/* Where the flight ends now. Whatever is written there, it has no more items than were sent. */
+static void note_end(struct pool_port *p, uint64_t extent)
+{
+	struct frame_work *work = &p->inbox.work;
+	const uint64_t end = extent >> 32;
+	if (end < work->count)
+		work->count = end < p->done ? p->done : end;
+}
+
+/* The next piece is the worker's now, the parent cannot cut it off. Its items; 0: the flight has ended before. */
+static uint64_t begin(struct pool_port *p)
+{
+	uint64_t *extent = &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
+	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE), count;
+	do {
+		note_end(p, seen);
+		if (p->done == p->inbox.work.count)
+			return 0;
+		count = piece_size(p);
+	} while (!__atomic_compare_exchange_n(extent, &seen,
+					      (seen & ~(uint64_t)UINT32_MAX) | (p->done + count),
+					      false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	return count;
 }
 
 /* Before the finalizer, which may take long: what it was sent and has not begun goes to others meanwhile. */
@@ -192,6 +217,8 @@ static int leave(struct pool_port *p)
  * another. */
 static int drop_rest(struct pool_port *p)
 {
+	const uint64_t *extent = &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
+	note_end(p, __atomic_load_n(extent, __ATOMIC_ACQUIRE));
 	const struct frame_reply reply = {
 		.magic = FRAME_DROPPED,
 		.flight = p->inbox.work.flight,
@@ -207,14 +234,18 @@ static int drop_rest(struct pool_port *p)
 	return rc == 0 && p->overdue ? POOL_END : rc;
 }
 
-/* What there is to run: the frame, and how much of it is done. */
-static int find_work(struct pool_port *p)
+/* What there is to run: items of the frame from p->done on. A flight that was cut behind its last answer ends here. */
+static int find_work(struct pool_port *p, uint64_t *count)
 {
 	for (;;) {
 		int rc = p->done == p->inbox.work.count ? next_frame(p) : 0;
-		if (rc || !is_recalled(p))
+		if (rc)
 			return rc;
-		rc = drop_rest(p);
+		const bool recalled = is_recalled(p);
+		*count = recalled ? 0 : begin(p);
+		if (*count)
+			return 0;
+		rc = recalled ? drop_rest(p) : outbox_flush(p);
 		if (rc)
 			return rc;
 	}
@@ -222,13 +253,14 @@ static int find_work(struct pool_port *p)
 
 int pipe_claim(struct pool_port *p, struct pool_span *span)
 {
-	int rc = find_work(p);
+	uint64_t count;
+	int rc = find_work(p, &count);
 	if (rc)
 		return rc;
 	const struct frame_work *work = &p->inbox.work;
 	*span = (struct pool_span){
 		.task = work->task,
-		.count = piece_size(p),
+		.count = count,
 		.limit_ns = work->limit_ns,
 		.call = {
 			.result_size = work->result_size,

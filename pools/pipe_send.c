@@ -178,8 +178,10 @@ int pipe_send(void *wire, int worker, const struct deal_flight *flight)
 	int rc = build(flight, &c->out);
 	if (rc < 0)
 		return rc;
-	c->sent_before[flight->number % DEAL_FLIGHTS] = c->sent;
-	__atomic_store_n(&c->outbox->recalled[flight->number % DEAL_FLIGHTS], 0, __ATOMIC_RELAXED);
+	const uint32_t slot = flight->number % DEAL_FLIGHTS;
+	c->sent_before[slot] = c->sent;
+	__atomic_store_n(&c->outbox->recalled[slot], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->outbox->extent[slot], flight->count << 32, __ATOMIC_RELAXED);
 	if (push_out(t, worker)) {
 		pipe_drop_outgoing(&c->out);
 		return 0;
@@ -195,7 +197,38 @@ void pipe_recall(void *wire, int worker, const struct deal_flight *flight)
 	const struct pool_transport *t = wire;
 	struct outbox *box = t->channel[worker].outbox;
 	__atomic_store_n(&box->recalled[flight->number % DEAL_FLIGHTS], flight->number,
-			 __ATOMIC_RELAXED);
+			 __ATOMIC_RELEASE);
+}
+
+/* Where the flight could end at the earliest: behind what has begun, what was answered and one more, and a whole chunk. */
+static uint64_t earliest_end(const struct deal_flight *flight, uint64_t begun)
+{
+	const uint64_t chunk = flight->job->chunk ? flight->job->chunk : 1;
+	const uint64_t least = begun > flight->done ? begun : flight->done + 1;
+	return (least + chunk - 1) / chunk * chunk;
+}
+
+/* An automatic chunk of workers that count their tasks is a whole flight. Of what was written there nothing is believed that
+ * the parent knows. */
+uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most)
+{
+	const struct pool_transport *t = wire;
+	const uint64_t chunk = flight->job->chunk ? flight->job->chunk : 1;
+	uint64_t *extent = &t->channel[worker].outbox->extent[flight->number % DEAL_FLIGHTS];
+	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE), end;
+	if (!flight->job->chunk && t->board->tasks_per_worker)
+		return 0;
+	do {
+		end = earliest_end(flight, seen & UINT32_MAX);
+		if (seen >> 32 != flight->count || end >= flight->count)
+			return 0;
+		if (flight->count - end > most)
+			end += (flight->count - end - most + chunk - 1) / chunk * chunk;
+		if (end >= flight->count)
+			return 0;
+	} while (!__atomic_compare_exchange_n(extent, &seen, end << 32 | (seen & UINT32_MAX), false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	return flight->count - end;
 }
 
 /* Room was made: go on with what waits. */

@@ -343,7 +343,8 @@ int pool_worker_step(struct pool_worker_state *worker);
 void pool_worker_end(struct pool_worker_state *worker); /* the finalizer */
 void pool_worker_close(struct pool_worker_state *worker);
 /* Binds the calling thread to a CPU, if the pool's workers are to be bound. */
-void pool_worker_pin(int worker, const struct pool_board *board);
+void pool_worker_pin(int worker, const struct pool_board *board); /* worker_cpu.c */
+void pool_worker_batch(void); /* of a process: it works in the background of its parent */
 /* Signals, parent's death, pinning: what every worker process does first. */
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board);
 

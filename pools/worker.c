@@ -415,22 +415,6 @@ int pool_worker_main(const struct pool_launch *launch)
 	return rc < 0 ? POOL_EXIT_BROKEN : 0;
 }
 
-void pool_worker_pin(int worker, const struct pool_board *board)
-{
-	cpu_set_t allowed, one;
-	if (!board->pin || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
-		return;
-	unsigned wanted = (unsigned)worker % (unsigned)CPU_COUNT(&allowed);
-	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed) || wanted--)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof one, &one);
-		return;
-	}
-}
-
 /* Signals came in blocked from the keeper: nothing of the host's can run before the dispositions
  * are our own. */
 void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_board *board)
@@ -445,4 +429,5 @@ void pool_worker_settle(const struct pool_ticket *ticket, const struct pool_boar
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	pool_worker_pin(ticket->worker, board);
+	pool_worker_batch();
 }

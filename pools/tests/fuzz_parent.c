@@ -41,9 +41,8 @@ static bool can_send(void *wire, int worker)
 
 static int send_nowhere(void *wire, int worker, const struct deal_flight *flight)
 {
-	(void)wire;
-	(void)worker;
-	(void)flight;
+	const struct pool_transport *t = wire;
+	t->channel[worker].outbox->extent[flight->number % DEAL_FLIGHTS] = flight->count << 32;
 	return 0;
 }
 
@@ -86,7 +85,7 @@ static void open_transport(struct fuzz_parent *p)
 	struct pool_board *board = (struct pool_board *)(void *)board_memory;
 	p->t = calloc(1, sizeof *p->t + FUZZ_WORKERS * sizeof p->t->channel[0]);
 	FUZZ_CHECK(p->t);
-	const struct deal_wire wire = { p->t, can_send, send_nowhere, recall_nothing };
+	const struct deal_wire wire = { p->t, can_send, send_nowhere, recall_nothing, pipe_cut };
 	memset(board_memory, 0, 8192);
 	p->t->pool = &p->pool;
 	p->t->board = p->pool.board = board;
@@ -194,6 +193,15 @@ static uint64_t expected_size(uint64_t item)
 	return item % 5 * 50;
 }
 
+/* The parent must not take back what has begun. */
+static void note_begun(struct fuzz_parent *p, int worker, const struct frame_reply *reply)
+{
+	uint64_t *extent = &p->t->channel[worker].outbox->extent[reply->flight % DEAL_FLIGHTS];
+	const uint64_t begun = reply->at + reply->count - deal_front(p->t->deal, worker)->at;
+	if ((*extent & UINT32_MAX) < begun)
+		*extent = (*extent & ~(uint64_t)UINT32_MAX) | begun;
+}
+
 static bool make_answer(struct fuzz_answer *answer)
 {
 	answer->bytes = calloc(1, frame_padded(answer->reply.bytes) + 1);
@@ -225,7 +233,8 @@ bool fuzz_answer_results(struct fuzz_parent *p, int worker, struct fuzz_answer *
 					      .at = at,
 					      .count = count,
 					      .bytes = count * size,
-					      .run_ns = fuzz_number(p->in, 1) };
+					      .run_ns = fuzz_number(p->in, 1) * 4096 };
+	note_begun(p, worker, &answer->reply);
 	make_answer(answer);
 	for (uint64_t i = 0; i < count; i++)
 		memcpy(answer->bytes + i * size, expected(at + i), size);
@@ -251,6 +260,7 @@ bool fuzz_answer_fault(struct fuzz_parent *p, int worker, struct fuzz_answer *an
 		.count = 1,
 		.bytes = fuzz_number(p->in, 1)
 	};
+	note_begun(p, worker, &answer->reply);
 	return make_answer(answer);
 }
 

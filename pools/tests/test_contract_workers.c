@@ -3,6 +3,7 @@
 #include "pools/tests/suite.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -381,7 +382,31 @@ static void both_workers_are_used_and_numbered(const struct pool_backend_info *r
 	suite_finish(pool);
 }
 
+static int tell_policy(struct pool_call *call)
+{
+	*(int64_t *)pool_result(call) = sched_getscheduler(0);
+	return 0;
+}
+POOL_TASK(tell_policy)
+
+/* Processes are scheduled as SCHED_BATCH, unless the host has a policy other than the usual one. */
+static void workers_yield_to_the_host(const struct pool_backend_info *row)
+{
+	const char x = 0;
+	int64_t policy;
+	CHECK_EQ(sched_getscheduler(0), SCHED_OTHER);
+	for (int round = 0; round < 2; round++) {
+		struct pool *pool = suite_open(row, 1);
+		CHECK_EQ(pool_map(pool, POOL(tell_policy), &x, 1, 1, &policy, 8, NULL), 0);
+		CHECK_EQ(policy, round ? SCHED_IDLE : SCHED_BATCH);
+		CHECK_EQ(sched_getscheduler(0), round ? SCHED_IDLE : SCHED_OTHER);
+		suite_finish(pool);
+		CHECK_EQ(sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }), 0);
+	}
+}
+
 static const struct suite_case cases[] = {
+	CASE(workers_yield_to_the_host, POOL_CAN_ISOLATE),
 	CASE(pool_in_a_worker_works_or_says_no, 0),
 	CASE(pool_in_a_worker_dies_with_it, POOL_CAN_OVERLAP | POOL_CAN_KILL | POOL_CAN_ISOLATE),
 	CASE(initializer_runs_once_in_each_worker, 0),

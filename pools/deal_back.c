@@ -1,0 +1,236 @@
+/* deal_back.c - what comes back from workers: answers, what the dead leave, what is taken from those who have too much. See
+ * deal.h. */
+#include "pools/deal_deck.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BARREN_MOST = 10 };
+/* Less than that is not worth taking: handing it out takes each side some 20 us. */
+static const double LEVEL_NS = 100000;
+/* A front flight out for longer than four times its estimate and this has a long item in it. */
+static const int64_t STUCK_NS = 1000000;
+
+/* ---- answers ---- */
+
+struct deal_flight *deal_front(struct deal *deal, int worker)
+{
+	struct hand *hand = &deal->hand[worker];
+	return hand->count ? &hand->flight[0] : NULL;
+}
+
+const struct deal_flight *deal_flight(const struct deal *deal, int worker, int i)
+{
+	const struct hand *hand = &deal->hand[worker];
+	return (unsigned)i < hand->count ? &hand->flight[i] : NULL;
+}
+
+/* The next in line has the worker from now on. */
+static void pop(struct hand *hand)
+{
+	hand->count--;
+	hand->flight[1].since_ns = hand->flight[0].since_ns;
+	memmove(&hand->flight[0], &hand->flight[1], hand->count * sizeof hand->flight[0]);
+}
+
+/* A flight counts as one, in however many pieces it came back: an item that takes long is not most of what is known. */
+void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
+{
+	struct hand *hand = &deal->hand[worker];
+	struct deal_flight *front = &hand->flight[0];
+	struct pool_job *job = front->job;
+	struct deck *deck = deck_of(job);
+	const uint64_t at = front->at + front->done;
+	front->done += count;
+	front->run_ns += run_ns;
+	front->since_ns = pool_now_ns();
+	deck->barren[0] = deck->barren[1] = 0;
+	if (front->done == front->count) {
+		const double item_ns = (double)front->run_ns / (double)front->count;
+		deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
+		pop(hand);
+	}
+	pool_job_resolve(job, at, count);
+}
+
+void deal_dropped(struct deal *deal, int worker)
+{
+	struct hand *hand = &deal->hand[worker];
+	const struct deal_flight flight = hand->flight[0];
+	hand->flight[0].since_ns = pool_now_ns();
+	pop(hand);
+	pool_job_drop(flight.job, flight.at + flight.done, flight.count - flight.done);
+}
+
+uint64_t deal_outstanding(const struct deal *deal, int worker)
+{
+	const struct hand *hand = &deal->hand[worker];
+	uint64_t items = 0;
+	for (unsigned i = 0; i < hand->count; i++)
+		items += hand->flight[i].count - hand->flight[i].done;
+	return items;
+}
+
+bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
+{
+	return deal->hand[worker].count && deal->hand[worker].flight[0].job == job;
+}
+
+/* ---- taking back ---- */
+
+/* Ranges are gathered before they are dropped: with the last one the job may be gone. */
+void deal_cancel(struct deal *deal, struct pool_job *job)
+{
+	struct deck *deck = deck_of(job);
+	for (int i = 0; i < deal->workers; i++)
+		for (unsigned k = 0; k < deal->hand[i].count; k++)
+			if (deal->hand[i].flight[k].job == job)
+				deal->wire.recall(deal->wire.wire, i, &deal->hand[i].flight[k]);
+	for (uint64_t left = deck_left(deck); left;) {
+		struct deal_flight flight;
+		deck_take(deck, &flight, UINT64_MAX / 2);
+		left = deck_left(deck);
+		pool_job_drop(job, flight.at, flight.count);
+	}
+}
+
+/* Puts a run back in front, to be dealt next. False: no memory. */
+static bool put_back(struct deck *deck, uint64_t at, uint64_t count, uint64_t index)
+{
+	struct run *run = malloc(sizeof *run);
+	if (!run)
+		return false;
+	*run = (struct run){ at, count, index, deck->back };
+	deck->back = run;
+	return true;
+}
+
+static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_t index, int worker)
+{
+	if (count == 0)
+		return;
+	if (job->cancelled)
+		pool_job_drop(job, at, count);
+	else if (!put_back(deck_of(job), at, count, index))
+		for (uint64_t i = 0; i < count; i++)
+			while (pool_job_lost(job, at + i, worker))
+				continue; /* not again: there is no memory for that */
+}
+
+/* Receiving may itself kill: then the first item counts as begun. Who read nothing was dead before, or can never read. */
+static uint64_t blame(const struct deal *deal, struct deck *deck, const struct deal_end *end)
+{
+	const unsigned most = BARREN_MOST + (end->unread ? 2 * (unsigned)deal->workers : 0);
+	if (end->lost || end->peaceful || ++deck->barren[end->unread] < most)
+		return end->lost;
+	deck->barren[0] = deck->barren[1] = 0;
+	return 1;
+}
+
+/* The last item that becomes final may be the job's last: nothing is told of the job afterwards, so what goes back goes
+ * first. `first` counts from the flight's beginning. */
+static void settle(const struct deal_flight *flight, uint64_t first, uint64_t lost, int worker)
+{
+	struct pool_job *job = flight->job;
+	const uint64_t rest = flight->count - first - lost;
+	give_back(job, flight->at + first + lost, rest, flight->index + first + lost, worker);
+	for (uint64_t at = first; at < first + lost; at++)
+		if (pool_job_lost(job, flight->at + at, worker))
+			give_back(job, flight->at + at, 1, flight->index + at, worker);
+}
+
+void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
+{
+	struct hand *hand = &deal->hand[worker];
+	struct deal_flight flights[DEAL_FLIGHTS];
+	unsigned count = hand->count;
+	memcpy(flights, hand->flight, sizeof flights);
+	hand->count = 0;
+	for (unsigned i = count; i-- > 1;)
+		settle(&flights[i], 0, end->lost_behind, worker);
+	if (count == 0)
+		return;
+	const struct deal_flight *front = &flights[0];
+	const uint64_t lost = blame(deal, deck_of(front->job), end);
+	if (end->fine)
+		pool_job_resolve(front->job, front->at + front->done, end->fine);
+	settle(front, front->done + end->fine, lost, worker);
+}
+
+/* ---- levelling ---- */
+
+bool deal_is_stuck(const struct deal_flight *flight)
+{
+	double due_ns = deck_of(flight->job)->item_ns * (double)(flight->count - flight->done);
+	return (double)(pool_now_ns() - flight->since_ns) > 4 * due_ns + (double)STUCK_NS;
+}
+
+static bool anything_left(const struct deal *deal)
+{
+	const struct deck *deck;
+	TAILQ_FOREACH (deck, &deal->decks, entry)
+		if (!deck->job->cancelled && !deck->job->halting && deck_left(deck))
+			return true;
+	return false;
+}
+
+static bool anybody_free(const struct deal *deal)
+{
+	for (int i = 0; i < deal->workers; i++)
+		if (deal->hand[i].count == 0 && deal->wire.can_send(deal->wire.wire, i))
+			return true;
+	return false;
+}
+
+/* How long what it has will take; below 0: nothing is taken from it. A stream has short flights anyway. */
+static double burden(const struct deal *deal, int worker)
+{
+	const struct hand *hand = &deal->hand[worker];
+	const struct pool_job *job = hand->count ? hand->flight[0].job : NULL;
+	if (!job || job->stream || job->cancelled || job->halting ||
+	    (hand->count > 1 && hand->flight[1].job != job))
+		return -1;
+	const double due_ns = deck_of(job)->item_ns * (double)deal_outstanding(deal, worker);
+	return due_ns > LEVEL_NS || deal_is_stuck(&hand->flight[0]) ? due_ns : -1;
+}
+
+/* Up to `most` items of the flight's end go back. How many did. */
+static uint64_t cut(struct deal *deal, int worker, struct deal_flight *flight, uint64_t most)
+{
+	struct run *note = malloc(sizeof *note);
+	const uint64_t count =
+		note && most ? deal->wire.cut(deal->wire.wire, worker, flight, most) : 0;
+	if (count == 0) {
+		free(note);
+		return 0;
+	}
+	struct deck *deck = deck_of(flight->job);
+	flight->count -= count;
+	*note = (struct run){ flight->at + flight->count, count, flight->index + flight->count,
+			      deck->back };
+	deck->back = note;
+	return count;
+}
+
+bool deal_level(struct deal *deal)
+{
+	int richest = -1;
+	double most_ns = -1;
+	if (deal->once || anything_left(deal) || !anybody_free(deal))
+		return false;
+	for (int i = 0; i < deal->workers; i++) {
+		const double due_ns = burden(deal, i);
+		if (due_ns > most_ns) {
+			richest = i;
+			most_ns = due_ns;
+		}
+	}
+	if (richest < 0)
+		return false;
+	struct hand *hand = &deal->hand[richest];
+	uint64_t got = 0;
+	const uint64_t half = deal_outstanding(deal, richest) / 2;
+	for (unsigned k = hand->count; k-- > 0;)
+		got += cut(deal, richest, &hand->flight[k], half - got);
+	return got > 0;
+}

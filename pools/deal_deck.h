@@ -1,0 +1,55 @@
+/*
+ * deal_deck.h - what deal.c (what goes to whom) and deal_back.c (what comes back) share.
+ */
+#ifndef POOLS_DEAL_DECK_H
+#define POOLS_DEAL_DECK_H
+
+#include "pools/deal.h"
+
+struct run { /* items given back by a death, or taken back from a worker */
+	uint64_t at, count, index;
+	struct run *next;
+};
+
+struct deck { /* a job's transport_data: what is still to be dealt */
+	struct pool_job *job;
+	uint64_t chunk;		     /* items; an automatic one counts as 1 */
+	uint64_t next;		     /* batch */
+	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
+	struct run *back;
+	double item_ns;	    /* measured, 0: not yet */
+	unsigned barren[2]; /* deaths in a row before an item began; [1]: or was read */
+	TAILQ_ENTRY(deck) entry;
+};
+
+struct hand {
+	struct deal_flight flight[DEAL_FLIGHTS];
+	unsigned count;
+	uint32_t number; /* of the last flight, never 0; parities alternate: 2 is behind the last */
+};
+
+struct deal {
+	struct deal_wire wire;
+	int workers;
+	bool once;
+	bool starved;		  /* something could not be sent for want of memory: try again */
+	TAILQ_HEAD(, deck) decks; /* in the order in which they are served */
+	struct hand hand[];
+};
+
+static inline struct deck *deck_of(const struct pool_job *job)
+{
+	return job->transport_data;
+}
+
+/* deal.c */
+uint64_t deck_left(const struct deck *deck); /* items that nobody was sent */
+void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most);
+
+/* deal_back.c */
+/* A worker has nothing, and nothing is left: takes from the one that has most to do, into its deck. False: there is no such
+ * worker, or it has too little. */
+bool deal_level(struct deal *deal);
+bool deal_is_stuck(const struct deal_flight *flight);
+
+#endif
