@@ -35,8 +35,8 @@ struct deal_wire {
 	int (*send)(void *wire, int worker, const struct deal_flight *flight);
 	/* What of it has not begun is not wanted any more: the worker is to answer that soon. */
 	void (*recall)(void *wire, int worker, const struct deal_flight *flight);
-	/* Takes what has not begun from the flight's end, in whole chunks, `most` items at most; one that was not answered
-	 * stays. How many; never blocks. */
+	/* Takes what has not begun from the flight's end, in whole chunks, `most` items at most; one chunk of it stays. How
+	 * many; never blocks. */
 	uint64_t (*cut)(void *wire, int worker, const struct deal_flight *flight, uint64_t most);
 };
 

@@ -11,8 +11,8 @@
  * again, so job and cell would not tell which of two flights a worker had begun when it died. What was not started of a
  * cancelled job is recalled by that number: the worker looks before each piece, and answers with FRAME_DROPPED. The parent may
  * also end a flight sooner than it was sent (cut): where it ends, and how much of it has begun, is one word that the worker
- * moves by compare-and-swap before it begins a piece, and the parent when it cuts. So no item has two owners. One that was not
- * answered always stays: a flight ends by an answer.
+ * moves by compare-and-swap before it begins a piece, and the parent when it cuts. So no item has two owners. A chunk that has not
+ * begun always stays: the worker sees the new end before it begins the last piece, whose answer ends the flight for both.
  *
  * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
  * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's

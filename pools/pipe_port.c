@@ -177,24 +177,21 @@ static bool is_recalled(const struct pool_port *p)
 	       number;
 }
 
-/* Where the flight ends now. Whatever is written there, it has no more items than were sent. */
+/* Where the flight ends now. An honest parent only brings the end nearer, and leaves something to begin. */
 static void note_end(struct pool_port *p, uint64_t extent)
 {
-	struct frame_work *work = &p->inbox.work;
 	const uint64_t end = extent >> 32;
-	if (end < work->count)
-		work->count = end < p->done ? p->done : end;
+	if (end > p->done && end < p->inbox.work.count)
+		p->inbox.work.count = end;
 }
 
-/* The next piece is the worker's now, the parent cannot cut it off. Its items; 0: the flight has ended before. */
+/* The next piece is the worker's now, the parent cannot cut it off. How many items it has. */
 static uint64_t begin(struct pool_port *p)
 {
 	uint64_t *extent = &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
 	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE), count;
 	do {
 		note_end(p, seen);
-		if (p->done == p->inbox.work.count)
-			return 0;
 		count = piece_size(p);
 	} while (!__atomic_compare_exchange_n(extent, &seen,
 					      (seen & ~(uint64_t)UINT32_MAX) | (p->done + count),
@@ -234,18 +231,14 @@ static int drop_rest(struct pool_port *p)
 	return rc == 0 && p->overdue ? POOL_END : rc;
 }
 
-/* What there is to run: items of the frame from p->done on. A flight that was cut behind its last answer ends here. */
-static int find_work(struct pool_port *p, uint64_t *count)
+/* What there is to run: the frame, and how much of it is done. */
+static int find_work(struct pool_port *p)
 {
 	for (;;) {
 		int rc = p->done == p->inbox.work.count ? next_frame(p) : 0;
-		if (rc)
+		if (rc || !is_recalled(p))
 			return rc;
-		const bool recalled = is_recalled(p);
-		*count = recalled ? 0 : begin(p);
-		if (*count)
-			return 0;
-		rc = recalled ? drop_rest(p) : outbox_flush(p);
+		rc = drop_rest(p);
 		if (rc)
 			return rc;
 	}
@@ -253,14 +246,13 @@ static int find_work(struct pool_port *p, uint64_t *count)
 
 int pipe_claim(struct pool_port *p, struct pool_span *span)
 {
-	uint64_t count;
-	int rc = find_work(p, &count);
+	int rc = find_work(p);
 	if (rc)
 		return rc;
 	const struct frame_work *work = &p->inbox.work;
 	*span = (struct pool_span){
 		.task = work->task,
-		.count = count,
+		.count = begin(p),
 		.limit_ns = work->limit_ns,
 		.call = {
 			.result_size = work->result_size,

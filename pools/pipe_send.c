@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { IOV_AT_ONCE = 256 };
+enum { ATTEMPTS = 100 }; /* to cut, while the worker begins one piece after the other */
 
 void pipe_drop_outgoing(struct outgoing *out)
 {
@@ -200,35 +201,50 @@ void pipe_recall(void *wire, int worker, const struct deal_flight *flight)
 			 __ATOMIC_RELEASE);
 }
 
-/* Where the flight could end at the earliest: behind what has begun, what was answered and one more, and a whole chunk. */
-static uint64_t earliest_end(const struct deal_flight *flight, uint64_t begun)
+/* How much of the flight has answers, at least: those that came, and of the front flight the one that is coming. */
+static uint64_t answered(const struct channel *c, const struct deal_flight *flight)
 {
-	const uint64_t chunk = flight->job->chunk ? flight->job->chunk : 1;
-	const uint64_t least = begun > flight->done ? begun : flight->done + 1;
-	return (least + chunk - 1) / chunk * chunk;
+	const struct incoming *in = &c->in;
+	uint64_t next = flight->at + flight->done;
+	if (in->reply.flight != flight->number)
+		return flight->done;
+	if (in->next_fault > next)
+		next = in->next_fault;
+	if (in->in_payload && in->reply.at + in->reply.count > next)
+		next = in->reply.at + in->reply.count;
+	return next - flight->at;
 }
 
-/* An automatic chunk of workers that count their tasks is a whole flight. Of what was written there nothing is believed that
- * the parent knows. */
+/* One chunk that has not begun stays behind what has: so the worker sees where its flight ends before it runs the last of it,
+ * and has gone on when that is answered and the slot is used again. An automatic chunk of workers that count their tasks is a
+ * whole flight. */
 uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most)
 {
-	const struct pool_transport *t = wire;
+	struct pool_transport *t = wire;
+	struct channel *c = &t->channel[worker];
 	const uint64_t chunk = flight->job->chunk ? flight->job->chunk : 1;
-	uint64_t *extent = &t->channel[worker].outbox->extent[flight->number % DEAL_FLIGHTS];
-	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE), end;
+	const uint64_t least = answered(c, flight);
+	uint64_t *extent = &c->outbox->extent[flight->number % DEAL_FLIGHTS];
+	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE);
 	if (!flight->job->chunk && t->board->tasks_per_worker)
 		return 0;
-	do {
-		end = earliest_end(flight, seen & UINT32_MAX);
-		if (seen >> 32 != flight->count || end >= flight->count)
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		const uint64_t begun = seen & UINT32_MAX;
+		uint64_t end = (begun > least ? begun : least) + 1;
+		if (seen >> 32 != flight->count) { /* nobody else may write that */
+			pipe_give_up(t, worker, POOL_DECODE_ERROR);
 			return 0;
-		if (flight->count - end > most)
-			end += (flight->count - end - most + chunk - 1) / chunk * chunk;
+		}
+		if (flight->count > most && end < flight->count - most)
+			end = flight->count - most;
+		end = (end + chunk - 1) / chunk * chunk;
 		if (end >= flight->count)
 			return 0;
-	} while (!__atomic_compare_exchange_n(extent, &seen, end << 32 | (seen & UINT32_MAX), false,
-					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-	return flight->count - end;
+		if (__atomic_compare_exchange_n(extent, &seen, end << 32 | begun, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return flight->count - end;
+	}
+	return 0;
 }
 
 /* Room was made: go on with what waits. */

@@ -21,6 +21,7 @@ static int64_t stall_ns; /* whoever sleeps for events next has no processor for 
 static int64_t vain;	 /* looks at whether a process stands still that did not find it */
 
 /* Where a case has armed it, a worker dies as it is about to wake somebody. */
+__attribute__((no_sanitize("address"))) /* reads six, there may be less */
 long syscall(long number, ...)
 {
 	static long (*next)(long, ...);

@@ -1,10 +1,11 @@
 /* test_levelling.c - what was sent to a worker and has not begun goes to who is free: see deal.h. */
 #include "pools/tests/suite.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { DONE, RUNS, WAITER = 10 };
+enum { DONE, RUNS, GOES, BRIEF, BEGUN, WAITER = 10 };
 
 static void keep_busy(int64_t ns)
 {
@@ -26,7 +27,7 @@ static int wait_for_others(struct pool_call *call)
 POOL_TASK(wait_for_others)
 
 /* What was sent along with a long item waited for its end, however idle the others were. All of it goes to them but what the
- * worker must keep: its chunk, and one of what was sent behind. */
+ * worker must keep: its chunk, the next, and one of what was sent behind. */
 static void long_item_holds_nobody_up(const struct pool_backend_info *row)
 {
 	enum { N = 400, CHUNK = 4 };
@@ -34,7 +35,7 @@ static void long_item_holds_nobody_up(const struct pool_backend_info *row)
 	if (strstr(row->name, "shm"))
 		return; /* no item is sent; what is claimed with a long one waits */
 	for (int64_t chunk = 0; chunk <= CHUNK; chunk += CHUNK) {
-		const int64_t least = N - 2 * (chunk ? chunk : 1);
+		const int64_t least = N - 3 * (chunk ? chunk : 1);
 		struct pool *pool = suite_open(row, 2);
 		shared_set(DONE, 0);
 		for (int i = 0; i < N; i++)
@@ -105,9 +106,117 @@ static void what_is_taken_away_runs_once(const struct pool_backend_info *row)
 	suite_finish(pool);
 }
 
+/* The long one ends when it may, the others count. */
+static int stay_until_told(struct pool_call *call)
+{
+	*(int64_t *)pool_result(call) = getpid();
+	shared_add(RUNS, 1);
+	if (pool_index(call) == 40) /* in a flight of several chunks */
+		return shared_reaches(GOES, 1) ? 0 : 1;
+	keep_busy(1000);
+	shared_add(DONE, 1);
+	return 0;
+}
+POOL_TASK(stay_until_told)
+
+static int count_brief(struct pool_call *call)
+{
+	keep_busy(1500);
+	shared_add(BRIEF, 1);
+	*(int64_t *)pool_result(call) = getpid();
+	return 0;
+}
+POOL_TASK(count_brief)
+
+/* The worker of a flight that was cut while it ran the last piece of what stayed did not know it had ended. Another flight had
+ * its place in the outbox by then: items ran twice, and of the other call many were POOL_DECODE_ERROR. */
+static void flight_that_was_cut_ends_where_it_was_cut(const struct pool_backend_info *row)
+{
+	enum { N = 128, CHUNK = 16, MANY = 20000 };
+	static int64_t x[MANY], y[N], z[MANY];
+	if (strstr(row->name, "shm"))
+		return; /* there the items behind the long one wait */
+	struct pool *pool = suite_open(row, 2);
+	for (int round = 0; round < 8; round++) {
+		struct pool_async *first, *second;
+		for (unsigned word = DONE; word <= BRIEF; word++)
+			shared_set(word, 0);
+		CHECK_EQ(pool_map_async(pool, POOL(stay_until_told), x, 8, N, 8,
+					&(struct pool_policy){ .chunk = CHUNK }, &first),
+			 0);
+		CHECK(shared_reaches(DONE, N - 3 * CHUNK));
+		suite_sleep_ns(50 * MS); /* all is cut that can be cut */
+		CHECK_EQ(pool_map_async(pool, POOL(count_brief), x, 8, MANY, 8,
+					&(struct pool_policy){ .chunk = CHUNK }, &second),
+			 0);
+		CHECK(shared_reaches(BRIEF, MANY / 2));
+		shared_set(GOES, 1);
+		CHECK_EQ(pool_async_get(first, y, WAIT), 0);
+		CHECK_EQ(pool_async_get(second, z, WAIT), 0);
+		CHECK_EQ(shared_get(RUNS), N);
+		CHECK_EQ(shared_get(BRIEF), MANY);
+		pool_async_release(first);
+		pool_async_release(second);
+	}
+	suite_finish(pool);
+}
+
+/* One worker waits. Another one fails when the third has done all that it was let have. */
+static int fail_when_levelled(struct pool_call *call)
+{
+	if (pool_index(call) == WAITER) {
+		shared_set(BEGUN, 1);
+		const bool told = shared_reaches(GOES, 1);
+		suite_sleep_ns(20 * MS); /* by then the call is recalled */
+		return told ? 0 : 1;
+	}
+	keep_busy(30000);
+	const int64_t most = *(const int64_t *)pool_arg(call, 0);
+	if (shared_add(DONE, 1) < most / 2 || !shared_get(BEGUN) || shared_add(RUNS, 1) > 1)
+		return 0;
+	shared_reaches(DONE, most);
+	suite_sleep_ns(50 * MS);
+	shared_set(GOES, 1);
+	return 7;
+}
+POOL_TASK(fail_when_levelled)
+
+/* A worker whose flight was cut, and was recalled then, told that it had dropped nothing of a flight that was over, and was
+ * killed for that. */
+static void flight_that_was_cut_can_be_recalled(const struct pool_backend_info *row)
+{
+	enum { N = 400 };
+	static int64_t x[N];
+	struct pool_worker_stats stats;
+	if (strstr(row->name, "shm"))
+		return;
+	for (int i = 0; i < N; i++)
+		x[i] = N - 6;
+	struct pool *pool = suite_open(row, 3);
+	for (int round = 0; round < 4; round++) {
+		int32_t status[N];
+		for (unsigned word = DONE; word <= BEGUN; word++)
+			shared_set(word, 0);
+		CHECK_EQ(pool_map(pool, POOL(fail_when_levelled), x, 8, N, NULL, 0,
+				  &(struct pool_policy){ .fail_fast = true, .statuses = status }),
+			 POOL_TASK_ERROR);
+		for (int i = 0; i < N; i++)
+			CHECK(status[i] == 0 || status[i] == POOL_TASK_ERROR ||
+			      status[i] == -ECANCELED);
+	}
+	suite_sleep_ns(50 * MS); /* who is killed has a successor by then */
+	for (int worker = 0; worker < 3; worker++) {
+		CHECK_EQ(pool_worker_stats(pool, worker, &stats), 0);
+		CHECK_EQ(stats.starts, 1);
+	}
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(long_item_holds_nobody_up, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(counting_workers_keep_their_chunk, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
+	CASE(flight_that_was_cut_ends_where_it_was_cut, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
+	CASE(flight_that_was_cut_can_be_recalled, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(what_is_taken_away_runs_once, 0),
 };
 
