@@ -66,6 +66,8 @@ void *shm_result_alloc(struct pool_port *p, struct pool_ref *ref, uint64_t bytes
 void shm_take_back_block(struct pool_transport *t, struct shm_desk *desk)
 {
 	struct arena *arena = &t->view.arena;
+	if (!__atomic_load_n(&desk->taking, __ATOMIC_ACQUIRE))
+		return; /* the reference may be of a call that is over, whose results are being collected */
 	const struct pool_ref *ref =
 		arena_reach_part(arena, desk->holder, sizeof *ref, _Alignof(struct pool_ref));
 	if (ref && ref->at && ref->at / ARENA_BLOCK_HEAD == desk->taking / ARENA_BLOCK_HEAD + 1)
