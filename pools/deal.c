@@ -228,17 +228,23 @@ static bool enough_left(const struct deal *deal, const struct deck *deck)
 	return deck_left(deck) > (uint64_t)deal->workers * deck->chunk;
 }
 
+struct deck *deck_first(const struct deal *deal)
+{
+	struct deck *deck;
+	TAILQ_FOREACH (deck, &deal->decks, entry)
+		if (!deck->job->cancelled && !deck->job->halting && deck_left(deck))
+			break;
+	return deck;
+}
+
 /* The first in line that has something. Behind others it may wait only for its own job: whoever cancels it cannot stop an
  * item of another one. Then nobody may: a worker that always had a second flight would never be free for it. */
 static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 {
-	struct deck *deck;
 	if (hand->count &&
 	    (!may_queue(deal, deck_of(hand->flight[0].job)) || deal_is_stuck(&hand->flight[0])))
 		return NULL;
-	TAILQ_FOREACH (deck, &deal->decks, entry)
-		if (!deck->job->cancelled && !deck->job->halting && deck_left(deck))
-			break;
+	struct deck *deck = deck_first(deal);
 	if (!deck || !hand->count)
 		return deck;
 	const bool same = deck->job == hand->flight[0].job;

@@ -165,15 +165,6 @@ bool deal_is_stuck(const struct deal_flight *flight)
 	return (double)(pool_now_ns() - flight->since_ns) > 4 * due_ns + (double)STUCK_NS;
 }
 
-static bool anything_left(const struct deal *deal)
-{
-	const struct deck *deck;
-	TAILQ_FOREACH (deck, &deal->decks, entry)
-		if (!deck->job->cancelled && !deck->job->halting && deck_left(deck))
-			return true;
-	return false;
-}
-
 static bool anybody_free(const struct deal *deal)
 {
 	for (int i = 0; i < deal->workers; i++)
@@ -216,7 +207,7 @@ bool deal_level(struct deal *deal)
 {
 	int richest = -1;
 	double most_ns = -1;
-	if (deal->once || anything_left(deal) || !anybody_free(deal))
+	if (deal->once || deck_first(deal) || !anybody_free(deal))
 		return false;
 	for (int i = 0; i < deal->workers; i++) {
 		const double due_ns = burden(deal, i);

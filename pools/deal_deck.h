@@ -43,7 +43,8 @@ static inline struct deck *deck_of(const struct pool_job *job)
 }
 
 /* deal.c */
-uint64_t deck_left(const struct deck *deck); /* items that nobody was sent */
+uint64_t deck_left(const struct deck *deck);	  /* items that nobody was sent */
+struct deck *deck_first(const struct deal *deal); /* in line that has some; NULL: none */
 void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most);
 
 /* deal_back.c */

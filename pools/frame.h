@@ -83,8 +83,8 @@ struct outbox {
 	struct outbox_piece piece;
 	uint64_t heard; /* bytes that the worker has read and lived to see; relaxed */
 	uint32_t recalled[DEAL_FLIGHTS]; /* flights, by number; the parent; release */
-	uint64_t extent
-		[DEAL_FLIGHTS]; /* by number: items that have begun, and 32 bits further up where it ends; both */
+	/* Of flights, by number: items that have begun, and 32 bits further up where it ends; both sides. */
+	uint64_t extent[DEAL_FLIGHTS];
 	_Alignas(64) unsigned char bytes[];
 };
 enum { OUTBOX_ROOM = POOL_OUTBOX_BYTES - 128 };

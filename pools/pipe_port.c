@@ -177,6 +177,11 @@ static bool is_recalled(const struct pool_port *p)
 	       number;
 }
 
+static uint64_t *extent_of(const struct pool_port *p)
+{
+	return &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
+}
+
 /* Where the flight ends now. An honest parent only brings the end nearer, and leaves something to begin. */
 static void note_end(struct pool_port *p, uint64_t extent)
 {
@@ -188,7 +193,7 @@ static void note_end(struct pool_port *p, uint64_t extent)
 /* The next piece is the worker's now, the parent cannot cut it off. How many items it has. */
 static uint64_t begin(struct pool_port *p)
 {
-	uint64_t *extent = &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
+	uint64_t *extent = extent_of(p);
 	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE), count;
 	do {
 		note_end(p, seen);
@@ -214,8 +219,7 @@ static int leave(struct pool_port *p)
  * another. */
 static int drop_rest(struct pool_port *p)
 {
-	const uint64_t *extent = &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
-	note_end(p, __atomic_load_n(extent, __ATOMIC_ACQUIRE));
+	note_end(p, __atomic_load_n(extent_of(p), __ATOMIC_ACQUIRE));
 	const struct frame_reply reply = {
 		.magic = FRAME_DROPPED,
 		.flight = p->inbox.work.flight,

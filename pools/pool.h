@@ -276,7 +276,7 @@ struct pool_options {
  * processes. -EINVAL, POOL_NO_BACKEND, POOL_NO_MAIN, -ENOTSUP (a task_timeout_ns where no worker can
  * be killed), POOL_UNKNOWN_TASK, or what the system answered (-EAGAIN, -ENOMEM, -EMFILE, -EFBIG,
  * -E2BIG, ...): nothing is left behind. Where the caller's policy is SCHED_OTHER, worker processes run
- * as SCHED_BATCH with a slice of 4 ms (slices: since Linux 6.12), and so does what tasks start: their
+ * as SCHED_BATCH with a slice of 3 ms (slices: since Linux 6.12), and so does what tasks start: their
  * share of the CPUs is the same, but whoever hands out their work has the first turn. */
 int pool_open(struct pool **pool, const struct pool_options *options);
 

@@ -9,7 +9,6 @@
 #include "pools/pool_ops.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>

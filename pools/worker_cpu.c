@@ -4,7 +4,7 @@
  * DESIGN. With as many workers as CPUs the parent has none of its own. A worker that is woken must not take the parent's while
  * that has more to hand out: the others would wait. SCHED_BATCH is for that: who is woken preempts nobody. And when the parent
  * is woken it must not wait for the end of a worker's slice: since Linux 6.12 who has a shorter one comes first, so workers
- * have a little more than the longest default. Earlier versions ignore the slice. It changes nobody's share of the CPUs. The
+ * have the longest default, or a little more. Earlier versions ignore the slice. It changes nobody's share of the CPUs. The
  * longest slice there is (100 ms) gains 1 % more, and workers that share CPUs are then kept from them so long in an item that
  * short ones run into a time limit.
  *
@@ -26,8 +26,8 @@ struct schedule {
 	uint64_t runtime_ns, deadline_ns,
 		period_ns; /* SCHED_OTHER, SCHED_BATCH: runtime is the slice */
 };
-static const uint64_t SLICE_NS =
-	3000000; /* the default is 2.8 ms on 8 CPUs and more, on less it is less */
+/* The default is 2.8 ms on 8 CPUs and more (3 in Linux 6.12, where this gains nothing then), on less CPUs less. */
+static const uint64_t SLICE_NS = 3000000;
 
 void pool_worker_pin(int worker, const struct pool_board *board)
 {
