@@ -15,21 +15,6 @@ static void send_answer(struct fuzz_parent *p, int worker, struct fuzz_answer *a
 	fuzz_answer_free(answer);
 }
 
-/* A part comes, then the parent does something else while the worker's words in shared memory say that nothing has begun. */
-static void send_late(struct fuzz_parent *p, int worker, struct fuzz_answer *answer)
-{
-	struct outbox *box = p->t->channel[worker].outbox;
-	const uint64_t head = sizeof answer->reply, body = frame_padded(answer->reply.bytes);
-	const uint64_t part = fuzz_below(p->in, body + 1);
-	p->honest = false;
-	fuzz_arrive(p, worker, &answer->reply, head);
-	fuzz_arrive(p, worker, answer->bytes, part);
-	box->extent[answer->reply.flight % DEAL_FLIGHTS] &= ~(uint64_t)UINT32_MAX;
-	fuzz_turn(p);
-	fuzz_arrive(p, worker, answer->bytes + part, body - part);
-	fuzz_answer_free(answer);
-}
-
 /* One field of the header is something else; what was to follow follows. */
 static void send_forged(struct fuzz_parent *p, int worker, struct fuzz_answer *answer)
 {
@@ -70,8 +55,6 @@ static void step(struct fuzz_parent *p, int worker, uint64_t deed)
 		const uint64_t all = sizeof answer.reply + frame_padded(answer.reply.bytes);
 		if (deed < 2) {
 			send_answer(p, worker, &answer, all);
-		} else if (deed < 4 && fuzz_below(p->in, 2)) {
-			send_late(p, worker, &answer);
 		} else if (deed < 4) {
 			send_answer(p, worker, &answer, fuzz_below(p->in, all));
 			fuzz_die(p, worker);
