@@ -4,20 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FLIGHT_MOST = 1 << 30, WAITS_MOST = 16 };
+enum { FLIGHT_MOST = 1 << 30 };
 /* At the end of each flight the parent needs a CPU for some 20 us, which one of the workers then has not. */
 static const double FLIGHT_NS = 4000000, FLIGHT_STREAM_NS = 1000000;
-static const double FLIGHT_LEAST_NS = 50000;
+static const double FLIGHT_LEAST_NS =
+	50000; /* of a batch, if there is so much for each: the last ones cost more than they balance */
 static const double QUEUE_NS = 5000000; /* items shorter than this may wait behind others */
 
-struct deal *deal_open(const struct deal_wire *wire, int workers, int cpus, bool once)
+struct deal *deal_open(const struct deal_wire *wire, int workers, bool once)
 {
 	struct deal *deal = calloc(1, sizeof *deal + (size_t)workers * sizeof deal->hand[0]);
 	if (!deal)
 		return NULL;
 	deal->wire = *wire;
 	deal->workers = workers;
-	deal->at_once = workers < cpus ? workers : cpus;
 	deal->once = once;
 	TAILQ_INIT(&deal->decks);
 	return deal;
@@ -154,24 +154,18 @@ void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 
 /* ---- how much ---- */
 
-/* How much of what is left, in items: the less there is, the less at a time, until waking a worker for it takes longer than
- * it does. Of a stream more is to come; it is shared at least by as many as can run. */
-static double share_of(const struct deal *deal, const struct deck *deck)
-{
-	const double left = (double)deck_left(deck);
-	const double share = left / deal->workers / (deck->job->stream ? 1 : 2);
-	double least = deck->item_ns > 0 ? FLIGHT_LEAST_NS / deck->item_ns : 1;
-	if (deck->job->stream && least > left / deal->at_once)
-		least = left / deal->at_once;
-	return share > least ? share : least;
-}
-
 static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
 	const double flight_ns = job->stream ? FLIGHT_STREAM_NS : FLIGHT_NS;
 	double items = deck->item_ns > 0 ? flight_ns / deck->item_ns : 1;
-	double share = share_of(deal, deck);
+	const double even = (double)deck_left(deck) / deal->workers;
+	double share = job->stream ? even : even / 2; /* more of a stream is to come */
+	if (!job->stream && deck->item_ns > 0 && share * deck->item_ns < FLIGHT_LEAST_NS) {
+		share = FLIGHT_LEAST_NS / deck->item_ns;
+		if (share > even)
+			share = even;
+	}
 	double bytes = (double)DEAL_FLIGHT_BYTES / (double)deal_item_bytes(job);
 	if (share > FLIGHT_MOST)
 		share = FLIGHT_MOST;
@@ -211,7 +205,6 @@ static bool deal_one(struct deal *deal, struct deck *deck, int worker)
 	}
 	free(note);
 	flight.since_ns = pool_now_ns();
-	deck->probes += deck->item_ns <= 0;
 	hand->number = flight.number;
 	hand->flight[hand->count++] = flight;
 	return true;
@@ -258,18 +251,6 @@ static struct deck *deck_for(struct deal *deal, const struct hand *hand)
 	return same && may_queue(deal, deck) && enough_left(deal, deck) ? deck : NULL;
 }
 
-/* Nobody knows how long the items take, and soon somebody may: what came tells it, or what comes next. News of other jobs
- * may go on for ever. */
-static bool should_wait(const struct deal *deal, struct deck *deck)
-{
-	if (deal->workers == deal->at_once || deal->once || deck->item_ns > 0 ||
-	    deck->probes < deal->at_once || deck->waits == WAITS_MOST ||
-	    !deal->wire.has_news(deal->wire.wire))
-		return false;
-	deck->waits++;
-	return true;
-}
-
 /* Those who have nothing first, then those who have one flight. */
 static bool deal_round(struct deal *deal)
 {
@@ -281,8 +262,6 @@ static bool deal_round(struct deal *deal)
 			if (hand->count != have || !deal->wire.can_send(deal->wire.wire, worker))
 				continue;
 			struct deck *deck = deck_for(deal, hand);
-			if (deck && should_wait(deal, deck))
-				return any;
 			if (!deck || !deal_one(deal, deck, worker))
 				continue;
 			rotate(deal, deck);

@@ -12,9 +12,6 @@
  * Levelling. An estimate is wrong where items are not alike, so what was sent is not lost to the others: who has nothing, when
  * nothing is left, gets half of what the worker with most to do has not begun (as in work stealing: Blumofe and Leiserson
  * 1999). The transport cuts a flight without asking the worker, who may be in a long item.
- *
- * More workers than CPUs. Waking a worker takes longer than many short items do. As many as there are CPUs get one chunk at
- * first; each of the others only as long as no answer has come that may tell how short the items are.
  */
 #ifndef POOLS_DEAL_H
 #define POOLS_DEAL_H
@@ -41,8 +38,6 @@ struct deal_wire {
 	/* Takes what has not begun from the flight's end, in whole chunks, `most` items at most; one chunk of it stays. How
 	 * many; never blocks. */
 	uint64_t (*cut)(void *wire, int worker, const struct deal_flight *flight, uint64_t most);
-	/* Has something come that was not looked at? Then deal_out is called again when it was. */
-	bool (*has_news)(void *wire);
 };
 
 /* deal_bytes.c. What an item takes as far as it is planned: of an argument of variable size no more than its size. */
@@ -54,8 +49,7 @@ uint64_t deal_variable_bytes(const struct pool_job *job, uint64_t at, uint64_t c
 enum { DEAL_FLIGHT_BYTES = 256 * 1024 };
 uint64_t deal_fitting(const struct pool_job *job, uint64_t chunk, uint64_t at, uint64_t most);
 
-/* cpus: that the workers may use. NULL: no memory. */
-struct deal *deal_open(const struct deal_wire *wire, int workers, int cpus, bool once);
+struct deal *deal_open(const struct deal_wire *wire, int workers, bool once); /* NULL: no memory */
 void deal_close(struct deal *deal);
 
 /* The part of the transport's interface that is about jobs; see pool_ops.h. */

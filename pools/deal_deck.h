@@ -18,7 +18,6 @@ struct deck { /* a job's transport_data: what is still to be dealt */
 	uint64_t *tiles, head, tail; /* stream: a ring of published tiles */
 	struct run *back;
 	double item_ns;	    /* measured, 0: not yet */
-	int probes, waits;  /* flights sent before it was; rounds that ended for want of it */
 	unsigned barren[2]; /* deaths in a row before an item began; [1]: or was read */
 	TAILQ_ENTRY(deck) entry;
 };
@@ -31,7 +30,7 @@ struct hand {
 
 struct deal {
 	struct deal_wire wire;
-	int workers, at_once; /* that can run at a time */
+	int workers;
 	bool once;
 	bool starved;		  /* something could not be sent for want of memory: try again */
 	TAILQ_HEAD(, deck) decks; /* in the order in which they are served */

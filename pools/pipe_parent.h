@@ -84,7 +84,6 @@ struct iovec pipe_room(const struct incoming *in); /* where the next bytes go; n
 void pipe_arrived(struct pool_transport *t, int worker, uint64_t bytes); /* so many stand there */
 
 /* pipe_receive.c */
-bool pipe_has_news(void *wire); /* see deal.h */
 bool pipe_receive(struct pool_transport *t,
 		  int worker); /* until the pipe is empty; true: got something */
 bool pipe_is_due(const struct pool_transport *t,

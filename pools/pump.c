@@ -87,13 +87,6 @@ bool pump_progress(struct pool *pool)
 	return changed;
 }
 
-/* They stay there for the leader. */
-bool pump_has_events(const struct pool *pool)
-{
-	struct epoll_event event;
-	return epoll_wait(pool->events_fd, &event, 1, 0) > 0;
-}
-
 static void dispatch(struct pool *pool, const struct epoll_event *event)
 {
 	int worker = (int)(uint32_t)event->data.u64;

@@ -39,9 +39,8 @@ static int pipe_open(struct pool_transport **out, const struct pool_transport_se
 	t->workers = setup->workers;
 	t->initializes = setup->board->initializer != 0;
 	t->finalizes = setup->board->finalizer != 0;
-	const struct deal_wire wire = { t,	     pipe_can_send, pipe_send,
-					pipe_recall, pipe_cut,	    pipe_has_news };
-	t->deal = deal_open(&wire, setup->workers, setup->pool->cpus, setup->pool->backend->once);
+	const struct deal_wire wire = { t, pipe_can_send, pipe_send, pipe_recall, pipe_cut };
+	t->deal = deal_open(&wire, setup->workers, setup->pool->backend->once);
 	if (!t->deal) {
 		free(t);
 		return -ENOMEM;

@@ -85,15 +85,13 @@ static void open_transport(struct fuzz_parent *p)
 	struct pool_board *board = (struct pool_board *)(void *)board_memory;
 	p->t = calloc(1, sizeof *p->t + FUZZ_WORKERS * sizeof p->t->channel[0]);
 	FUZZ_CHECK(p->t);
-	const struct deal_wire wire = {
-		p->t, can_send, send_nowhere, recall_nothing, pipe_cut, NULL
-	};
+	const struct deal_wire wire = { p->t, can_send, send_nowhere, recall_nothing, pipe_cut };
 	memset(board_memory, 0, 8192);
 	p->t->pool = &p->pool;
 	p->t->board = p->pool.board = board;
 	p->t->outboxes = board_memory + 8192;
 	p->t->workers = FUZZ_WORKERS;
-	p->t->deal = deal_open(&wire, FUZZ_WORKERS, FUZZ_WORKERS, false);
+	p->t->deal = deal_open(&wire, FUZZ_WORKERS, false);
 	FUZZ_CHECK(p->t->deal);
 	for (int i = 0; i < FUZZ_WORKERS; i++)
 		open_channel(p, i);

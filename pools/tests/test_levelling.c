@@ -1,6 +1,4 @@
 /* test_levelling.c - what was sent to a worker and has not begun goes to who is free: see deal.h. */
-#include "pools/deal.h"
-#include "pools/pool_core.h"
 #include "pools/tests/suite.h"
 
 #include <errno.h>
@@ -214,132 +212,12 @@ static void flight_that_was_cut_can_be_recalled(const struct pool_backend_info *
 	suite_finish(pool);
 }
 
-/* ---- the dealer alone: who is sent what, without workers ---- */
-
-enum { CROWD = 16 };
-
-struct paper {			 /* a wire that notes what is sent */
-	int flights, news_after; /* flights, until something comes that nobody looks at */
-	int flights_of[CROWD];
-	uint64_t items, most; /* sent; in one flight */
-};
-
-static bool paper_can_send(void *wire, int worker)
-{
-	const struct paper *paper = wire;
-	return paper->flights_of[worker] < INT32_MAX;
-}
-
-static int paper_send(void *wire, int worker, const struct deal_flight *flight)
-{
-	struct paper *paper = wire;
-	paper->flights++;
-	paper->flights_of[worker]++;
-	paper->items += flight->count;
-	if (flight->count > paper->most)
-		paper->most = flight->count;
-	return 0;
-}
-
-static void paper_recall(void *wire, int worker, const struct deal_flight *flight)
-{
-	(void)wire;
-	(void)worker;
-	(void)flight;
-}
-
-static uint64_t paper_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most)
-{
-	(void)wire;
-	(void)worker;
-	(void)flight;
-	(void)most;
-	return 0;
-}
-
-static bool paper_has_news(void *wire)
-{
-	const struct paper *paper = wire;
-	return paper->flights >= paper->news_after;
-}
-
-static int workers_sent_to(const struct paper *paper)
-{
-	int workers = 0;
-	for (int i = 0; i < CROWD; i++)
-		workers += paper->flights_of[i] > 0;
-	return workers;
-}
-
-static void deal_on_paper(struct paper *paper, struct pool *pool, int cpus, struct deal **deal,
-			  struct pool_job **job)
-{
-	const struct deal_wire wire = { paper,	      paper_can_send, paper_send,
-					paper_recall, paper_cut,      paper_has_news };
-	*deal = deal_open(&wire, CROWD, cpus, false);
-	*job = job_new(pool, NULL, NULL);
-	CHECK(*deal && *job);
-	(*job)->count = 3000;
-	CHECK_EQ(deal_prepare(*deal, *job), 0);
-	deal_publish(*deal, *job);
-	deal_out(*deal);
-}
-
-static void put_away(struct deal *deal, struct pool_job *job)
-{
-	deal_retire(deal, job);
-	deal_collect(deal, job);
-	job_free(job);
-	deal_close(deal);
-}
-
-/* Each of 64 workers on 2 CPUs was woken for one of 3000 empty tasks; that took 15 times as long as with 2 workers. */
-static void few_of_a_crowd_are_woken_for_short_items(const struct pool_backend_info *row)
-{
-	struct pool pool = { .workers = CROWD };
-	struct deal *deal;
-	struct pool_job *job;
-	if (strcmp(row->name, "fork-pipe") != 0)
-		return; /* once is enough: no pool is opened */
-
-	struct paper heard = { .news_after = 5 };
-	deal_on_paper(&heard, &pool, 2, &deal, &job);
-	CHECK_EQ(heard.flights, 5); /* the fifth was answered before the sixth was sent */
-	CHECK_EQ(heard.items, 5);
-	heard.news_after = INT32_MAX;
-	deal_done(deal, 0, 1, 10);
-	deal_out(deal); /* 30 us */
-	CHECK_EQ(heard.flights, 6);
-	CHECK_EQ(heard.items, 3000);
-	put_away(deal, job);
-
-	struct paper at_once = { .news_after = 0 };
-	deal_on_paper(&at_once, &pool, 2, &deal, &job);
-	CHECK_EQ(at_once.flights, 2); /* as many as there are CPUs in any case */
-	for (int i = 0; i < 20; i++) /* news that tell nothing of it keep nobody waiting for long */
-		deal_out(deal);
-	CHECK_EQ(workers_sent_to(&at_once), CROWD);
-	put_away(deal, job);
-
-	struct paper silent = { .news_after = INT32_MAX };
-	deal_on_paper(&silent, &pool, 2, &deal, &job);
-	CHECK_EQ(workers_sent_to(&silent), CROWD); /* the items may be long */
-	CHECK_EQ(silent.most, 1);
-	put_away(deal, job);
-
-	struct paper roomy = { .news_after = 0 };
-	deal_on_paper(&roomy, &pool, CROWD, &deal, &job);
-	CHECK_EQ(workers_sent_to(&roomy), CROWD); /* a CPU each */
-	put_away(deal, job);
-}
-
 static const struct suite_case cases[] = {
 	CASE(long_item_holds_nobody_up, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(counting_workers_keep_their_chunk, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
 	CASE(flight_that_was_cut_ends_where_it_was_cut, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(flight_that_was_cut_can_be_recalled, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(what_is_taken_away_runs_once, 0),
-	CASE(few_of_a_crowd_are_woken_for_short_items, POOL_CAN_REUSE),
 };
 
 int main(int argc, char **argv)
