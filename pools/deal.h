@@ -7,7 +7,9 @@
  * what they were measured to take: about FLIGHT_NS worth, in whole chunks, never more than its
  * share of what is left (guided self-scheduling: Polychronopoulos and Kuck 1987). Until a job's
  * items are known to be short a worker gets one chunk at a time and nothing behind it, so nothing
- * waits behind a long task while another worker is free.
+ * waits behind a long task while another worker is free. For the same reason nobody gets more than an even share of what is
+ * left, however little that is: the last items, as many as there are workers, go one chunk each to who is free, and get on
+ * where they wait for each other. It wakes many workers for a few short items.
  *
  * Levelling. An estimate is wrong where items are not alike, so what was sent is not lost to the others: who has nothing, when
  * nothing is left, gets half of what the worker with most to do has not begun (as in work stealing: Blumofe and Leiserson

@@ -416,7 +416,9 @@ struct pool_iter;
 struct pool_policy {
 	int64_t chunk; /* items a claim; 0: auto (maps: the pool measures and adapts; imap: 1). The unit
 			  in which work is divided: while chunks take only microseconds a worker
-			  may take several at once, and their results come together. */
+			  may take several at once, and their results come together. So one may
+			  wait behind another while workers are free: items that wait for each
+			  other are calls of their own (apply_async). */
 	int64_t window; /* imap: most items read from the input and not yet returned; 0: as many as
 			   take 4 MiB (arguments and results; a variable one counts 4 KiB), at most
 			   4096, at least 4 chunks a worker. Rounded to whole chunks, at least one. */

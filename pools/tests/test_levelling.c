@@ -212,12 +212,75 @@ static void flight_that_was_cut_can_be_recalled(const struct pool_backend_info *
 	suite_finish(pool);
 }
 
+/* The first are short, the others wait for each other. */
+static int meet(struct pool_call *call)
+{
+	const int64_t meeting = *(const int64_t *)pool_arg(call, 0);
+	if (!meeting)
+		return 0;
+	shared_add(DONE, 1);
+	return shared_reaches(DONE, meeting) ? 0 : 1;
+}
+POOL_TASK(meet)
+
+static int meet_by_imap(struct pool *pool, const int64_t *x, uint64_t n)
+{
+	struct pool_iter *iter;
+	int rc = pool_imap_unordered(pool, POOL(meet), pool_array(x, sizeof *x, n), 0,
+				     &(struct pool_policy){ .chunk = 1 }, &iter);
+	CHECK_EQ(rc, 0);
+	while ((rc = pool_iter_next(iter, NULL, WAIT)) == 0)
+		continue;
+	pool_iter_release(iter);
+	return rc == POOL_END ? 0 : rc;
+}
+
+static void meet_by_calls(struct pool *pool, const int64_t *x, int n)
+{
+	struct pool_async *call[200];
+	for (int i = 0; i < n; i++) {
+		const struct pool_column arg = { &x[i], sizeof x[i] };
+		CHECK_EQ(pool_apply_async(pool, POOL(meet), &arg, 1, 0, NULL, &call[i]), 0);
+	}
+	for (int i = 0; i < n; i++) {
+		CHECK_EQ(pool_async_get(call[i], NULL, WAIT), 0);
+		pool_async_release(call[i]);
+	}
+}
+
+/* As many as there are workers are under way together in the end: as calls of their own with each row, and by pipe none of them
+ * is sent with or behind another, however short the items were until then. */
+static void last_ones_do_not_wait_behind_each_other(const struct pool_backend_info *row)
+{
+	enum { WORKERS = 8, SHORT_MOST = 150, ROUNDS = 10 };
+	static int64_t x[SHORT_MOST + WORKERS];
+	const bool alone = strstr(row->name, "pipe"); /* else who found them short takes several */
+	struct pool *pool = suite_open(row, WORKERS);
+	for (int round = 0; round < ROUNDS; round++) {
+		const int shorts = round % 2 ? SHORT_MOST : 2, n = shorts + WORKERS;
+		for (int i = 0; i < n; i++)
+			x[i] = i < shorts ? 0 : WORKERS;
+		shared_set(DONE, 0);
+		meet_by_calls(pool, x, n);
+		if (!alone)
+			continue;
+		shared_set(DONE, 0);
+		CHECK_EQ(pool_map(pool, POOL(meet), x, 8, (uint64_t)n, NULL, 0,
+				  &(struct pool_policy){ .chunk = 1 }),
+			 0);
+		shared_set(DONE, 0);
+		CHECK_EQ(meet_by_imap(pool, x, (uint64_t)n), 0);
+	}
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(long_item_holds_nobody_up, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(counting_workers_keep_their_chunk, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
 	CASE(flight_that_was_cut_ends_where_it_was_cut, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(flight_that_was_cut_can_be_recalled, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(what_is_taken_away_runs_once, 0),
+	CASE(last_ones_do_not_wait_behind_each_other, POOL_CAN_OVERLAP),
 };
 
 int main(int argc, char **argv)
