@@ -40,7 +40,7 @@ static const char help[] =
 	"(DIR/plots/power.svg),\n"
 	"and keeps all rows in DIR.\n"
 	"\n"
-	"  --short             under three minutes (default: some twenty): fewer comparisons\n"
+	"  --short             under three minutes (default: some 25): fewer comparisons\n"
 	"  -o, --out DIR       where to write, new or empty (default: results/run-DATE-TIME)\n"
 	"  --seed N            of order and input (default: from the clock; it is recorded)\n"
 	"  --fault-binary FILE the program with the faults (default: fault/poolbench beside this "
