@@ -8,8 +8,8 @@
  * longest slice there is (100 ms) gains 1 % more, and workers that share CPUs are then kept from them so long in an item that
  * short ones run into a time limit.
  *
- * Measured (Intel Xeon, 2 CPUs, Linux 6.18, 8 and 10 pairs in different hours): with a dealer that levels (deal.h), fork-pipe
- * takes 0.94 and 0.95 of the time without for mandelbrot, 0.98 and 1.00 for skew; a hot apply by fork-shm 0.72 and 0.80. Maps
+ * Measured (Intel Xeon, 2 CPUs, Linux 6.18, 8 to 12 pairs in different hours): with a dealer that levels (deal.h), fork-pipe
+ * takes 0.94 to 0.99 of the time without for mandelbrot, 0.95 to 1.00 for skew; a hot apply by fork-shm 0.70 to 0.80. Maps
  * and iterations by fork-shm are as before.
  */
 #include "pools/pool_ops.h"

@@ -212,6 +212,8 @@ static void flight_that_was_cut_can_be_recalled(const struct pool_backend_info *
 	suite_finish(pool);
 }
 
+enum { MEETERS = 8, SHORT_MOST = 150 };
+
 /* The first are short, the others wait for each other. */
 static int meet(struct pool_call *call)
 {
@@ -237,7 +239,7 @@ static int meet_by_imap(struct pool *pool, const int64_t *x, uint64_t n)
 
 static void meet_by_calls(struct pool *pool, const int64_t *x, int n)
 {
-	struct pool_async *call[200];
+	struct pool_async *call[SHORT_MOST + MEETERS];
 	for (int i = 0; i < n; i++) {
 		const struct pool_column arg = { &x[i], sizeof x[i] };
 		CHECK_EQ(pool_apply_async(pool, POOL(meet), &arg, 1, 0, NULL, &call[i]), 0);
@@ -252,14 +254,14 @@ static void meet_by_calls(struct pool *pool, const int64_t *x, int n)
  * is sent with or behind another, however short the items were until then. */
 static void last_ones_do_not_wait_behind_each_other(const struct pool_backend_info *row)
 {
-	enum { WORKERS = 8, SHORT_MOST = 150, ROUNDS = 10 };
-	static int64_t x[SHORT_MOST + WORKERS];
+	enum { ROUNDS = 10 };
+	static int64_t x[SHORT_MOST + MEETERS];
 	const bool alone = strstr(row->name, "pipe"); /* else who found them short takes several */
-	struct pool *pool = suite_open(row, WORKERS);
+	struct pool *pool = suite_open(row, MEETERS);
 	for (int round = 0; round < ROUNDS; round++) {
-		const int shorts = round % 2 ? SHORT_MOST : 2, n = shorts + WORKERS;
+		const int shorts = round % 2 ? SHORT_MOST : 2, n = shorts + MEETERS;
 		for (int i = 0; i < n; i++)
-			x[i] = i < shorts ? 0 : WORKERS;
+			x[i] = i < shorts ? 0 : MEETERS;
 		shared_set(DONE, 0);
 		meet_by_calls(pool, x, n);
 		if (!alone)
