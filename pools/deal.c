@@ -7,18 +7,19 @@
 enum { FLIGHT_MOST = 1 << 30 };
 /* At the end of each flight the parent needs a CPU for some 20 us, which one of the workers then has not. */
 static const double FLIGHT_NS = 4000000, FLIGHT_STREAM_NS = 1000000;
-static const double FLIGHT_LEAST_NS =
-	50000; /* of a batch, if there is so much for each: the last ones cost more than they balance */
+static const double WAKE_NS =
+	50000; /* what a wake-up costs both sides: shorter flights are not worth one */
+static const int64_t NEWS_NS = 100000;	/* a wake-up and an answer */
 static const double QUEUE_NS = 5000000; /* items shorter than this may wait behind others */
 
-struct deal *deal_open(const struct deal_wire *wire, int workers, bool once)
+struct deal *deal_open(const struct deal_wire *wire, const struct deal_crew *crew)
 {
-	struct deal *deal = calloc(1, sizeof *deal + (size_t)workers * sizeof deal->hand[0]);
+	struct deal *deal = calloc(1, sizeof *deal + (size_t)crew->workers * sizeof deal->hand[0]);
 	if (!deal)
 		return NULL;
 	deal->wire = *wire;
-	deal->workers = workers;
-	deal->once = once;
+	deal->crew = *crew;
+	deal->at_once = crew->workers < crew->cpus ? crew->workers : crew->cpus;
 	TAILQ_INIT(&deal->decks);
 	return deal;
 }
@@ -132,7 +133,7 @@ static uint64_t fitting(const struct deal *deal, const struct deck *deck, uint64
 {
 	const struct run fresh = { .at = deck->next, .count = deck->job->count - deck->next };
 	const struct run *run = deck->back ? deck->back : &fresh;
-	if (deal->once || (run == &fresh && deck->job->stream))
+	if (deal->crew.once || (run == &fresh && deck->job->stream))
 		return most; /* a process costs more than memory; see take_tiles */
 	return deal_fitting(deck->job, deck->chunk, run->at, run->count < most ? run->count : most);
 }
@@ -150,22 +151,61 @@ void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 		flight->count = left < most ? left : most;
 		deck->next += flight->count;
 	}
+	flight->behind = deck_left(deck);
 }
 
 /* ---- how much ---- */
+
+/* How many workers are worth waking for what is left. With n of them it takes left_ns / n; one more saves left_ns / (n * (n + 1))
+ * of that at most, and where there are more than CPUs waking it costs one of them WAKE_NS. */
+static int worth_waking(const struct deal *deal, const struct deck *deck)
+{
+	const double left_ns = deck->item_ns * (double)deck_left(deck);
+	int n = deal->at_once;
+	while (n < deal->crew.workers && WAKE_NS * n * (n + 1) < left_ns)
+		n++;
+	return n;
+}
+
+bool deal_is_worth_waking(const struct deal *deal, struct deck *deck)
+{
+	const int64_t now_ns = pool_now_ns();
+	int active = 0;
+	const double chunk_ns = deck->item_ns * (double)deck->chunk;
+	if (deal->crew.workers == deal->at_once || deal->crew.once || chunk_ns <= 0 ||
+	    chunk_ns > WAKE_NS)
+		return true;
+	for (int i = 0; i < deal->crew.workers; i++) {
+		const struct deal_flight *own = hand_at(&deal->hand[i]);
+		if (!own || own->job != deck->job)
+			continue;
+		active++;
+		deck->doubted = deck->doubted || deal_refutes(own, now_ns);
+	}
+	return deck->doubted || active < worth_waking(deal, deck);
+}
+
+/* How much of what is left, in items: the less there is, the less at a time, until it is not worth a flight. Of a stream more
+ * is to come. What cannot be cut is shared among all workers. */
+static double share_of(const struct deal *deal, const struct deck *deck)
+{
+	const struct pool_job *job = deck->job;
+	const bool whole = deal->crew.once || (deal->crew.counts && !job->chunk);
+	const double left = (double)deck_left(deck);
+	const double even = left / (whole ? deal->crew.workers : worth_waking(deal, deck));
+	const double share = job->stream ? even : even / 2;
+	double least = deck->item_ns > 0 ? WAKE_NS / deck->item_ns : 1;
+	if (least > even && (whole || job->stream))
+		least = even;
+	return share > least ? share : least;
+}
 
 static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
 	const double flight_ns = job->stream ? FLIGHT_STREAM_NS : FLIGHT_NS;
-	double items = deck->item_ns > 0 ? flight_ns / deck->item_ns : 1;
-	const double even = (double)deck_left(deck) / deal->workers;
-	double share = job->stream ? even : even / 2; /* more of a stream is to come */
-	if (!job->stream && deck->item_ns > 0 && share * deck->item_ns < FLIGHT_LEAST_NS) {
-		share = FLIGHT_LEAST_NS / deck->item_ns;
-		if (share > even)
-			share = even;
-	}
+	double items = deck->item_ns > 0 && !deck->doubted ? flight_ns / deck->item_ns : 1;
+	double share = share_of(deal, deck);
 	double bytes = (double)DEAL_FLIGHT_BYTES / (double)deal_item_bytes(job);
 	if (share > FLIGHT_MOST)
 		share = FLIGHT_MOST;
@@ -173,15 +213,17 @@ static uint64_t flight_size(const struct deal *deal, const struct deck *deck)
 		items = share;
 	if (items > bytes)
 		items = bytes;
-	if (deal->once || items < (double)deck->chunk)
-		return deal->once && !job->chunk ? (uint64_t)(share > 1 ? share : 1) : deck->chunk;
+	if (deal->crew.once || items < (double)deck->chunk)
+		return deal->crew.once && !job->chunk ? (uint64_t)(share > 1 ? share : 1)
+						      : deck->chunk;
 	return (uint64_t)items / deck->chunk * deck->chunk;
 }
 
 /* A second flight waits behind the first: only where items are known to be short. */
 static bool may_queue(const struct deal *deal, const struct deck *deck)
 {
-	return !deal->once && deck->item_ns > 0 && deck->item_ns * (double)deck->chunk < QUEUE_NS;
+	return !deal->crew.once && deck->item_ns > 0 &&
+	       deck->item_ns * (double)deck->chunk < QUEUE_NS;
 }
 
 /* ---- dealing ---- */
@@ -215,6 +257,11 @@ bool deal_starved(const struct deal *deal)
 	return deal->starved && !TAILQ_EMPTY(&deal->decks);
 }
 
+bool deal_held(const struct deal *deal)
+{
+	return deal->held && !TAILQ_EMPTY(&deal->decks);
+}
+
 /* The deck goes to the end of the line: several jobs share the workers. */
 static void rotate(struct deal *deal, struct deck *deck)
 {
@@ -225,50 +272,83 @@ static void rotate(struct deal *deal, struct deck *deck)
 /* The last items of a job go to who is free, not behind others. */
 static bool enough_left(const struct deal *deal, const struct deck *deck)
 {
-	return deck_left(deck) > (uint64_t)deal->workers * deck->chunk;
+	return deck_left(deck) > (uint64_t)deal->crew.workers * deck->chunk;
+}
+
+static bool has_some(const struct deck *deck)
+{
+	return !deck->job->cancelled && !deck->job->halting && deck_left(deck);
 }
 
 struct deck *deck_first(const struct deal *deal)
 {
 	struct deck *deck;
 	TAILQ_FOREACH (deck, &deal->decks, entry)
-		if (!deck->job->cancelled && !deck->job->halting && deck_left(deck))
+		if (has_some(deck))
 			break;
 	return deck;
 }
 
-/* The first in line that has something. Behind others it may wait only for its own job: whoever cancels it cannot stop an
- * item of another one. Then nobody may: a worker that always had a second flight would never be free for it. */
-static struct deck *deck_for(struct deal *deal, const struct hand *hand)
+/* For who has nothing: the first in line that is worth waking it. */
+static struct deck *deck_for_idle(struct deal *deal)
 {
-	if (hand->count &&
-	    (!may_queue(deal, deck_of(hand->flight[0].job)) || deal_is_stuck(&hand->flight[0])))
-		return NULL;
-	struct deck *deck = deck_first(deal);
-	if (!deck || !hand->count)
-		return deck;
-	const bool same = deck->job == hand->flight[0].job;
-	return same && may_queue(deal, deck) && enough_left(deal, deck) ? deck : NULL;
+	struct deck *deck;
+	TAILQ_FOREACH (deck, &deal->decks, entry) {
+		if (!has_some(deck))
+			continue;
+		if (deal_is_worth_waking(deal, deck))
+			break;
+		deal->held = true;
+	}
+	return deck;
 }
 
-/* Those who have nothing first, then those who have one flight. */
+/* Behind others a flight may wait only for its own job: whoever cancels it cannot stop an item of another one. Then nobody
+ * may: a worker that always had a second flight would never be free for it. */
+static struct deck *deck_for_busy(const struct deal *deal, const struct deal_flight *own)
+{
+	if (!may_queue(deal, deck_of(own->job)) || deal_is_stuck(own, pool_now_ns()))
+		return NULL;
+	struct deck *deck = deck_first(deal);
+	return deck && deck->job == own->job && may_queue(deal, deck) && enough_left(deal, deck)
+		       ? deck
+		       : NULL;
+}
+
+/* What came may tell that the items are shorter than was thought, so that waking more workers for them is not worth it. Once
+ * it is worth waiting for. */
+static bool should_look(const struct deal *deal, struct deck *deck, int sent)
+{
+	if (deal->crew.workers == deal->at_once || deal->crew.once || sent < deal->at_once)
+		return false;
+	const bool wait = deck->item_ns <= 0 && !deck->waited;
+	deck->waited = deck->waited || wait;
+	return deal->wire.has_news(deal->wire.wire, wait ? NEWS_NS : 0);
+}
+
+/* Those who have nothing first, then those who have one flight. False also where it is to go on when what has come was
+ * looked at: whoever hears of a change looks at nothing. */
 static bool deal_round(struct deal *deal)
 {
-	bool any = false;
-	deal->starved = false; /* unless it still is */
-	for (unsigned have = 0; have < DEAL_FLIGHTS; have++) {
-		for (int worker = 0; worker < deal->workers; worker++) {
+	int sent = 0;
+	deal->held = deal->starved = false; /* unless it still is */
+	for (int busy = 0; busy < 2; busy++) {
+		for (int worker = 0; worker < deal->crew.workers; worker++) {
 			struct hand *hand = &deal->hand[worker];
-			if (hand->count != have || !deal->wire.can_send(deal->wire.wire, worker))
+			const struct deal_flight *own = hand_at(hand);
+			if (hand->count == DEAL_FLIGHTS || (own != NULL) != busy ||
+			    !deal->wire.can_send(deal->wire.wire, worker))
 				continue;
-			struct deck *deck = deck_for(deal, hand);
+			struct deck *deck = own ? deck_for_busy(deal, own) : deck_for_idle(deal);
+			if (deck && should_look(deal, deck, sent))
+				return false;
 			if (!deck || !deal_one(deal, deck, worker))
 				continue;
 			rotate(deal, deck);
-			any = true;
+			sent++;
 		}
 	}
-	return any;
+	return sent > 0;
 }
 
 /* Ends: a round gives what was taken to somebody who had nothing, or leaves it where it forbids taking more. */

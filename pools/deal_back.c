@@ -6,10 +6,12 @@
 #include <string.h>
 
 enum { BARREN_MOST = 10 };
+static const double FEW = 16, FORGET = 32;
 /* Less than that is not worth taking: handing it out takes each side some 20 us. */
 static const double LEVEL_NS = 100000;
 /* A front flight out for longer than four times its estimate and this has a long item in it. */
 static const int64_t STUCK_NS = 1000000;
+static const int64_t DOUBT_NS = 10000000; /* or it waits for a CPU, with many workers */
 
 /* ---- answers ---- */
 
@@ -25,15 +27,38 @@ const struct deal_flight *deal_flight(const struct deal *deal, int worker, int i
 	return (unsigned)i < hand->count ? &hand->flight[i] : NULL;
 }
 
-/* The next in line has the worker from now on. */
 static void pop(struct hand *hand)
 {
 	hand->count--;
-	hand->flight[1].since_ns = hand->flight[0].since_ns;
 	memmove(&hand->flight[0], &hand->flight[1], hand->count * sizeof hand->flight[0]);
 }
 
-/* A flight counts as one, in however many pieces it came back: an item that takes long is not most of what is known. */
+/* The front flight has all its results: the next in line has the worker from now on. One that was cut keeps its place, and
+ * with that its number, until the worker knows. */
+static void end_front(struct hand *hand)
+{
+	hand->flight[1].since_ns = hand->flight[0].since_ns;
+	if (hand->flight[0].trimmed)
+		hand->flight[0].job = NULL;
+	else
+		pop(hand);
+}
+
+/* A flight counts as one, in however many pieces it came back: an item that takes long is not most of what is known. The more
+ * items the more it tells, as what each flight takes aside from them is in there too: one of many more than those before
+ * stands for itself, one of far fewer counts less. */
+static void learn(struct deck *deck, const struct deal_flight *flight)
+{
+	const double item_ns = (double)flight->run_ns / (double)flight->count;
+	const double items = (double)flight->count;
+	double weight = items * FEW < deck->most_items ? items * FEW / deck->most_items : 1;
+	weight = items < 2 * deck->most_items ? weight / 4 : 1;
+	deck->item_ns += weight * (item_ns - deck->item_ns);
+	deck->most_items -= deck->most_items / FORGET;
+	if (items > deck->most_items)
+		deck->most_items = items;
+}
+
 void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
 {
 	struct hand *hand = &deal->hand[worker];
@@ -46,9 +71,9 @@ void deal_done(struct deal *deal, int worker, uint64_t count, uint64_t run_ns)
 	front->since_ns = pool_now_ns();
 	deck->barren[0] = deck->barren[1] = 0;
 	if (front->done == front->count) {
-		const double item_ns = (double)front->run_ns / (double)front->count;
-		deck->item_ns = deck->item_ns > 0 ? 0.75 * deck->item_ns + 0.25 * item_ns : item_ns;
-		pop(hand);
+		deck->doubted = false;
+		learn(deck, front);
+		end_front(hand);
 	}
 	pool_job_resolve(job, at, count);
 }
@@ -57,9 +82,11 @@ void deal_dropped(struct deal *deal, int worker)
 {
 	struct hand *hand = &deal->hand[worker];
 	const struct deal_flight flight = hand->flight[0];
-	hand->flight[0].since_ns = pool_now_ns();
+	if (flight.job)
+		hand->flight[1].since_ns = pool_now_ns();
 	pop(hand);
-	pool_job_drop(flight.job, flight.at + flight.done, flight.count - flight.done);
+	if (flight.job)
+		pool_job_drop(flight.job, flight.at + flight.done, flight.count - flight.done);
 }
 
 uint64_t deal_outstanding(const struct deal *deal, int worker)
@@ -73,7 +100,8 @@ uint64_t deal_outstanding(const struct deal *deal, int worker)
 
 bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
 {
-	return deal->hand[worker].count && deal->hand[worker].flight[0].job == job;
+	const struct deal_flight *own = hand_at(&deal->hand[worker]);
+	return own && own->job == job;
 }
 
 /* ---- taking back ---- */
@@ -82,7 +110,7 @@ bool deal_holds(const struct deal *deal, int worker, const struct pool_job *job)
 void deal_cancel(struct deal *deal, struct pool_job *job)
 {
 	struct deck *deck = deck_of(job);
-	for (int i = 0; i < deal->workers; i++)
+	for (int i = 0; i < deal->crew.workers; i++)
 		for (unsigned k = 0; k < deal->hand[i].count; k++)
 			if (deal->hand[i].flight[k].job == job)
 				deal->wire.recall(deal->wire.wire, i, &deal->hand[i].flight[k]);
@@ -120,7 +148,7 @@ static void give_back(struct pool_job *job, uint64_t at, uint64_t count, uint64_
 /* Receiving may itself kill: then the first item counts as begun. Who read nothing was dead before, or can never read. */
 static uint64_t blame(const struct deal *deal, struct deck *deck, const struct deal_end *end)
 {
-	const unsigned most = BARREN_MOST + (end->unread ? 2 * (unsigned)deal->workers : 0);
+	const unsigned most = BARREN_MOST + (end->unread ? 2 * (unsigned)deal->crew.workers : 0);
 	if (end->lost || end->peaceful || ++deck->barren[end->unread] < most)
 		return end->lost;
 	deck->barren[0] = deck->barren[1] = 0;
@@ -132,6 +160,8 @@ static uint64_t blame(const struct deal *deal, struct deck *deck, const struct d
 static void settle(const struct deal_flight *flight, uint64_t first, uint64_t lost, int worker)
 {
 	struct pool_job *job = flight->job;
+	if (!job)
+		return;
 	const uint64_t rest = flight->count - first - lost;
 	give_back(job, flight->at + first + lost, rest, flight->index + first + lost, worker);
 	for (uint64_t at = first; at < first + lost; at++)
@@ -148,9 +178,9 @@ void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
 	hand->count = 0;
 	for (unsigned i = count; i-- > 1;)
 		settle(&flights[i], 0, end->lost_behind, worker);
-	if (count == 0)
-		return;
 	const struct deal_flight *front = &flights[0];
+	if (count == 0 || !front->job)
+		return;
 	const uint64_t lost = blame(deal, deck_of(front->job), end);
 	if (end->fine)
 		pool_job_resolve(front->job, front->at + front->done, end->fine);
@@ -159,44 +189,58 @@ void deal_lost(struct deal *deal, int worker, const struct deal_end *end)
 
 /* ---- levelling ---- */
 
-bool deal_is_stuck(const struct deal_flight *flight)
+/* For longer than it should be, and that much longer. */
+static bool is_late(const struct deal_flight *flight, int64_t now_ns, int64_t more_ns)
 {
 	double due_ns = deck_of(flight->job)->item_ns * (double)(flight->count - flight->done);
-	return (double)(pool_now_ns() - flight->since_ns) > 4 * due_ns + (double)STUCK_NS;
+	return (double)(now_ns - flight->since_ns) > 4 * due_ns + (double)more_ns;
+}
+
+bool deal_is_stuck(const struct deal_flight *flight, int64_t now_ns)
+{
+	return is_late(flight, now_ns, STUCK_NS);
+}
+
+bool deal_refutes(const struct deal_flight *flight, int64_t now_ns)
+{
+	return is_late(flight, now_ns, DOUBT_NS);
 }
 
 static bool anybody_free(const struct deal *deal)
 {
-	for (int i = 0; i < deal->workers; i++)
-		if (deal->hand[i].count == 0 && deal->wire.can_send(deal->wire.wire, i))
+	for (int i = 0; i < deal->crew.workers; i++)
+		if (!hand_at(&deal->hand[i]) && deal->hand[i].count < DEAL_FLIGHTS &&
+		    deal->wire.can_send(deal->wire.wire, i))
 			return true;
 	return false;
 }
 
-/* How long what it has will take; below 0: nothing is taken from it. A stream has short flights anyway. */
-static double burden(const struct deal *deal, int worker)
+/* How long what it has will take; below 0: nothing is taken from it. */
+static double burden(const struct deal *deal, int worker, int64_t now_ns)
 {
-	const struct hand *hand = &deal->hand[worker];
-	const struct pool_job *job = hand->count ? hand->flight[0].job : NULL;
-	if (!job || job->stream || job->cancelled || job->halting ||
-	    (hand->count > 1 && hand->flight[1].job != job))
+	const struct deal_flight *own = hand_at(&deal->hand[worker]);
+	if (!own || own->job->cancelled || own->job->halting)
 		return -1;
-	const double due_ns = deck_of(job)->item_ns * (double)deal_outstanding(deal, worker);
-	return due_ns > LEVEL_NS || deal_is_stuck(&hand->flight[0]) ? due_ns : -1;
+	const double due_ns = deck_of(own->job)->item_ns * (double)deal_outstanding(deal, worker);
+	return due_ns > LEVEL_NS || deal_is_stuck(own, now_ns) ? due_ns : -1;
 }
 
 /* Up to `most` items of the flight's end go back. How many did. */
 static uint64_t cut(struct deal *deal, int worker, struct deal_flight *flight, uint64_t most)
 {
-	struct run *note = malloc(sizeof *note);
+	struct run *note = flight->job && most ? malloc(sizeof *note) : NULL;
+	bool all = false;
 	const uint64_t count =
-		note && most ? deal->wire.cut(deal->wire.wire, worker, flight, most) : 0;
+		note ? deal->wire.cut(deal->wire.wire, worker, flight, most, &all) : 0;
 	if (count == 0) {
 		free(note);
 		return 0;
 	}
 	struct deck *deck = deck_of(flight->job);
 	flight->count -= count;
+	flight->trimmed = all;
+	if (all && flight->done == flight->count)
+		flight->job = NULL;
 	*note = (struct run){ flight->at + flight->count, count, flight->index + flight->count,
 			      deck->back };
 	deck->back = note;
@@ -205,12 +249,13 @@ static uint64_t cut(struct deal *deal, int worker, struct deal_flight *flight, u
 
 bool deal_level(struct deal *deal)
 {
+	const int64_t now_ns = pool_now_ns();
 	int richest = -1;
 	double most_ns = -1;
-	if (deal->once || deck_first(deal) || !anybody_free(deal))
+	if (deal->crew.once || deck_first(deal) || !anybody_free(deal))
 		return false;
-	for (int i = 0; i < deal->workers; i++) {
-		const double due_ns = burden(deal, i);
+	for (int i = 0; i < deal->crew.workers; i++) {
+		const double due_ns = burden(deal, i, now_ns);
 		if (due_ns > most_ns) {
 			richest = i;
 			most_ns = due_ns;
@@ -219,6 +264,11 @@ bool deal_level(struct deal *deal)
 	if (richest < 0)
 		return false;
 	struct hand *hand = &deal->hand[richest];
+	const struct deal_flight *own = hand_at(hand);
+	struct deck *deck = deck_of(own->job);
+	deck->doubted = deck->doubted || deal_refutes(own, now_ns);
+	if (!deal_is_worth_waking(deal, deck))
+		return false;
 	uint64_t got = 0;
 	const uint64_t half = deal_outstanding(deal, richest) / 2;
 	for (unsigned k = hand->count; k-- > 0;)

@@ -11,8 +11,10 @@
  * again, so job and cell would not tell which of two flights a worker had begun when it died. What was not started of a
  * cancelled job is recalled by that number: the worker looks before each piece, and answers with FRAME_DROPPED. The parent may
  * also end a flight sooner than it was sent (cut): where it ends, and how much of it has begun, is one word that the worker
- * moves by compare-and-swap before it begins a piece, and the parent when it cuts. So no item has two owners. A chunk that has not
- * begun always stays: the worker sees the new end before it begins the last piece, whose answer ends the flight for both.
+ * moves by compare-and-swap before it begins a piece, and the parent when it cuts. So no item has two owners. If something
+ * stays that has not begun, the worker sees the new end before it begins the last piece, whose answer ends the flight for both.
+ * If nothing stays, the worker sees it when it is to go on, and answers with FRAME_DROPPED, of 0 items: until then the flight has
+ * its place in the outbox, which another one would get.
  *
  * The outbox. Small replies gather in shared memory and leave in one write: when half of it is
  * full, when a flight is over or the worker has nothing more to do, and after FLUSH_NS (a batch's
@@ -28,6 +30,7 @@
 #include "pools/deal.h"
 
 enum { FRAME_ALIGN = 16 };
+enum { FRAME_BEHIND_MOST = (1 << 28) - 1 };
 #define FRAME_BYTES_MOST (UINT64_C(1) << 47) /* no process has a place for more */
 enum frame_magic {
 	FRAME_WORK = 0x706f6f6c, /* nobody waits for one result of it */
@@ -36,7 +39,8 @@ enum frame_magic {
 	FRAME_QUIT = 0x71756974,
 	FRAME_RESULT = 0x72736c74,
 	FRAME_FAULT = 0x666c7421,
-	FRAME_DROPPED = 0x64726f70 /* the rest of a recalled flight: not begun */
+	FRAME_DROPPED =
+		0x64726f70 /* the rest of a recalled flight, or what a cut left of one: not begun */
 };
 
 struct frame_work {
@@ -44,7 +48,9 @@ struct frame_work {
 	uint64_t task, at, index, count; /* at: first item or cell; index: in the input */
 	uint64_t chunk;			 /* items a claim; 0: as many as fit */
 	uint64_t arg_size[POOL_COLUMNS_MAX], result_size;
-	uint32_t columns, variable;
+	uint32_t columns : 4,
+		behind : 28; /* behind: items of the job that nobody was sent, or FRAME_BEHIND_MOST */
+	uint32_t variable;
 	int64_t limit_ns;
 	uint64_t bytes; /* that follow */
 };

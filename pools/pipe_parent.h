@@ -73,7 +73,8 @@ static inline bool pipe_error_passes(int error)
 bool pipe_can_send(void *wire, int worker);
 int pipe_send(void *wire, int worker, const struct deal_flight *flight);
 void pipe_recall(void *wire, int worker, const struct deal_flight *flight);
-uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most);
+uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most,
+		  bool *all);
 void pipe_writable(struct pool_transport *t, int worker); /* room was made */
 void pipe_stop(struct pool_transport *t);
 void pipe_drop_outgoing(struct outgoing *out);
@@ -84,6 +85,7 @@ struct iovec pipe_room(const struct incoming *in); /* where the next bytes go; n
 void pipe_arrived(struct pool_transport *t, int worker, uint64_t bytes); /* so many stand there */
 
 /* pipe_receive.c */
+bool pipe_has_news(void *wire, int64_t most_ns); /* see deal.h */
 bool pipe_receive(struct pool_transport *t,
 		  int worker); /* until the pipe is empty; true: got something */
 bool pipe_is_due(const struct pool_transport *t,

@@ -6,7 +6,8 @@
  * finished items always stand in shared memory, where the parent finds them if the worker dies.
  * Results that alone are larger than the outbox, and those of variable size, go one item a piece.
  * A piece is as many chunks as took PIECE_NS lately: between two the worker sees that a flight was
- * recalled. Somebody may wait for each result of a stream (or for the first that fails), and one that is finished waits for the
+ * recalled, or cut. It is no more than an even share of what was left when the flight was sent: once begun, an item waits for
+ * those before it. Somebody may wait for each result of a stream (or for the first that fails), and one that is finished waits for the
  * others of its piece: so there it is from one chunk on in each flight, and GRAIN_STREAM at most,
  * which is what a long item, or a run of them, keeps back.
  */
@@ -96,14 +97,16 @@ static uint64_t piece_size(const struct pool_port *p)
 	const struct frame_work *work = &p->inbox.work;
 	const uint64_t chunk = chunk_of(p), unit = work->chunk ? chunk : 1;
 	uint64_t left = work->count - p->done;
+	const uint64_t even = (left + work->behind) / p->board->workers / unit;
+	const uint64_t most = even < 1 ? 1 : even < p->grain ? even : p->grain;
 	if (work->variable & POOL_VARIABLE_RESULT)
 		return 1;
 	if (p->board->tasks_per_worker) {
 		const uint64_t rest = chunk - p->done % chunk;
 		left = rest < left ? rest : left;
 	}
-	if (p->grain <= left / unit)
-		left = p->grain * unit;
+	if (most <= left / unit)
+		left = most * unit;
 	if (work->result_size == 0)
 		return left;
 	uint64_t fit = (OUTBOX_ROOM - sizeof(struct frame_reply)) / work->result_size;
@@ -182,21 +185,23 @@ static uint64_t *extent_of(const struct pool_port *p)
 	return &p->outbox->extent[p->inbox.work.flight % DEAL_FLIGHTS];
 }
 
-/* Where the flight ends now. An honest parent only brings the end nearer, and leaves something to begin. */
-static void note_end(struct pool_port *p, uint64_t extent)
+/* Where the flight ends now: a parent only brings the end nearer. True: that is where the worker is. */
+static bool is_cut_here(struct pool_port *p, uint64_t extent)
 {
 	const uint64_t end = extent >> 32;
-	if (end > p->done && end < p->inbox.work.count)
+	if (end >= p->done && end < p->inbox.work.count)
 		p->inbox.work.count = end;
+	return p->done == p->inbox.work.count;
 }
 
-/* The next piece is the worker's now, the parent cannot cut it off. How many items it has. */
+/* The next piece is the worker's now, the parent cannot cut it off. How many items it has; 0: there is none any more. */
 static uint64_t begin(struct pool_port *p)
 {
 	uint64_t *extent = extent_of(p);
 	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE), count;
 	do {
-		note_end(p, seen);
+		if (is_cut_here(p, seen))
+			return 0;
 		count = piece_size(p);
 	} while (!__atomic_compare_exchange_n(extent, &seen,
 					      (seen & ~(uint64_t)UINT32_MAX) | (p->done + count),
@@ -219,7 +224,7 @@ static int leave(struct pool_port *p)
  * another. */
 static int drop_rest(struct pool_port *p)
 {
-	note_end(p, __atomic_load_n(extent_of(p), __ATOMIC_ACQUIRE));
+	is_cut_here(p, __atomic_load_n(extent_of(p), __ATOMIC_ACQUIRE));
 	const struct frame_reply reply = {
 		.magic = FRAME_DROPPED,
 		.flight = p->inbox.work.flight,
@@ -235,13 +240,16 @@ static int drop_rest(struct pool_port *p)
 	return rc == 0 && p->overdue ? POOL_END : rc;
 }
 
-/* What there is to run: the frame, and how much of it is done. */
-static int find_work(struct pool_port *p)
+/* What there is to run: the frame, how much of it is done and how much of it comes next. */
+static int find_work(struct pool_port *p, uint64_t *count)
 {
 	for (;;) {
 		int rc = p->done == p->inbox.work.count ? next_frame(p) : 0;
-		if (rc || !is_recalled(p))
+		if (rc)
 			return rc;
+		*count = is_recalled(p) ? 0 : begin(p);
+		if (*count)
+			return 0;
 		rc = drop_rest(p);
 		if (rc)
 			return rc;
@@ -250,13 +258,14 @@ static int find_work(struct pool_port *p)
 
 int pipe_claim(struct pool_port *p, struct pool_span *span)
 {
-	int rc = find_work(p);
+	uint64_t count;
+	int rc = find_work(p, &count);
 	if (rc)
 		return rc;
 	const struct frame_work *work = &p->inbox.work;
 	*span = (struct pool_span){
 		.task = work->task,
-		.count = begin(p),
+		.count = count,
 		.limit_ns = work->limit_ns,
 		.call = {
 			.result_size = work->result_size,

@@ -112,6 +112,13 @@ bool pipe_receive(struct pool_transport *t, int worker)
 	return c->in.received != before;
 }
 
+/* A leader that is woken calls deal_out whatever it finds, and before it sleeps. */
+bool pipe_has_news(void *wire, int64_t most_ns)
+{
+	const struct pool_transport *t = wire;
+	return pump_has_events(t->pool, most_ns);
+}
+
 /* ---- the outbox ---- */
 
 /* What the worker gathered and did not send; the pipe before it must be empty. Nobody is moving

@@ -38,7 +38,7 @@ static bool is_fault(const struct deal_flight *flight, const struct incoming *in
 
 static bool is_dropped(const struct deal_flight *flight, const struct frame_reply *reply)
 {
-	return flight->job->cancelled && reply->at == flight->at + flight->done &&
+	return (!flight->job || flight->job->cancelled) && reply->at == flight->at + flight->done &&
 	       reply->count == flight->count - flight->done && reply->bytes == 0;
 }
 
@@ -60,8 +60,8 @@ static void direct_payload(struct pool_transport *t, int worker)
 {
 	struct incoming *in = &t->channel[worker].in;
 	const struct pool_job *job = deal_front(t->deal, worker)->job;
-	const bool variable =
-		job->variable & POOL_VARIABLE_RESULT && in->reply.magic == FRAME_RESULT;
+	const bool result = in->reply.magic == FRAME_RESULT;
+	const bool variable = result && job->variable & POOL_VARIABLE_RESULT;
 	in->in_payload = true;
 	in->left = in->reply.bytes;
 	in->pad = frame_padded(in->left) - in->left;
@@ -70,7 +70,7 @@ static void direct_payload(struct pool_transport *t, int worker)
 		in->to = in->owned = malloc(in->left + 1);
 	else if (in->left)
 		in->to = (unsigned char *)job->results + in->reply.at * job->result_size;
-	in->picky = job->failed && !in->owned;
+	in->picky = result && job->failed && !in->owned;
 }
 
 static void deliver_fault(struct pool_job *job, struct incoming *in)

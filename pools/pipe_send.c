@@ -137,7 +137,9 @@ static void fill_header(const struct deal_flight *flight, struct frame_work *fra
 		.chunk = job->chunk,
 		.result_size = job->variable & POOL_VARIABLE_RESULT ? sizeof(struct pool_ref)
 								    : job->result_size,
-		.columns = job->columns,
+		.columns = job->columns & 15,
+		.behind = flight->behind < FRAME_BEHIND_MOST ? flight->behind & FRAME_BEHIND_MOST
+							     : FRAME_BEHIND_MOST,
 		.variable = job->variable,
 		.limit_ns = job->limit_ns,
 	};
@@ -218,7 +220,16 @@ static uint64_t answered(const struct channel *c, const struct deal_flight *flig
 /* One chunk that has not begun stays behind what has: so the worker sees where its flight ends before it runs the last of it,
  * and has gone on when that is answered and the slot is used again. An automatic chunk of workers that count their tasks is a
  * whole flight. */
-uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most)
+/* Its arguments must stay until it is sent. Only the last flight can be. */
+static bool is_being_sent(const struct pool_transport *t, int worker,
+			  const struct deal_flight *flight)
+{
+	const struct deal_flight *last = deal_flight(t->deal, worker, 1);
+	return t->channel[worker].out.count && (!last || last == flight);
+}
+
+uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most,
+		  bool *all)
 {
 	struct pool_transport *t = wire;
 	struct channel *c = &t->channel[worker];
@@ -230,7 +241,8 @@ uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint
 		return 0;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		const uint64_t begun = seen & UINT32_MAX;
-		uint64_t end = (begun > least ? begun : least) + 1;
+		const uint64_t keeps = begun < least || is_being_sent(t, worker, flight);
+		uint64_t end = (begun > least ? begun : least) + keeps;
 		if (seen >> 32 != flight->count) { /* nobody else may write that */
 			pipe_give_up(t, worker, POOL_DECODE_ERROR);
 			return 0;
@@ -241,8 +253,10 @@ uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint
 		if (end >= flight->count)
 			return 0;
 		if (__atomic_compare_exchange_n(extent, &seen, end << 32 | begun, false,
-						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+			*all = end == begun;
 			return flight->count - end;
+		}
 	}
 	return 0;
 }

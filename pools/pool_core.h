@@ -155,6 +155,8 @@ typedef bool pump_done(void *what);
 /* Under the lock: until done(what), leading when nobody else does. 0 or -ETIMEDOUT (deadline 0:
  * only look). */
 int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_ns);
+/* Something happened, or does in so many ns, that no leader has seen yet. */
+bool pump_has_events(const struct pool *pool, int64_t most_ns);
 bool pump_progress(struct pool *pool); /* under the lock, never blocks; true: something changed */
 void pump_kick(struct pool *pool);     /* wakes the leader */
 void pump_tell(struct pool *pool);     /* wakes all who wait: something resolved outside the lead */

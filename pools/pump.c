@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -85,6 +86,19 @@ bool pump_progress(struct pool *pool)
 	job_halt_failed(pool);
 	job_publish_queued(pool);
 	return changed;
+}
+
+/* They stay there for the leader. Whoever causes them may need this CPU. */
+bool pump_has_events(const struct pool *pool, int64_t most_ns)
+{
+	struct epoll_event event;
+	const int64_t end_ns = most_ns ? pool_now_ns() + most_ns : 0;
+	while (epoll_wait(pool->events_fd, &event, 1, 0) <= 0) {
+		if (most_ns == 0 || pool_now_ns() >= end_ns)
+			return false;
+		sched_yield();
+	}
+	return true;
 }
 
 static void dispatch(struct pool *pool, const struct epoll_event *event)

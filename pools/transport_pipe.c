@@ -39,8 +39,12 @@ static int pipe_open(struct pool_transport **out, const struct pool_transport_se
 	t->workers = setup->workers;
 	t->initializes = setup->board->initializer != 0;
 	t->finalizes = setup->board->finalizer != 0;
-	const struct deal_wire wire = { t, pipe_can_send, pipe_send, pipe_recall, pipe_cut };
-	t->deal = deal_open(&wire, setup->workers, setup->pool->backend->once);
+	const struct deal_wire wire = { t,	     pipe_can_send, pipe_send,
+					pipe_recall, pipe_cut,	    pipe_has_news };
+	const struct deal_crew crew = { setup->workers, setup->pool->cpus,
+					setup->pool->backend->once,
+					setup->board->tasks_per_worker != 0 };
+	t->deal = deal_open(&wire, &crew);
 	if (!t->deal) {
 		free(t);
 		return -ENOMEM;
@@ -244,7 +248,7 @@ static int64_t pipe_doze(struct pool_transport *t, bool asleep)
 	int64_t most_ns = INT64_MAX;
 	for (int i = 0; i < t->workers && most_ns > soon_ns; i++) {
 		uint64_t items = deal_outstanding(t->deal, i);
-		if (items > 1 || pipe_is_due(t, i))
+		if (items > 1 || pipe_is_due(t, i) || (items && deal_held(t->deal)))
 			most_ns = soon_ns;
 		else if (items == 1)
 			most_ns = LOOK_NS;

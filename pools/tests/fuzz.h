@@ -42,6 +42,7 @@ struct fuzz_parent {
 	bool honest;		      /* workers have done nothing wrong so far */
 	int kills[FUZZ_WORKERS];      /* signals sent */
 	uint64_t ahead[FUZZ_WORKERS]; /* items answered that the parent does not know of */
+	uint32_t over[FUZZ_WORKERS];  /* the last flight that was dropped */
 };
 
 void fuzz_parent_open(struct fuzz_parent *p, struct fuzz_input *in);

@@ -108,7 +108,7 @@ static bool make_frame(struct fuzz_input *in, unsigned char *frame, uint64_t *si
 	struct column columns[POOL_COLUMNS_MAX];
 	struct frame_work work = { .magic = FRAME_WORK, .flight = 1 };
 	work.count = 1 + fuzz_below(in, 64);
-	work.columns = (uint32_t)fuzz_below(in, POOL_COLUMNS_MAX + 1);
+	work.columns = fuzz_below(in, POOL_COLUMNS_MAX + 1) & 15;
 	for (unsigned k = 0; k < work.columns; k++) {
 		work.bytes += lay_out(in, &columns[k], work.count);
 		work.arg_size[k] = columns[k].size;

@@ -53,6 +53,13 @@ static void recall_nothing(void *wire, int worker, const struct deal_flight *fli
 	(void)flight;
 }
 
+static bool hear_nothing(void *wire, int64_t most_ns)
+{
+	(void)wire;
+	(void)most_ns;
+	return false;
+}
+
 /* What comes out of a worker's pipe does not come by a descriptor: this one stays empty. There from the start of the
  * program, so that no case leaves it behind. */
 static int empty_pipe[2];
@@ -85,13 +92,15 @@ static void open_transport(struct fuzz_parent *p)
 	struct pool_board *board = (struct pool_board *)(void *)board_memory;
 	p->t = calloc(1, sizeof *p->t + FUZZ_WORKERS * sizeof p->t->channel[0]);
 	FUZZ_CHECK(p->t);
-	const struct deal_wire wire = { p->t, can_send, send_nowhere, recall_nothing, pipe_cut };
+	const struct deal_wire wire = { p->t,		can_send, send_nowhere,
+					recall_nothing, pipe_cut, hear_nothing };
+	const struct deal_crew crew = { FUZZ_WORKERS, 1, false, false };
 	memset(board_memory, 0, 8192);
 	p->t->pool = &p->pool;
 	p->t->board = p->pool.board = board;
 	p->t->outboxes = board_memory + 8192;
 	p->t->workers = FUZZ_WORKERS;
-	p->t->deal = deal_open(&wire, FUZZ_WORKERS, false);
+	p->t->deal = deal_open(&wire, &crew);
 	FUZZ_CHECK(p->t->deal);
 	for (int i = 0; i < FUZZ_WORKERS; i++)
 		open_channel(p, i);
@@ -214,18 +223,20 @@ bool fuzz_answer_results(struct fuzz_parent *p, int worker, struct fuzz_answer *
 	const struct deal_flight *flight = deal_front(p->t->deal, worker);
 	if (!flight)
 		return false;
-	const struct pool_job *job = flight->job;
-	const bool variable = job->variable & POOL_VARIABLE_RESULT;
 	const uint64_t done = flight->done + p->ahead[worker], at = flight->at + done;
 	const uint64_t left = done < flight->count ? flight->count - done : 0;
-	if (left == 0)
-		return false;
-	if (job->cancelled && fuzz_below(p->in, 2)) {
+	if (left ? flight->job->cancelled && fuzz_below(p->in, 2)
+		 : flight->trimmed && p->over[worker] != flight->number) {
 		answer->reply = (struct frame_reply){
 			.magic = FRAME_DROPPED, .flight = flight->number, .at = at, .count = left
 		};
+		p->over[worker] = flight->number;
 		return make_answer(answer);
 	}
+	if (left == 0)
+		return false;
+	const struct pool_job *job = flight->job;
+	const bool variable = job->variable & POOL_VARIABLE_RESULT;
 	const uint64_t count = variable ? 1 : 1 + fuzz_below(p->in, left);
 	const uint64_t size = variable ? expected_size(at) : job->result_size;
 	answer->reply = (struct frame_reply){ .magic = FRAME_RESULT,

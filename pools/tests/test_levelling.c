@@ -27,7 +27,7 @@ static int wait_for_others(struct pool_call *call)
 POOL_TASK(wait_for_others)
 
 /* What was sent along with a long item waited for its end, however idle the others were. All of it goes to them but what the
- * worker must keep: its chunk, the next, and one of what was sent behind. */
+ * worker has begun: the chunk with the long item. */
 static void long_item_holds_nobody_up(const struct pool_backend_info *row)
 {
 	enum { N = 400, CHUNK = 4 };
@@ -35,7 +35,7 @@ static void long_item_holds_nobody_up(const struct pool_backend_info *row)
 	if (strstr(row->name, "shm"))
 		return; /* no item is sent; what is claimed with a long one waits */
 	for (int64_t chunk = 0; chunk <= CHUNK; chunk += CHUNK) {
-		const int64_t least = N - 3 * (chunk ? chunk : 1);
+		const int64_t least = N - (chunk ? chunk : 1);
 		struct pool *pool = suite_open(row, 2);
 		shared_set(DONE, 0);
 		for (int i = 0; i < N; i++)
@@ -144,7 +144,7 @@ static void flight_that_was_cut_ends_where_it_was_cut(const struct pool_backend_
 		CHECK_EQ(pool_map_async(pool, POOL(stay_until_told), x, 8, N, 8,
 					&(struct pool_policy){ .chunk = CHUNK }, &first),
 			 0);
-		CHECK(shared_reaches(DONE, N - 3 * CHUNK));
+		CHECK(shared_reaches(DONE, N - CHUNK));
 		suite_sleep_ns(50 * MS); /* all is cut that can be cut */
 		CHECK_EQ(pool_map_async(pool, POOL(count_brief), x, 8, MANY, 8,
 					&(struct pool_policy){ .chunk = CHUNK }, &second),
@@ -191,7 +191,7 @@ static void flight_that_was_cut_can_be_recalled(const struct pool_backend_info *
 	if (strstr(row->name, "shm"))
 		return;
 	for (int i = 0; i < N; i++)
-		x[i] = N - 6;
+		x[i] = N - 2;
 	struct pool *pool = suite_open(row, 3);
 	for (int round = 0; round < 4; round++) {
 		int32_t status[N];
@@ -212,7 +212,7 @@ static void flight_that_was_cut_can_be_recalled(const struct pool_backend_info *
 	suite_finish(pool);
 }
 
-enum { MEETERS = 8, SHORT_MOST = 150 };
+enum { MEETERS = 8, SHORT_MOST = 3000 };
 
 /* The first are short, the others wait for each other. */
 static int meet(struct pool_call *call)
@@ -239,7 +239,7 @@ static int meet_by_imap(struct pool *pool, const int64_t *x, uint64_t n)
 
 static void meet_by_calls(struct pool *pool, const int64_t *x, int n)
 {
-	struct pool_async *call[SHORT_MOST + MEETERS];
+	static struct pool_async *call[SHORT_MOST + MEETERS];
 	for (int i = 0; i < n; i++) {
 		const struct pool_column arg = { &x[i], sizeof x[i] };
 		CHECK_EQ(pool_apply_async(pool, POOL(meet), &arg, 1, 0, NULL, &call[i]), 0);
@@ -254,16 +254,18 @@ static void meet_by_calls(struct pool *pool, const int64_t *x, int n)
  * is sent with or behind another, however short the items were until then. */
 static void last_ones_do_not_wait_behind_each_other(const struct pool_backend_info *row)
 {
-	enum { ROUNDS = 10 };
+	enum { ROUNDS = 12 };
+	static const int shorts_of[] = { 2, 150, SHORT_MOST };
 	static int64_t x[SHORT_MOST + MEETERS];
 	const bool alone = strstr(row->name, "pipe"); /* else who found them short takes several */
 	struct pool *pool = suite_open(row, MEETERS);
 	for (int round = 0; round < ROUNDS; round++) {
-		const int shorts = round % 2 ? SHORT_MOST : 2, n = shorts + MEETERS;
+		const int shorts = shorts_of[round % 3], n = shorts + MEETERS;
 		for (int i = 0; i < n; i++)
 			x[i] = i < shorts ? 0 : MEETERS;
 		shared_set(DONE, 0);
-		meet_by_calls(pool, x, n);
+		if (shorts < SHORT_MOST)
+			meet_by_calls(pool, x, n);
 		if (!alone)
 			continue;
 		shared_set(DONE, 0);

@@ -1,0 +1,222 @@
+/* test_dealer.c - the dealer alone: who is sent what, on a wire that only takes notes. See deal.h. */
+#include "pools/deal.h"
+#include "pools/pool_core.h"
+#include "pools/tests/suite.h"
+
+#include <string.h>
+
+enum { CROWD = 16, N = 3000, SHORT_NS = 1000 };
+
+struct paper {
+	int flights,
+		news_after; /* flights sent; from so many on something has come that nobody looks at */
+	int flights_of[CROWD];
+	int64_t waited_ns;    /* for news */
+	uint64_t items, most; /* sent; in one flight */
+};
+
+struct desk { /* a dealer, its wire and jobs */
+	struct paper paper;
+	struct pool pool;
+	struct deal *deal;
+};
+
+static bool can_send(void *wire, int worker)
+{
+	(void)worker;
+	return wire != NULL;
+}
+
+static int note_flight(void *wire, int worker, const struct deal_flight *flight)
+{
+	struct paper *paper = wire;
+	paper->flights++;
+	paper->flights_of[worker]++;
+	paper->items += flight->count;
+	if (flight->count > paper->most)
+		paper->most = flight->count;
+	return 0;
+}
+
+static void recall_nothing(void *wire, int worker, const struct deal_flight *flight)
+{
+	(void)wire;
+	(void)worker;
+	(void)flight;
+}
+
+static uint64_t cut_nothing(void *wire, int worker, const struct deal_flight *flight, uint64_t most,
+			    bool *all)
+{
+	(void)wire;
+	(void)worker;
+	(void)flight;
+	(void)most;
+	*all = false;
+	return 0;
+}
+
+static bool has_news(void *wire, int64_t most_ns)
+{
+	struct paper *paper = wire;
+	paper->waited_ns += most_ns;
+	return paper->flights >= paper->news_after;
+}
+
+static void desk_open(struct desk *desk, int cpus, int news_after)
+{
+	*desk = (struct desk){ .paper.news_after = news_after, .pool.workers = CROWD };
+	const struct deal_wire wire = { &desk->paper,	can_send,    note_flight,
+					recall_nothing, cut_nothing, has_news };
+	desk->deal = deal_open(&wire, &(struct deal_crew){ CROWD, cpus, false, false });
+	CHECK(desk->deal);
+}
+
+static struct pool_job *publish(struct desk *desk)
+{
+	struct pool_job *job = job_new(&desk->pool, NULL, NULL);
+	CHECK(job);
+	job->count = N;
+	CHECK_EQ(deal_prepare(desk->deal, job), 0);
+	deal_publish(desk->deal, job);
+	return job;
+}
+
+static void put_away(struct desk *desk, struct pool_job *job)
+{
+	deal_retire(desk->deal, job);
+	deal_collect(desk->deal, job);
+	job_free(job);
+}
+
+static int workers_with_something(const struct desk *desk)
+{
+	int workers = 0;
+	for (int i = 0; i < CROWD; i++)
+		workers += deal_outstanding(desk->deal, i) > 0;
+	return workers;
+}
+
+/* The first worker's first flight took so long an item. */
+static void answer(struct desk *desk, uint64_t item_ns)
+{
+	deal_done(desk->deal, 0, 1, item_ns);
+}
+
+static bool is_once(const struct pool_backend_info *row) /* no pool is opened */
+{
+	return strcmp(row->name, "fork-pipe") == 0;
+}
+
+/* Each of 64 workers on 2 CPUs was woken for one of 3000 empty tasks, and each for another small part of the rest. */
+static void few_of_a_crowd_are_woken_for_short_items(const struct pool_backend_info *row)
+{
+	struct desk desk;
+	if (!is_once(row))
+		return;
+	desk_open(&desk, 2, 0);
+	struct pool_job *job = publish(&desk);
+	CHECK(!deal_out(desk.deal)); /* to go on when what has come was looked at */
+	CHECK_EQ(desk.paper.flights, 2);
+	CHECK(desk.paper.waited_ns > 0);
+	answer(&desk, 10);
+	deal_out(desk.deal); /* 30 us in all */
+	CHECK_EQ(desk.paper.flights, 3);
+	CHECK_EQ(desk.paper.items, N);
+	put_away(&desk, job);
+	deal_close(desk.deal);
+}
+
+/* News that tell nothing of how long items take keep nobody waiting for long, and none at all nobody. */
+static void items_that_may_be_long_go_to_everybody(const struct pool_backend_info *row)
+{
+	if (!is_once(row))
+		return;
+	for (int news = 0; news < 2; news++) {
+		struct desk desk;
+		desk_open(&desk, 2, news ? 0 : INT32_MAX);
+		struct pool_job *job = publish(&desk);
+		for (int i = 0; i < (news ? CROWD / 2 : 1); i++)
+			deal_out(desk.deal);
+		CHECK_EQ(workers_with_something(&desk), CROWD);
+		CHECK_EQ(desk.paper.most, 1);
+		put_away(&desk, job);
+		deal_close(desk.deal);
+	}
+}
+
+/* 3 ms of short items are worth some more than the CPUs, but not all; of long ones, and where each worker has a CPU, all are. */
+static void workers_are_woken_for_what_there_is(const struct pool_backend_info *row)
+{
+	static const struct {
+		int cpus;
+		uint64_t item_ns;
+		int least, most;
+	} cases[] = { { 2, SHORT_NS, 3, CROWD - 1 },
+		      { 2, 100000, CROWD, CROWD },
+		      { CROWD, SHORT_NS, CROWD, CROWD } };
+	if (!is_once(row))
+		return;
+	for (unsigned i = 0; i < COUNT(cases); i++) {
+		struct desk desk;
+		desk_open(&desk, cases[i].cpus, 0);
+		struct pool_job *job = publish(&desk);
+		deal_out(desk.deal);
+		answer(&desk, cases[i].item_ns);
+		desk.paper.news_after = INT32_MAX;
+		deal_out(desk.deal);
+		CHECK(workers_with_something(&desk) >= cases[i].least);
+		CHECK(workers_with_something(&desk) <= cases[i].most);
+		CHECK(deal_held(desk.deal) == (cases[i].most < CROWD));
+		put_away(&desk, job);
+		deal_close(desk.deal);
+	}
+}
+
+/* What waits for workers that do not get on goes to all others, an item each; and it keeps nobody from another job. */
+static void what_is_held_back_comes_to_no_harm(const struct pool_backend_info *row)
+{
+	struct desk desk;
+	if (!is_once(row))
+		return;
+	desk_open(&desk, 2, 0);
+	struct pool_job *job = publish(&desk);
+	deal_out(desk.deal);
+	answer(&desk, SHORT_NS);
+	desk.paper.news_after = INT32_MAX;
+	deal_out(desk.deal);
+	CHECK(deal_held(desk.deal));
+	const int before = workers_with_something(&desk);
+
+	struct pool_job *other = publish(&desk);
+	deal_out(desk.deal);
+	CHECK_EQ(workers_with_something(&desk), CROWD);
+	for (int i = before; i < CROWD; i++)
+		CHECK(deal_holds(desk.deal, i, other));
+	for (int i = before; i < CROWD; i++)
+		deal_done(desk.deal, i, 1, 100000000);
+	other->cancelled = true;
+	deal_cancel(desk.deal, other);
+
+	suite_sleep_ns(50 * MS); /* what was sent was to take less than 1 ms */
+	desk.paper.most = 0;
+	deal_out(desk.deal);
+	CHECK_EQ(workers_with_something(&desk), CROWD);
+	CHECK_EQ(desk.paper.most, 1);
+	put_away(&desk, other);
+	put_away(&desk, job);
+	deal_close(desk.deal);
+}
+
+static const struct suite_case cases[] = {
+	CASE(few_of_a_crowd_are_woken_for_short_items, 0),
+	CASE(items_that_may_be_long_go_to_everybody, 0),
+	CASE(workers_are_woken_for_what_there_is, 0),
+	CASE(what_is_held_back_comes_to_no_harm, 0),
+};
+
+int main(int argc, char **argv)
+{
+	pool_main(&argc, &argv);
+	return suite_main(argc, argv, cases, COUNT(cases));
+}
