@@ -312,7 +312,8 @@ bool job_to_background(struct pool_job *job, bool insists)
 	const struct pool *pool = job->pool;
 	const bool at_once = insists || !pool->backend->transport->autonomous || job->limit_ns ||
 			     job->retries || pool->options.tasks_per_worker || !job->published;
-	job->background = at_once || pool->backend->info.can & POOL_CAN_SURVIVE;
+	job->background = at_once || pool->backend->info.can & POOL_CAN_SURVIVE ||
+			  pool->workers > pool->cpus; /* not all of them were woken */
 	job_count(job);
 	return at_once;
 }

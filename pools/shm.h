@@ -32,6 +32,12 @@
  * others some 0.2 s later: the parent looks for what nobody has claimed. One that is killed when it has marked another awake and
  * has not told the kernel leaves that one asleep: a death wakes all.
  *
+ * More workers than CPUs. Waking one takes longer than many short items do, and so does taking its lane apart. A batch is cut
+ * into as many lanes as there are CPUs, and as many workers are woken first. If the first claims show within NEWS_NS that
+ * chunks are short, so it stays; else all are woken that there is something for, and a chunk that took longer than a
+ * wake-up (SHM_WAKE_NS) has its worker wake one more. What is left to workers that do not get on (nothing was done for
+ * HELD_NS) the parent's look gives to all.
+ *
  * What is proved. pools/tests/shm_lane.pml is a model of lanes: claims, steals, commits, sleep and wake-up, a death at any
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
  * descriptors, cancellation, a death and its recovery; pools/tests/shm_rest.pml one of who is woken for what is published bit
@@ -49,6 +55,7 @@
 #include "pools/pool_ops.h"
 
 #define SHM_LATE_NS UINT64_C(500000)
+enum { SHM_WAKE_NS = 50000 }; /* a wake-up, on both sides */
 
 enum { SHM_SLOTS = 64, SHM_AREA_AT = 4096 + ARENA_BLOCK_HEAD /* in the arena: its first block */ };
 
@@ -169,6 +176,9 @@ struct shm_column {	   /* of arguments, or the results */
 	uint64_t at, size; /* offset of the first element; bytes from one to the next */
 };
 
+/* Of the last claims. With more workers than CPUs nobody is woken for short chunks while as many as there are CPUs are at it. */
+enum slot_pace { PACE_UNKNOWN, PACE_SHORT, PACE_LONG };
+
 struct shm_slot {
 	/* Written by the parent before the live bit is set, then constant, patient and closed aside. A cache line costs as much
 	 * as a small task where it was another processor's: of a batch with one argument a worker reads only this. */
@@ -186,6 +196,7 @@ struct shm_slot {
 	_Alignas(64)
 		uint64_t faults;    /* offset of the newest shm_fault: compare-and-swap, exchange */
 	uint64_t serial;	    /* of the job; constant like the description */
+	uint32_t pace;		    /* enum slot_pace; workers, when it changes */
 	_Alignas(64) uint64_t next; /* stream: ring position to claim; compare-and-swap */
 	_Alignas(64) uint64_t
 		ready; /* stream: ring positions published; the parent: release, workers: acquire */

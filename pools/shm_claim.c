@@ -119,10 +119,29 @@ static bool steal(struct pool_port *p)
 		set_lane(own, mid, hi);
 		lane_clear_thief(lane);
 		if (hi - mid > 1 || mid > lane_lo(word))
-			shm_wake_one(p); /* whoever looked meanwhile saw neither lane */
+			shm_wake_more(p); /* whoever looked meanwhile saw neither lane */
 	}
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	return true;
+}
+
+static bool is_more_here(const struct pool_port *p)
+{
+	const uint64_t own = __atomic_load_n(&p->at->lane[p->worker].word, __ATOMIC_RELAXED);
+	return p->at->stream ? __atomic_load_n(&p->at->next, __ATOMIC_RELAXED) <
+				       __atomic_load_n(&p->at->ready, __ATOMIC_RELAXED)
+			     : lane_lo(own) < lane_hi(own) || shm_lanes_have_work(p);
+}
+
+/* Who has found that chunks take long wakes one more for each, as long as there is something to do and somebody to wake. */
+static void note_pace(struct pool_port *p, enum slot_pace pace)
+{
+	if (p->view->area->workers <= p->board->cpus)
+		return;
+	if (__atomic_load_n(&p->at->pace, __ATOMIC_RELAXED) != pace)
+		__atomic_store_n(&p->at->pace, pace, __ATOMIC_RELAXED);
+	if (pace == PACE_LONG && is_more_here(p))
+		shm_wake_one(p);
 }
 
 /* How long did the last claim take? The first time there was none. */
@@ -136,6 +155,8 @@ int64_t shm_measure_claim(struct pool_port *p)
 						 : GRAIN_MAX;
 	int64_t now = pool_now_ns();
 	int64_t took = now - p->claimed_ns;
+	if (p->claimed_ns)
+		note_pace(p, p->grain == 1 && took > SHM_WAKE_NS ? PACE_LONG : PACE_SHORT);
 	if (p->claimed_ns && took < aim / 2 && p->grain < most)
 		p->grain *= 2;
 	else if (p->claimed_ns && took > aim * 2 && p->grain > 1)

@@ -11,6 +11,8 @@ struct shm_job {  /* a job's transport_data */
 	void *staged[POOL_COLUMNS_MAX], *staged_results; /* arena blocks, or NULL: in place */
 	struct shm_column result, arg[POOL_COLUMNS_MAX];
 	uint64_t seen;		/* of the lanes' done */
+	uint64_t looked;	/* the same, at the last look for what nobody claims */
+	bool waited;		/* for news of its pace */
 	struct shm_tile *tiles; /* stream */
 	uint64_t tile_count;	/* a power of two */
 	uint64_t head, tail;	/* ring positions: oldest that may be unfinished; next to publish */
@@ -27,13 +29,18 @@ struct pool_transport {
 	unsigned last;			  /* slot taken last */
 	uint64_t serial;		  /* of the job published last */
 	uint32_t rank[POOL_WORKERS_MAX];  /* of the batch being published */
-	int64_t looked_ns;		  /* see look_for_leftovers */
-	bool left_over;
+	int64_t looked_ns, held_ns;	  /* see look_for_leftovers, look_for_held */
+	bool left_over, held;		  /* held: somebody was not woken for what is short */
 };
 
 static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_t position)
 {
 	return shm_tile_at(work->tiles, work->tile_count, position);
+}
+
+static inline uint64_t shm_least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 /* shm_stage.c */
@@ -42,12 +49,18 @@ void shm_collect(struct pool_transport *t, struct pool_job *job);
 bool shm_stage_cell(struct pool_transport *t, struct pool_job *job, unsigned k,
 		    uint64_t cell); /* false: no memory */
 void shm_unstage(struct pool_transport *t, struct pool_job *job);
-void shm_wake(struct pool_transport *t, uint64_t most);
-void shm_wake_all(struct pool_transport *t);
 /* Workers see what was pushed once it is offered. */
 void shm_push_tile(struct shm_job *work, uint64_t index, uint64_t cell, uint64_t count);
 void shm_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles);
 void shm_take_variable(struct pool_transport *t, struct pool_job *job, uint64_t at);
+
+/* shm_wake.c */
+void shm_wake(struct pool_transport *t, uint64_t most); /* who rests */
+void shm_wake_all(struct pool_transport *t);
+void shm_wake_for(struct pool_transport *t, struct shm_job *work,
+		  uint64_t claims); /* so many can be made */
+/* Before the parent sleeps: wakes for what nobody has claimed. Until when it is to look again, ns from now. */
+int64_t shm_look(struct pool_transport *t, int64_t now_ns);
 
 /* shm_result.c: the block that a dead worker was taking or giving back. */
 void shm_take_back_block(struct pool_transport *t, struct shm_desk *desk);

@@ -79,16 +79,6 @@ static void notify_late(struct pool_port *p)
 		__atomic_store_n(&area->untold, 1, __ATOMIC_RELAXED);
 }
 
-/* One worker that rests, if any: there is something for it. The fence pairs with the one in rest. */
-void shm_wake_one(struct pool_port *p)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (enum desk_rest rest = DESK_LOOKING; rest >= DESK_ASLEEP; rest--)
-		for (uint32_t i = 0; i < p->view->area->workers; i++)
-			if (i != p->worker && shm_rouse(&p->view->desk[i], rest))
-				return;
-}
-
 /* ---- slots ---- */
 
 static bool is_live(const struct pool_port *p, int slot)
@@ -239,15 +229,6 @@ static bool stopping(const struct pool_port *p)
 	return __atomic_load_n(&p->view->area->stopping, __ATOMIC_ACQUIRE);
 }
 
-/* Everybody who is awake, the parent included, has a CPU. */
-static bool cpu_is_free(const struct pool_port *p)
-{
-	uint32_t awake = !__atomic_load_n(&p->view->area->parent_asleep, __ATOMIC_RELAXED);
-	for (uint32_t i = 0; i < p->view->area->workers && awake <= p->board->cpus; i++)
-		awake += __atomic_load_n(&p->view->desk[i].rest, __ATOMIC_RELAXED) != DESK_ASLEEP;
-	return awake <= p->board->cpus;
-}
-
 /* True if somebody had something for us. */
 static bool rise(struct pool_port *p)
 {
@@ -310,7 +291,7 @@ static bool look_out(struct pool_port *p, struct pool_span *span, int64_t most_n
 {
 	const int64_t since_ns = pool_now_ns();
 	bool got = rest(p, span, DESK_LOOKING);
-	for (int64_t spun_ns = 0; !got && spun_ns < most_ns && cpu_is_free(p) && !stopping(p);
+	for (int64_t spun_ns = 0; !got && spun_ns < most_ns && shm_cpu_is_free(p) && !stopping(p);
 	     spun_ns = pool_now_ns() - since_ns) {
 		for (int i = 0; i < 32 && !is_roused(p); i++)
 			pool_spin_pause(i ? 0 : spun_ns);
@@ -329,7 +310,7 @@ static bool look_or_sleep(struct pool_port *p, struct pool_span *span)
 	bool got = false;
 	if (__atomic_load_n(&p->view->area->untold, __ATOMIC_RELAXED))
 		notify(p);
-	if (most_ns && cpu_is_free(p)) {
+	if (most_ns && shm_cpu_is_free(p)) {
 		got = look_out(p, span, most_ns);
 		pool_patience_learn(&p->patience, got, p->board->spin_ns);
 	}

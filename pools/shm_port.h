@@ -34,8 +34,14 @@ bool shm_lanes_have_work(const struct pool_port *p); /* others' lanes of the bat
 int64_t shm_measure_claim(struct pool_port *p);	     /* ns since the last time; adapts the grain */
 void shm_keep_pace(struct pool_port *p);	     /* before it leaves a slot for others */
 uint64_t shm_kept_grain(const struct pool_port *p);
-void shm_wake_one(struct pool_port *p);
 void shm_clear_results(struct pool_port *p,
 		       struct pool_span *span); /* that an earlier run of the span left */
+
+/* shm_wake.c */
+void shm_wake_one(struct pool_port *p);
+void shm_wake_more(
+	struct pool_port *p); /* the same, unless those who are awake are enough for what is here */
+bool shm_cpu_is_free(
+	const struct pool_port *p); /* everybody who is awake, the parent included, has one */
 
 #endif

@@ -12,30 +12,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-static const int64_t LOOK_NS =
-	100000000; /* a task may have closed the descriptor that wakes the parent; who was roused may be stopped */
-
-void shm_futex_wake(uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-bool shm_rouse(struct shm_desk *desk, enum desk_rest rest)
-{
-	uint32_t seen = __atomic_load_n(&desk->rest, __ATOMIC_RELAXED);
-	if (seen != rest || !__atomic_compare_exchange_n(&desk->rest, &seen, DESK_AWAKE, false,
-							 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return false;
-	if (rest == DESK_ASLEEP)
-		shm_futex_wake(&desk->rest);
-	return true;
-}
 
 void shm_view_of(struct shm_view *view, struct shm_area *area)
 {
@@ -121,25 +99,6 @@ static void shm_event(struct pool_transport *t, int worker, unsigned events)
 	(void)events;
 }
 
-/* Full fence first: pairs with the one after a worker has said that it sleeps. */
-void shm_wake(struct pool_transport *t, uint64_t most)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (unsigned i = 0; i < t->workers && most; i++)
-		most -= shm_rouse(&t->view.desk[i], DESK_LOOKING);
-	for (unsigned i = 0; i < t->workers && most; i++)
-		most -= shm_rouse(&t->view.desk[i], DESK_ASLEEP);
-}
-
-/* Also who seems to be awake: a worker that roused somebody may have been killed before it told the kernel. */
-void shm_wake_all(struct pool_transport *t)
-{
-	for (unsigned i = 0; i < t->workers; i++) {
-		__atomic_exchange_n(&t->view.desk[i].rest, DESK_AWAKE, __ATOMIC_SEQ_CST);
-		shm_futex_wake(&t->view.desk[i].rest);
-	}
-}
-
 static void shm_stop(struct pool_transport *t)
 {
 	__atomic_store_n(&t->view.area->stopping, 1, __ATOMIC_RELEASE);
@@ -221,6 +180,7 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	memcpy(s->arg, work->arg, job->columns * sizeof s->arg[0]);
 	s->limit_ns = job->limit_ns;
 	s->fail_fast = job->fail_fast;
+	s->pace = PACE_UNKNOWN;
 	s->patient = job->patient;
 	s->tiles = work->tile_count;
 	s->tiles_at = work->tiles ? arena_offset(&t->view.arena, work->tiles) : 0;
@@ -243,26 +203,21 @@ static void rank_workers(struct pool_transport *t)
 	}
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Chunks evenly over the lanes; when there are fewer than workers, one each to the first in rank. */
+/* Chunks evenly over the lanes of those who can run at a time; when there are fewer, one each to the first in rank. */
 static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 {
 	const uint64_t unit = shm_unit(s->count);
 	const uint64_t positions = s->count / unit + (s->count % unit != 0),
 		       chunk = s->chunk ? s->chunk : 1;
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
-	const uint64_t shares = least(chunks, t->workers);
+	const uint64_t shares = shm_least(chunks, shm_least(t->workers, t->board->cpus));
 	assert(shares > 0); /* an empty batch is never published */
 	rank_workers(t);
 	for (uint64_t i = 0; i < t->workers; i++) {
-		uint64_t lo = chunks * least(i, shares) / shares,
-			 hi = chunks * least(i + 1, shares) / shares;
-		uint64_t word =
-			lane_word(least(lo * chunk, positions), least(hi * chunk, positions), 0);
+		uint64_t lo = chunks * shm_least(i, shares) / shares,
+			 hi = chunks * shm_least(i + 1, shares) / shares;
+		uint64_t word = lane_word(shm_least(lo * chunk, positions),
+					  shm_least(hi * chunk, positions), 0);
 		s->lane[t->rank[i]].word = word;
 	}
 	return chunks;
@@ -293,7 +248,7 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	t->job[slot] = job;
 	t->taken |= UINT64_C(1) << slot;
 	set_live(t);
-	shm_wake(t, claims);
+	shm_wake_for(t, work, claims);
 	return 0;
 }
 
@@ -312,12 +267,12 @@ static int shm_extend(struct pool_transport *t, struct pool_job *job, uint64_t k
 /* Of a job that is not published yet, publish tells how many there are, and wakes. */
 void shm_offer(struct pool_transport *t, struct pool_job *job, uint64_t tiles)
 {
-	const struct shm_job *work = job->transport_data;
+	struct shm_job *work = job->transport_data;
 	if (work->slot < 0)
 		return;
 	struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
 	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELEASE);
-	shm_wake(t, tiles);
+	shm_wake_for(t, work, tiles);
 }
 
 /* ---- taking back ---- */
@@ -371,32 +326,6 @@ static bool shm_reap(struct pool_transport *t)
 	return changed;
 }
 
-static bool waits_for_a_worker(const struct pool_transport *t, int slot)
-{
-	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
-	bool any = s->stream && __atomic_load_n(&s->next, __ATOMIC_RELAXED) < s->ready;
-	for (unsigned i = 0; i < t->workers && !s->stream && !any; i++) {
-		const uint64_t word = __atomic_load_n(&s->lane[i].word, __ATOMIC_RELAXED);
-		any = lane_lo(word) < lane_hi(word);
-	}
-	return any && !__atomic_load_n(&s->closed, __ATOMIC_RELAXED);
-}
-
-/* Whoever is roused for something may be stopped, and nobody else would come for it. So if there is something at two looks
- * one after the other, one more is roused. */
-static void look_for_leftovers(struct pool_transport *t, int64_t now_ns)
-{
-	bool any = false;
-	if (now_ns - t->looked_ns < LOOK_NS)
-		return;
-	for (int slot = 0; slot < SHM_SLOTS && !any; slot++)
-		any = t->job[slot] && waits_for_a_worker(t, slot);
-	if (any && t->left_over)
-		shm_wake(t, 1);
-	t->left_over = any;
-	t->looked_ns = now_ns;
-}
-
 static int64_t shm_doze(struct pool_transport *t, bool asleep)
 {
 	__atomic_store_n(&t->view.area->parent_asleep, asleep, __ATOMIC_SEQ_CST);
@@ -405,9 +334,9 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 	const uint64_t woken_ns = __atomic_load_n(&t->view.area->woken_ns, __ATOMIC_RELAXED);
 	const int64_t now_ns = pool_now_ns();
 	const bool late = (uint64_t)now_ns - woken_ns > 2 * SHM_LATE_NS;
-	look_for_leftovers(t, now_ns);
+	const int64_t look_ns = shm_look(t, now_ns);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return shm_reap(t) ? 0 : late ? LOOK_NS : (int64_t)SHM_LATE_NS;
+	return shm_reap(t) ? 0 : late ? look_ns : (int64_t)SHM_LATE_NS;
 }
 
 const struct pool_transport_ops pool_transport_shm = {

@@ -12,11 +12,11 @@
  * claim is made is in shm_lane.pml and shm_ring.pml: here it is one step.
  *
  * Proved, if every item ends by itself: nobody waits for ever (no invalid end state). -DNO_LAST_LOOK leaves out the last look
- * and shows the error.
+ * and shows the error. -DFEW proves the same where nobody is woken while somebody is awake (shm_wake_for), with one CPU.
  *
  * -DLONGS=1: an item of each worker but one may end only when all others are done. Then an item can be left beside a worker that
  * sleeps: two are roused, one of them for an item that the other takes, and looks at a slot before something comes there.
- * -DLONGS=1 -DLOOK proves that the parent's look for what is left over (shm_reap.c), which is for stopped workers, ends that, too.
+ * -DLONGS=1 -DLOOK proves that the parent's look for what is left over (shm_wake.c), which is for stopped workers, ends that, too.
  *
  * Left out: several items published at once, stopped workers, weak memory order, a death between rousing and waking
  * (shm_slot.pml).
@@ -199,6 +199,26 @@ inline wake(how_many)
 	at = 0; most = 0
 }
 
+/* FEW: nobody is woken while somebody seems to be awake, who will look for something here. */
+inline wake_for_one()
+{
+#ifdef FEW
+	at = 0;
+	do
+	:: at < WORKERS ->
+		atomic { roused = roused || rest[at] == AWAKE; at++ }
+	:: else -> break
+	od;
+	at = 0;
+	if
+	:: roused -> roused = false
+	:: else -> wake(1)
+	fi
+#else
+	wake(1)
+#endif
+}
+
 /* What a dead one had claimed is to be had again. */
 inline recover(w)
 {
@@ -231,7 +251,7 @@ init
 		:: waiting[1]++
 		fi;
 		published++;
-		wake(1)
+		wake_for_one()
 	:: dead[0] -> recover(0)
 	:: dead[1] -> recover(1)
 #if WORKERS > 2

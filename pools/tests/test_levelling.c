@@ -218,7 +218,9 @@ enum { MEETERS = 8, SHORT_MOST = 3000 };
 static int meet(struct pool_call *call)
 {
 	const int64_t meeting = *(const int64_t *)pool_arg(call, 0);
-	if (!meeting)
+	if (meeting < 0)
+		keep_busy(-meeting);
+	if (meeting <= 0)
 		return 0;
 	shared_add(DONE, 1);
 	return shared_reaches(DONE, meeting) ? 0 : 1;
@@ -250,30 +252,53 @@ static void meet_by_calls(struct pool *pool, const int64_t *x, int n)
 	}
 }
 
-/* As many as there are workers are under way together in the end: as calls of their own with each row, and by pipe none of them
- * is sent with or behind another, however short the items were until then. */
+/* As many as there are workers are under way together in the end: as calls of their own, as a whole call, or of a stream with
+ * each row; and by pipe none of them is sent with or behind another, however short the items were until then. */
 static void last_ones_do_not_wait_behind_each_other(const struct pool_backend_info *row)
 {
 	enum { ROUNDS = 12 };
-	static const int shorts_of[] = { 2, 150, SHORT_MOST };
+	static const int shorts_of[] = { 2, 150, 0, SHORT_MOST };
 	static int64_t x[SHORT_MOST + MEETERS];
 	const bool alone = strstr(row->name, "pipe"); /* else who found them short takes several */
 	struct pool *pool = suite_open(row, MEETERS);
 	for (int round = 0; round < ROUNDS; round++) {
-		const int shorts = shorts_of[round % 3], n = shorts + MEETERS;
+		const int shorts = shorts_of[round % 4], n = shorts + MEETERS;
 		for (int i = 0; i < n; i++)
 			x[i] = i < shorts ? 0 : MEETERS;
 		shared_set(DONE, 0);
 		if (shorts < SHORT_MOST)
 			meet_by_calls(pool, x, n);
-		if (!alone)
+		shared_set(DONE, 0);
+		if (shorts < SHORT_MOST || alone)
+			CHECK_EQ(meet_by_imap(pool, x, (uint64_t)n), 0);
+		if (!alone && shorts)
 			continue;
 		shared_set(DONE, 0);
 		CHECK_EQ(pool_map(pool, POOL(meet), x, 8, (uint64_t)n, NULL, 0,
 				  &(struct pool_policy){ .chunk = 1 }),
 			 0);
+	}
+	suite_finish(pool);
+}
+
+/* With more workers than CPUs few are woken for short items. When those are in long ones the others come, although nobody waits
+ * for the call. The short ones are long enough to be taken one by one. */
+static void workers_come_when_items_turn_long(const struct pool_backend_info *row)
+{
+	enum { SHORTS = 16, SHORT_NS = 20000, ROUNDS = 5 };
+	int64_t x[SHORTS + MEETERS];
+	struct pool *pool = suite_open(row, MEETERS);
+	for (int i = 0; i < SHORTS + MEETERS; i++)
+		x[i] = i < SHORTS ? -SHORT_NS : MEETERS;
+	for (int round = 0; round < ROUNDS; round++) {
+		struct pool_async *async;
 		shared_set(DONE, 0);
-		CHECK_EQ(meet_by_imap(pool, x, (uint64_t)n), 0);
+		CHECK_EQ(pool_map_async(pool, POOL(meet), x, 8, COUNT(x), 0,
+					&(struct pool_policy){ .chunk = 1 }, &async),
+			 0);
+		CHECK(shared_reaches(DONE, MEETERS));
+		CHECK_EQ(pool_async_get(async, NULL, WAIT), 0);
+		pool_async_release(async);
 	}
 	suite_finish(pool);
 }
@@ -285,6 +310,7 @@ static const struct suite_case cases[] = {
 	CASE(flight_that_was_cut_can_be_recalled, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(what_is_taken_away_runs_once, 0),
 	CASE(last_ones_do_not_wait_behind_each_other, POOL_CAN_OVERLAP),
+	CASE(workers_come_when_items_turn_long, POOL_CAN_OVERLAP),
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,196 @@
+/*
+ * shm_wake.c - who is woken, by the parent or by a worker, and when. See shm.h.
+ */
+#include "pools/shm_parent.h"
+#include "pools/shm_port.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const int64_t LOOK_NS =
+	100000000; /* a task may have closed the descriptor that wakes the parent; who was roused may be stopped */
+static const int64_t NEWS_NS = 100000, HELD_NS = 5000000; /* see shm.h */
+
+void shm_futex_wake(uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+bool shm_rouse(struct shm_desk *desk, enum desk_rest rest)
+{
+	uint32_t seen = __atomic_load_n(&desk->rest, __ATOMIC_RELAXED);
+	if (seen != rest || !__atomic_compare_exchange_n(&desk->rest, &seen, DESK_AWAKE, false,
+							 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return false;
+	if (rest == DESK_ASLEEP)
+		shm_futex_wake(&desk->rest);
+	return true;
+}
+
+/* ---- by the parent ---- */
+
+/* Full fence first: pairs with the one after a worker has said that it sleeps. */
+void shm_wake(struct pool_transport *t, uint64_t most)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < t->workers && most; i++)
+		most -= shm_rouse(&t->view.desk[i], DESK_LOOKING);
+	for (unsigned i = 0; i < t->workers && most; i++)
+		most -= shm_rouse(&t->view.desk[i], DESK_ASLEEP);
+}
+
+/* Also who seems to be awake: a worker that roused somebody may have been killed before it told the kernel. */
+void shm_wake_all(struct pool_transport *t)
+{
+	for (unsigned i = 0; i < t->workers; i++) {
+		__atomic_exchange_n(&t->view.desk[i].rest, DESK_AWAKE, __ATOMIC_SEQ_CST);
+		shm_futex_wake(&t->view.desk[i].rest);
+	}
+}
+
+/* Are there more workers than CPUs? */
+static bool is_crowded(const struct pool_transport *t)
+{
+	return t->workers > t->board->cpus;
+}
+
+/* Workers that will look for something here when they are through with what they are at. */
+static uint64_t workers_at(const struct pool_transport *t, uint32_t slot)
+{
+	uint64_t count = 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < t->workers; i++) {
+		const struct shm_desk *desk = &t->view.desk[i];
+		if (__atomic_load_n(&desk->rest, __ATOMIC_RELAXED) != DESK_AWAKE ||
+		    __atomic_load_n(&t->board->ledger[i].phase, __ATOMIC_RELAXED) !=
+			    POOL_PHASE_READY)
+			continue;
+		const uint32_t active = __atomic_load_n(&desk->active, __ATOMIC_RELAXED);
+		count += active == 0 || active == slot + 1;
+	}
+	return count;
+}
+
+/* Once it is waited for, for as long as a wake-up and a short claim take. */
+static bool is_short(struct shm_job *work, const struct shm_slot *s)
+{
+	const int64_t end_ns = work->waited ? 0 : pool_now_ns() + NEWS_NS;
+	uint32_t pace;
+	while ((pace = __atomic_load_n(&s->pace, __ATOMIC_RELAXED)) == PACE_UNKNOWN &&
+	       !work->waited) {
+		sched_yield();
+		work->waited = pool_now_ns() > end_ns;
+	}
+	return pace == PACE_SHORT;
+}
+
+/* There is so much to be claimed. A stream goes on, however little comes at a time. */
+void shm_wake_for(struct pool_transport *t, struct shm_job *work, uint64_t claims)
+{
+	const struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
+	if (!is_crowded(t) || (!s->stream && claims <= t->board->cpus) || claims == 0) {
+		shm_wake(t, claims);
+		return;
+	}
+	const uint64_t cpus = t->board->cpus, there = workers_at(t, (uint32_t)work->slot);
+	const uint64_t first = there < cpus ? shm_least(cpus - there, claims) : 0;
+	shm_wake(t, first);
+	if (first == claims)
+		return;
+	t->held = true;
+	if (!is_short(work, s))
+		shm_wake(t, claims - first);
+}
+
+/* ---- what nobody has claimed ---- */
+
+static bool waits_for_a_worker(const struct pool_transport *t, int slot)
+{
+	struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
+	bool any = s->stream && __atomic_load_n(&s->next, __ATOMIC_RELAXED) < s->ready;
+	for (unsigned i = 0; i < t->workers && !s->stream && !any; i++) {
+		const uint64_t word = __atomic_load_n(&s->lane[i].word, __ATOMIC_RELAXED);
+		any = lane_lo(word) < lane_hi(word);
+	}
+	return any && !__atomic_load_n(&s->closed, __ATOMIC_RELAXED);
+}
+
+static uint64_t done_in(const struct pool_transport *t, int slot)
+{
+	const struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
+	uint64_t done = 0;
+	for (unsigned i = 0; i < t->workers; i++)
+		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_RELAXED);
+	return done;
+}
+
+/* Maybe somebody was not woken for it, as those who were at it would soon come for it. */
+static void look_for_held(struct pool_transport *t, int64_t now_ns)
+{
+	if (!t->held || now_ns - t->held_ns < HELD_NS)
+		return;
+	t->held = false;
+	t->held_ns = now_ns;
+	for (int slot = 0; slot < SHM_SLOTS; slot++) {
+		if (!t->job[slot] || !waits_for_a_worker(t, slot))
+			continue;
+		struct shm_job *work = t->job[slot]->transport_data;
+		const uint64_t done = done_in(t, slot);
+		if (done == work->looked)
+			shm_wake(t, t->workers);
+		work->looked = done;
+		t->held = true;
+	}
+}
+
+/* Whoever is roused for something may be stopped, and nobody else would come for it. So if there is something at two looks
+ * one after the other, one more is roused. */
+static void look_for_leftovers(struct pool_transport *t, int64_t now_ns)
+{
+	bool any = false;
+	if (now_ns - t->looked_ns < LOOK_NS)
+		return;
+	for (int slot = 0; slot < SHM_SLOTS && !any; slot++)
+		any = t->job[slot] && waits_for_a_worker(t, slot);
+	if (any && t->left_over)
+		shm_wake(t, 1);
+	t->left_over = any;
+	t->looked_ns = now_ns;
+}
+
+int64_t shm_look(struct pool_transport *t, int64_t now_ns)
+{
+	look_for_leftovers(t, now_ns);
+	look_for_held(t, now_ns);
+	return t->held ? HELD_NS : LOOK_NS;
+}
+
+/* ---- by a worker ---- */
+
+/* One worker that rests, if any: there is something for it. The fence pairs with the one in rest. */
+void shm_wake_one(struct pool_port *p)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (enum desk_rest rest = DESK_LOOKING; rest >= DESK_ASLEEP; rest--)
+		for (uint32_t i = 0; i < p->view->area->workers; i++)
+			if (i != p->worker && shm_rouse(&p->view->desk[i], rest))
+				return;
+}
+
+/* Everybody who is awake, the parent included, has a CPU. */
+bool shm_cpu_is_free(const struct pool_port *p)
+{
+	uint32_t awake = !__atomic_load_n(&p->view->area->parent_asleep, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < p->view->area->workers && awake <= p->board->cpus; i++)
+		awake += __atomic_load_n(&p->view->desk[i].rest, __ATOMIC_RELAXED) != DESK_ASLEEP;
+	return awake <= p->board->cpus;
+}
+
+void shm_wake_more(struct pool_port *p)
+{
+	if (p->view->area->workers <= p->board->cpus || shm_cpu_is_free(p) ||
+	    __atomic_load_n(&p->at->pace, __ATOMIC_RELAXED) != PACE_SHORT)
+		shm_wake_one(p);
+}
