@@ -315,14 +315,25 @@ static struct deck *deck_for_busy(const struct deal *deal, const struct deal_fli
 		       : NULL;
 }
 
+/* Have others taken the CPUs? Nobody would answer soon. */
+static bool is_busy(const struct deal *deal, const struct deck *deck)
+{
+	int busy = 0;
+	for (int i = 0; i < deal->crew.workers; i++) {
+		const struct deal_flight *own = hand_at(&deal->hand[i]);
+		busy += own && own->job != deck->job;
+	}
+	return busy >= deal->at_once;
+}
+
 /* What came may tell that the items are shorter than was thought, so that waking more workers for them is not worth it. Once
  * it is worth waiting for. */
 static bool should_look(const struct deal *deal, struct deck *deck, int sent)
 {
 	if (deal->crew.workers == deal->at_once || deal->crew.once || sent < deal->at_once)
 		return false;
-	const bool wait = deck->item_ns <= 0 && !deck->waited;
-	deck->waited = deck->waited || wait;
+	const bool wait = deck->item_ns <= 0 && !deck->waited && !is_busy(deal, deck);
+	deck->waited = true;
 	return deal->wire.has_news(deal->wire.wire, wait ? NEWS_NS : 0);
 }
 

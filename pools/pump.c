@@ -88,7 +88,8 @@ bool pump_progress(struct pool *pool)
 	return changed;
 }
 
-/* They stay there for the leader. Whoever causes them may need this CPU. */
+/* They stay there for the leader. Yielding would leave this CPU to whoever computes, for a turn; it is done only where there is
+ * no other for those who cause them. */
 bool pump_has_events(const struct pool *pool, int64_t most_ns)
 {
 	struct epoll_event event;
@@ -96,7 +97,8 @@ bool pump_has_events(const struct pool *pool, int64_t most_ns)
 	while (epoll_wait(pool->events_fd, &event, 1, 0) <= 0) {
 		if (most_ns == 0 || pool_now_ns() >= end_ns)
 			return false;
-		sched_yield();
+		if (pool->cpus == 1)
+			sched_yield();
 	}
 	return true;
 }

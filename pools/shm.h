@@ -36,7 +36,8 @@
  * into as many lanes as there are CPUs, and as many workers are woken first. If the first claims show within NEWS_NS that
  * chunks are short, so it stays; else all are woken that there is something for, and a chunk that took longer than a
  * wake-up (SHM_WAKE_NS) has its worker wake one more. What is left to workers that do not get on (nothing was done for
- * HELD_NS) the parent's look gives to all.
+ * HELD_NS) the parent's look gives to all. A claim is then no more than half of what a lane a worker would have, so that
+ * no more long items stand behind each other where the first were short.
  *
  * What is proved. pools/tests/shm_lane.pml is a model of lanes: claims, steals, commits, sleep and wake-up, a death at any
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
@@ -112,6 +113,7 @@ struct shm_desk {
 	uint64_t lo, hi; /* positions taken or stolen; tile: lo is the ring position */
 	uint64_t taking; /* see arena_take and shm_result.c */
 	uint64_t done_before; /* own lane's done at the claim */
+	int64_t claimed_ns;   /* about when the claim was made */
 	uint64_t
 		progress_before; /* ledger's progress at the claim: unchanged claim number means nothing has begun */
 	uint64_t

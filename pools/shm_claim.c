@@ -13,6 +13,11 @@
 static const int64_t CLAIM_NS = 50000, CHUNKS_NS = 10000;
 enum { GRAIN_MAX = 1 << 22, SPAN_MOST = 1 << 30 }; /* items: a claim counts them in 32 bits */
 
+static bool is_crowded(const struct pool_port *p)
+{
+	return p->view->area->workers > p->board->cpus;
+}
+
 /* ---- batches ---- */
 
 /* So many positions, in whole chunks; not more than half of what is left, so that there is something to steal. */
@@ -21,6 +26,11 @@ static uint64_t take_size(const struct pool_port *p, uint64_t left)
 	const uint64_t chunk = p->at->chunk ? p->at->chunk : 1;
 	const uint64_t half = left / chunk / 2;
 	uint64_t chunks = p->grain < half ? p->grain : half;
+	if (is_crowded(p)) {
+		const uint64_t even =
+			p->at->count / shm_unit(p->at->count) / chunk / 2 / p->view->area->workers;
+		chunks = chunks < even ? chunks : even;
+	}
 	uint64_t most = SPAN_MOST / shm_unit(p->at->count) / chunk;
 	if (chunks > most)
 		chunks = most;
@@ -136,7 +146,7 @@ static bool is_more_here(const struct pool_port *p)
 /* Who has found that chunks take long wakes one more for each, as long as there is something to do and somebody to wake. */
 static void note_pace(struct pool_port *p, enum slot_pace pace)
 {
-	if (p->view->area->workers <= p->board->cpus)
+	if (!is_crowded(p))
 		return;
 	if (__atomic_load_n(&p->at->pace, __ATOMIC_RELAXED) != pace)
 		__atomic_store_n(&p->at->pace, pace, __ATOMIC_RELAXED);
@@ -156,12 +166,13 @@ int64_t shm_measure_claim(struct pool_port *p)
 	int64_t now = pool_now_ns();
 	int64_t took = now - p->claimed_ns;
 	if (p->claimed_ns)
-		note_pace(p, p->grain == 1 && took > SHM_WAKE_NS ? PACE_LONG : PACE_SHORT);
+		note_pace(p, took > SHM_WAKE_NS * (int64_t)p->chunks ? PACE_LONG : PACE_SHORT);
 	if (p->claimed_ns && took < aim / 2 && p->grain < most)
 		p->grain *= 2;
 	else if (p->claimed_ns && took > aim * 2 && p->grain > 1)
 		p->grain /= 2;
 	p->claimed_ns = now;
+	__atomic_store_n(&p->desk->claimed_ns, now, __ATOMIC_RELAXED);
 	return took;
 }
 
@@ -197,6 +208,7 @@ bool shm_claim_batch(struct pool_port *p, struct pool_span *span)
 	span->count = end - first;
 	span->cookie[0] = first;
 	span->claims = p->at->chunk ? (hi - lo + p->at->chunk - 1) / p->at->chunk : 1;
+	p->chunks = p->at->chunk ? span->claims : hi - lo;
 	return true;
 }
 
@@ -241,7 +253,7 @@ static bool take_tiles(struct pool_port *p, struct shm_tile *tiles, struct shm_t
 	uint64_t word = tile_ready(position);
 	if (first.state != word)
 		return false;
-	span->claims = tiles_together(p, tiles, &first, position, ready, &span->count);
+	p->chunks = span->claims = tiles_together(p, tiles, &first, position, ready, &span->count);
 	span->call.index = first.index;
 	span->cookie[0] = first.cell;
 	span->cookie[1] = position;

@@ -3,6 +3,7 @@
 #ifndef POOLS_SHM_PARENT_H
 #define POOLS_SHM_PARENT_H
 
+#include "pools/pool_core.h"
 #include "pools/shm.h"
 
 struct shm_job {  /* a job's transport_data */
@@ -19,6 +20,7 @@ struct shm_job {  /* a job's transport_data */
 };
 
 struct pool_transport {
+	struct pool *pool;
 	struct shm_view view;
 	struct pool_board *board;
 	unsigned workers;
@@ -30,7 +32,8 @@ struct pool_transport {
 	uint64_t serial;		  /* of the job published last */
 	uint32_t rank[POOL_WORKERS_MAX];  /* of the batch being published */
 	int64_t looked_ns, held_ns;	  /* see look_for_leftovers, look_for_held */
-	bool left_over, held;		  /* held: somebody was not woken for what is short */
+	int64_t doze_ns;      /* how long whoever leads sleeps at most; 0: it does not */
+	bool left_over, held; /* held: somebody was not woken for what is short */
 };
 
 static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_t position)

@@ -180,7 +180,8 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 static bool claim_here(struct pool_port *p, struct pool_span *span)
 {
 	if (p->at->stream && p->entered)
-		p->claimed_ns = pool_now_ns(); /* the first claim here may stay the only one */
+		p->claimed_ns = p->desk->claimed_ns =
+			pool_now_ns(); /* the first claim here may stay the only one */
 	bool got = p->at->stream ? shm_claim_tiles(p, span) : shm_claim_batch(p, span);
 	if (got)
 		place_call(p, span);

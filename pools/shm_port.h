@@ -19,6 +19,7 @@ struct pool_port {
 	int slot;	/* we are in; -1: none */
 	uint64_t grain; /* chunks (auto: positions, stream: tiles) to take */
 	int64_t claimed_ns; /* when the last claim was made; stream: when the last one ended, or the first one here began */
+	uint64_t chunks;		 /* of the last claim; auto: items */
 	uint64_t untold;		 /* stream: tiles done and not told */
 	struct shm_pace pace[SHM_SLOTS]; /* serial 0: none */
 	bool entered;			 /* the span is not yet filled in for this slot */

@@ -56,34 +56,55 @@ static bool is_crowded(const struct pool_transport *t)
 	return t->workers > t->board->cpus;
 }
 
-/* Workers that will look for something here when they are through with what they are at. */
-static uint64_t workers_at(const struct pool_transport *t, uint32_t slot)
+/* Is it awake, and will soon look for something in this slot, or (awake elsewhere) is it in another one? */
+static void count_awake(const struct pool_transport *t, uint32_t slot, uint64_t *here,
+			uint64_t *elsewhere)
 {
-	uint64_t count = 0;
+	const int64_t now_ns = pool_now_ns();
+	*here = *elsewhere = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < t->workers; i++) {
 		const struct shm_desk *desk = &t->view.desk[i];
 		if (__atomic_load_n(&desk->rest, __ATOMIC_RELAXED) != DESK_AWAKE ||
+		    t->pool->hand[i].state != HAND_RUNNING ||
 		    __atomic_load_n(&t->board->ledger[i].phase, __ATOMIC_RELAXED) !=
 			    POOL_PHASE_READY)
 			continue;
 		const uint32_t active = __atomic_load_n(&desk->active, __ATOMIC_RELAXED);
-		count += active == 0 || active == slot + 1;
+		const bool runs = __atomic_load_n(&desk->kind, __ATOMIC_RELAXED) != DESK_FREE;
+		const int64_t since_ns = __atomic_load_n(&desk->claimed_ns, __ATOMIC_RELAXED);
+		if (active != 0 && active != slot + 1)
+			++*elsewhere;
+		else if (active == 0 || !runs || now_ns - since_ns < SHM_WAKE_NS)
+			++*here;
 	}
-	return count;
 }
 
-/* Once it is waited for, for as long as a wake-up and a short claim take. */
-static bool is_short(struct shm_job *work, const struct shm_slot *s)
+/* Once it is waited for, for as long as a wake-up and a short claim take. Yielding would leave this CPU to whoever computes, for
+ * a turn; it is done only where there is no other. */
+static bool is_short(const struct pool_transport *t, struct shm_job *work, const struct shm_slot *s)
 {
 	const int64_t end_ns = work->waited ? 0 : pool_now_ns() + NEWS_NS;
 	uint32_t pace;
 	while ((pace = __atomic_load_n(&s->pace, __ATOMIC_RELAXED)) == PACE_UNKNOWN &&
 	       !work->waited) {
-		sched_yield();
+		if (t->board->cpus == 1)
+			sched_yield();
+		else
+			pool_spin_pause(0);
 		work->waited = pool_now_ns() > end_ns;
 	}
 	return pace == PACE_SHORT;
+}
+
+/* Whoever leads may have gone to sleep for long. */
+static void hold(struct pool_transport *t)
+{
+	t->held = true;
+	if (t->doze_ns <= HELD_NS)
+		return;
+	t->doze_ns = 0;
+	pump_kick(t->pool);
 }
 
 /* There is so much to be claimed. A stream goes on, however little comes at a time. */
@@ -94,13 +115,17 @@ void shm_wake_for(struct pool_transport *t, struct shm_job *work, uint64_t claim
 		shm_wake(t, claims);
 		return;
 	}
-	const uint64_t cpus = t->board->cpus, there = workers_at(t, (uint32_t)work->slot);
-	const uint64_t first = there < cpus ? shm_least(cpus - there, claims) : 0;
+	const uint64_t cpus = t->board->cpus;
+	uint64_t here, elsewhere;
+	count_awake(t, (uint32_t)work->slot, &here, &elsewhere);
+	const uint64_t first = here < cpus ? shm_least(cpus - here, claims) : 0;
 	shm_wake(t, first);
 	if (first == claims)
 		return;
-	t->held = true;
-	if (!is_short(work, s))
+	work->waited = work->waited || elsewhere >= cpus; /* nobody would answer soon */
+	if (is_short(t, work, s))
+		hold(t);
+	else
 		shm_wake(t, claims - first);
 }
 
@@ -112,7 +137,7 @@ static bool waits_for_a_worker(const struct pool_transport *t, int slot)
 	bool any = s->stream && __atomic_load_n(&s->next, __ATOMIC_RELAXED) < s->ready;
 	for (unsigned i = 0; i < t->workers && !s->stream && !any; i++) {
 		const uint64_t word = __atomic_load_n(&s->lane[i].word, __ATOMIC_RELAXED);
-		any = lane_lo(word) < lane_hi(word);
+		any = lane_lo(word) < lane_hi(word) || lane_thief(word);
 	}
 	return any && !__atomic_load_n(&s->closed, __ATOMIC_RELAXED);
 }
@@ -126,6 +151,14 @@ static uint64_t done_in(const struct pool_transport *t, int slot)
 	return done;
 }
 
+static bool anybody_rests(const struct pool_transport *t)
+{
+	for (unsigned i = 0; i < t->workers; i++)
+		if (__atomic_load_n(&t->view.desk[i].rest, __ATOMIC_RELAXED) != DESK_AWAKE)
+			return true;
+	return false;
+}
+
 /* Maybe somebody was not woken for it, as those who were at it would soon come for it. */
 static void look_for_held(struct pool_transport *t, int64_t now_ns)
 {
@@ -133,7 +166,7 @@ static void look_for_held(struct pool_transport *t, int64_t now_ns)
 		return;
 	t->held = false;
 	t->held_ns = now_ns;
-	for (int slot = 0; slot < SHM_SLOTS; slot++) {
+	for (int slot = 0; slot < SHM_SLOTS && anybody_rests(t); slot++) {
 		if (!t->job[slot] || !waits_for_a_worker(t, slot))
 			continue;
 		struct shm_job *work = t->job[slot]->transport_data;

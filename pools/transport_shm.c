@@ -56,6 +56,7 @@ static int shm_open_transport(struct pool_transport **out, const struct pool_tra
 	struct pool_transport *t = calloc(1, sizeof *t);
 	if (!t)
 		return -ENOMEM;
+	t->pool = setup->pool;
 	t->board = setup->board;
 	t->workers = (unsigned)setup->workers;
 	int rc = arena_open(&t->view.arena);
@@ -329,6 +330,7 @@ static bool shm_reap(struct pool_transport *t)
 static int64_t shm_doze(struct pool_transport *t, bool asleep)
 {
 	__atomic_store_n(&t->view.area->parent_asleep, asleep, __ATOMIC_SEQ_CST);
+	t->doze_ns = 0;
 	if (!asleep)
 		return 0;
 	const uint64_t woken_ns = __atomic_load_n(&t->view.area->woken_ns, __ATOMIC_RELAXED);
@@ -336,7 +338,9 @@ static int64_t shm_doze(struct pool_transport *t, bool asleep)
 	const bool late = (uint64_t)now_ns - woken_ns > 2 * SHM_LATE_NS;
 	const int64_t look_ns = shm_look(t, now_ns);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return shm_reap(t) ? 0 : late ? look_ns : (int64_t)SHM_LATE_NS;
+	if (shm_reap(t))
+		return 0;
+	return t->doze_ns = late ? look_ns : (int64_t)SHM_LATE_NS;
 }
 
 const struct pool_transport_ops pool_transport_shm = {
