@@ -315,24 +315,21 @@ static struct deck *deck_for_busy(const struct deal *deal, const struct deal_fli
 		       : NULL;
 }
 
-/* Have others taken the CPUs? Nobody would answer soon. */
-static bool is_busy(const struct deal *deal, const struct deck *deck)
+/* What came may tell that the items are shorter than was thought, so that waking more workers for them is not worth it. Once
+ * it is worth waiting for, unless others have taken the CPUs: nobody would answer soon. */
+static bool should_look(const struct deal *deal, struct deck *deck)
 {
-	int busy = 0;
+	int here = 0, elsewhere = 0;
+	if (deal->crew.workers == deal->at_once || deal->crew.once)
+		return false;
 	for (int i = 0; i < deal->crew.workers; i++) {
 		const struct deal_flight *own = hand_at(&deal->hand[i]);
-		busy += own && own->job != deck->job;
+		here += own && own->job == deck->job;
+		elsewhere += own && own->job != deck->job;
 	}
-	return busy >= deal->at_once;
-}
-
-/* What came may tell that the items are shorter than was thought, so that waking more workers for them is not worth it. Once
- * it is worth waiting for. */
-static bool should_look(const struct deal *deal, struct deck *deck, int sent)
-{
-	if (deal->crew.workers == deal->at_once || deal->crew.once || sent < deal->at_once)
+	if (here < deal->at_once)
 		return false;
-	const bool wait = deck->item_ns <= 0 && !deck->waited && !is_busy(deal, deck);
+	const bool wait = deck->item_ns <= 0 && !deck->waited && elsewhere < deal->at_once;
 	deck->waited = true;
 	return deal->wire.has_news(deal->wire.wire, wait ? NEWS_NS : 0);
 }
@@ -341,7 +338,7 @@ static bool should_look(const struct deal *deal, struct deck *deck, int sent)
  * looked at: whoever hears of a change looks at nothing. */
 static bool deal_round(struct deal *deal)
 {
-	int sent = 0;
+	bool any = false;
 	deal->held = deal->starved = false; /* unless it still is */
 	for (int busy = 0; busy < 2; busy++) {
 		for (int worker = 0; worker < deal->crew.workers; worker++) {
@@ -351,15 +348,17 @@ static bool deal_round(struct deal *deal)
 			    !deal->wire.can_send(deal->wire.wire, worker))
 				continue;
 			struct deck *deck = own ? deck_for_busy(deal, own) : deck_for_idle(deal);
-			if (deck && should_look(deal, deck, sent))
+			if (deck && should_look(deal, deck))
 				return false;
+			if (!deck && !busy)
+				break; /* nor for others who have nothing */
 			if (!deck || !deal_one(deal, deck, worker))
 				continue;
 			rotate(deal, deck);
-			sent++;
+			any = true;
 		}
 	}
-	return sent > 0;
+	return any;
 }
 
 /* Ends: a round gives what was taken to somebody who had nothing, or leaves it where it forbids taking more. */

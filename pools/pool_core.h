@@ -77,6 +77,7 @@ struct pool {
 
 	bool leading, news;
 	struct pool_patience patience; /* the leader's */
+	int64_t yield_ns;	       /* pump_yield: not before */
 	bool halting;		       /* some job is */
 	bool hunting;		       /* some job has a kill_reason */
 	int waiters;
@@ -156,7 +157,8 @@ typedef bool pump_done(void *what);
  * only look). */
 int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_ns);
 /* Something happened, or does in so many ns, that no leader has seen yet. */
-bool pump_has_events(const struct pool *pool, int64_t most_ns);
+bool pump_has_events(struct pool *pool, int64_t most_ns);
+bool pump_yield(struct pool *pool);    /* to those who were just woken; false: not now */
 bool pump_progress(struct pool *pool); /* under the lock, never blocks; true: something changed */
 void pump_kick(struct pool *pool);     /* wakes the leader */
 void pump_tell(struct pool *pool);     /* wakes all who wait: something resolved outside the lead */

@@ -19,6 +19,7 @@
 enum { EVENTS_AT_ONCE = 32 };
 /* Between two looks: each takes a line away from the worker that is about to write to it. */
 enum { PAUSES_MORE = 2 };
+static const int64_t TURN_NS = 1000000, NO_YIELD_NS = 1000000000;
 enum event_kind { EVENT_WAKE, EVENT_BODY, EVENT_CHANNEL };
 
 static uint64_t event_data(enum event_kind kind, int worker)
@@ -88,18 +89,28 @@ bool pump_progress(struct pool *pool)
 	return changed;
 }
 
-/* They stay there for the leader. Yielding would leave this CPU to whoever computes, for a turn; it is done only where there is
- * no other for those who cause them. */
-bool pump_has_events(const struct pool *pool, int64_t most_ns)
+/* Whoever was woken may wait for this very CPU. But who computes takes it for a whole turn: then it is not given away for a
+ * while. */
+bool pump_yield(struct pool *pool)
+{
+	const int64_t before_ns = pool_now_ns();
+	if (before_ns < pool->yield_ns)
+		return false;
+	sched_yield();
+	const int64_t after_ns = pool_now_ns();
+	if (after_ns - before_ns > TURN_NS)
+		pool->yield_ns = after_ns + NO_YIELD_NS;
+	return true;
+}
+
+/* They stay there for the leader. */
+bool pump_has_events(struct pool *pool, int64_t most_ns)
 {
 	struct epoll_event event;
 	const int64_t end_ns = most_ns ? pool_now_ns() + most_ns : 0;
-	while (epoll_wait(pool->events_fd, &event, 1, 0) <= 0) {
-		if (most_ns == 0 || pool_now_ns() >= end_ns)
+	while (epoll_wait(pool->events_fd, &event, 1, 0) <= 0)
+		if (most_ns == 0 || pool_now_ns() >= end_ns || !pump_yield(pool))
 			return false;
-		if (pool->cpus == 1)
-			sched_yield();
-	}
 	return true;
 }
 

@@ -5,7 +5,6 @@
 #include "pools/shm_port.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -80,20 +79,14 @@ static void count_awake(const struct pool_transport *t, uint32_t slot, uint64_t 
 	}
 }
 
-/* Once it is waited for, for as long as a wake-up and a short claim take. Yielding would leave this CPU to whoever computes, for
- * a turn; it is done only where there is no other. */
+/* Once it is waited for, for as long as a wake-up and a short claim take. */
 static bool is_short(const struct pool_transport *t, struct shm_job *work, const struct shm_slot *s)
 {
 	const int64_t end_ns = work->waited ? 0 : pool_now_ns() + NEWS_NS;
 	uint32_t pace;
 	while ((pace = __atomic_load_n(&s->pace, __ATOMIC_RELAXED)) == PACE_UNKNOWN &&
-	       !work->waited) {
-		if (t->board->cpus == 1)
-			sched_yield();
-		else
-			pool_spin_pause(0);
-		work->waited = pool_now_ns() > end_ns;
-	}
+	       !work->waited)
+		work->waited = !pump_yield(t->pool) || pool_now_ns() > end_ns;
 	return pace == PACE_SHORT;
 }
 

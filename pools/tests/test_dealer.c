@@ -8,8 +8,8 @@
 enum { CROWD = 16, N = 3000, SHORT_NS = 1000 };
 
 struct paper {
-	int flights,
-		news_after; /* flights sent; from so many on something has come that nobody looks at */
+	bool news;   /* something has come that nobody has looked at */
+	int flights; /* sent */
 	int flights_of[CROWD];
 	int64_t waited_ns;    /* for news */
 	uint64_t items, most; /* sent; in one flight */
@@ -60,12 +60,12 @@ static bool has_news(void *wire, int64_t most_ns)
 {
 	struct paper *paper = wire;
 	paper->waited_ns += most_ns;
-	return paper->flights >= paper->news_after;
+	return paper->news;
 }
 
-static void desk_open(struct desk *desk, int cpus, int news_after)
+static void desk_open(struct desk *desk, int cpus, bool news)
 {
-	*desk = (struct desk){ .paper.news_after = news_after, .pool.workers = CROWD };
+	*desk = (struct desk){ .paper.news = news, .pool.workers = CROWD };
 	const struct deal_wire wire = { &desk->paper,	can_send,    note_flight,
 					recall_nothing, cut_nothing, has_news };
 	desk->deal = deal_open(&wire, &(struct deal_crew){ CROWD, cpus, false, false });
@@ -114,7 +114,7 @@ static void few_of_a_crowd_are_woken_for_short_items(const struct pool_backend_i
 	struct desk desk;
 	if (!is_once(row))
 		return;
-	desk_open(&desk, 2, 0);
+	desk_open(&desk, 2, true);
 	struct pool_job *job = publish(&desk);
 	CHECK(!deal_out(desk.deal)); /* to go on when what has come was looked at */
 	CHECK_EQ(desk.paper.flights, 2);
@@ -127,17 +127,19 @@ static void few_of_a_crowd_are_woken_for_short_items(const struct pool_backend_i
 	deal_close(desk.deal);
 }
 
-/* News that tell nothing of how long items take keep nobody waiting for long, and none at all nobody. */
+/* News that tell nothing of how long items take keep them only until somebody has looked. */
 static void items_that_may_be_long_go_to_everybody(const struct pool_backend_info *row)
 {
 	if (!is_once(row))
 		return;
 	for (int news = 0; news < 2; news++) {
 		struct desk desk;
-		desk_open(&desk, 2, news ? 0 : INT32_MAX);
+		desk_open(&desk, 2, news);
 		struct pool_job *job = publish(&desk);
-		for (int i = 0; i < (news ? CROWD / 2 : 1); i++)
-			deal_out(desk.deal);
+		deal_out(desk.deal);
+		CHECK_EQ(workers_with_something(&desk), news ? 2 : CROWD);
+		desk.paper.news = false;
+		deal_out(desk.deal);
 		CHECK_EQ(workers_with_something(&desk), CROWD);
 		CHECK_EQ(desk.paper.most, 1);
 		put_away(&desk, job);
@@ -159,11 +161,11 @@ static void workers_are_woken_for_what_there_is(const struct pool_backend_info *
 		return;
 	for (unsigned i = 0; i < COUNT(cases); i++) {
 		struct desk desk;
-		desk_open(&desk, cases[i].cpus, 0);
+		desk_open(&desk, cases[i].cpus, true);
 		struct pool_job *job = publish(&desk);
 		deal_out(desk.deal);
 		answer(&desk, cases[i].item_ns);
-		desk.paper.news_after = INT32_MAX;
+		desk.paper.news = false;
 		deal_out(desk.deal);
 		CHECK(workers_with_something(&desk) >= cases[i].least);
 		CHECK(workers_with_something(&desk) <= cases[i].most);
@@ -179,11 +181,11 @@ static void what_is_held_back_comes_to_no_harm(const struct pool_backend_info *r
 	struct desk desk;
 	if (!is_once(row))
 		return;
-	desk_open(&desk, 2, 0);
+	desk_open(&desk, 2, true);
 	struct pool_job *job = publish(&desk);
 	deal_out(desk.deal);
 	answer(&desk, SHORT_NS);
-	desk.paper.news_after = INT32_MAX;
+	desk.paper.news = false;
 	deal_out(desk.deal);
 	CHECK(deal_held(desk.deal));
 	const int before = workers_with_something(&desk);
