@@ -179,7 +179,7 @@ bool deal_is_worth_waking(const struct deal *deal, struct deck *deck)
 		const struct deal_flight *own = hand_at(&deal->hand[i]);
 		if (!own || own->job != deck->job)
 			continue;
-		active++;
+		active += !deal_is_stuck(own, now_ns);
 		deck->doubted = deck->doubted || deal_refutes(own, now_ns);
 	}
 	return deck->doubted || active < worth_waking(deal, deck);

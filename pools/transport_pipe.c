@@ -160,7 +160,7 @@ static int64_t pull_ns(const struct pool_transport *t)
 static bool hand_out(struct pool_transport *t)
 {
 	const bool any = deal_out(t->deal);
-	if (any && t->doze_ns > pull_ns(t)) {
+	if ((any || deal_held(t->deal)) && t->doze_ns > pull_ns(t)) {
 		t->doze_ns = 0;
 		pump_kick(t->pool);
 	}
