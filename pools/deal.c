@@ -138,6 +138,17 @@ static uint64_t fitting(const struct deal *deal, const struct deck *deck, uint64
 	return deal_fitting(deck->job, deck->chunk, run->at, run->count < most ? run->count : most);
 }
 
+/* Of items given back those of lower index are not behind it, though they are dealt later. */
+static uint64_t left_behind(const struct deck *deck, uint64_t index)
+{
+	const struct pool_job *job = deck->job;
+	uint64_t left =
+		job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
+	for (const struct run *run = deck->back; run; run = run->next)
+		left += run->index > index ? run->count : 0;
+	return left;
+}
+
 void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 {
 	*flight = (struct deal_flight){ .job = deck->job };
@@ -151,7 +162,7 @@ void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 		flight->count = left < most ? left : most;
 		deck->next += flight->count;
 	}
-	flight->behind = deck_left(deck);
+	flight->behind = left_behind(deck, flight->index);
 }
 
 /* ---- how much ---- */
@@ -364,6 +375,7 @@ static bool deal_round(struct deal *deal)
 /* Ends: a round gives what was taken to somebody who had nothing, or leaves it where it forbids taking more. */
 bool deal_out(struct deal *deal)
 {
+	deal_relieve(deal);
 	bool any = deal_round(deal);
 	while (deal_level(deal))
 		any = deal_round(deal) || any;

@@ -15,8 +15,9 @@
  *
  * Levelling. An estimate is wrong where items are not alike, so what was sent is not lost to the others: who has nothing, when
  * nothing is left, gets half of what the worker with most to do has not begun (as in work stealing: Blumofe and Leiserson
- * 1999). The transport cuts a flight without asking the worker, who may be in a long item; what was taken from there goes one
- * chunk at a time. Nothing stays behind a long item but what the worker began along with it, and that is no more than an even
+ * 1999). The transport cuts a flight without asking the worker, who may be in a long item. From who has not got on for much
+ * longer than it should (DOUBT_NS) all of that is taken, whether somebody is free or not, and goes one chunk at a time: it has
+ * its turn among the jobs. Nothing stays behind a long item but what the worker began along with it, and that is no more than an even
  * share of what was left: the last items, as many as there are workers, get on where they wait for each other.
  */
 #ifndef POOLS_DEAL_H
@@ -31,7 +32,8 @@ struct deal_flight {
 	uint32_t number;	   /* never 0; those of one worker follow each other */
 	uint64_t at, count, index; /* items or cells; position of the first in the input */
 	uint64_t done, run_ns;	   /* of count; what these took */
-	uint64_t behind;  /* items of the job that were not sent to anybody yet, when it was sent */
+	uint64_t
+		behind; /* items of the job and of higher index that nobody had, when it was sent */
 	int64_t since_ns; /* when it was sent, or last answered in part */
 	bool trimmed; /* it was cut to what had begun: over when its worker says so (deal_dropped) */
 };

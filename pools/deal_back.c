@@ -247,6 +247,24 @@ static uint64_t cut(struct deal *deal, int worker, struct deal_flight *flight, u
 	return count;
 }
 
+void deal_relieve(struct deal *deal)
+{
+	const int64_t now_ns = pool_now_ns();
+	if (deal->crew.once || deal->crew.workers == 1 || now_ns - deal->relieved_ns < STUCK_NS)
+		return;
+	deal->relieved_ns = now_ns;
+	for (int i = 0; i < deal->crew.workers; i++) {
+		struct hand *hand = &deal->hand[i];
+		const struct deal_flight *own = hand_at(hand);
+		if (!own || own->job->cancelled || own->job->halting ||
+		    deal_outstanding(deal, i) < 2 || !deal_refutes(own, now_ns))
+			continue;
+		deck_of(own->job)->doubted = true;
+		for (unsigned k = hand->count; k-- > 0;)
+			cut(deal, i, &hand->flight[k], UINT64_MAX);
+	}
+}
+
 bool deal_level(struct deal *deal)
 {
 	const int64_t now_ns = pool_now_ns();

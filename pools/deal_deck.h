@@ -34,9 +34,10 @@ struct hand {
 struct deal {
 	struct deal_wire wire;
 	struct deal_crew crew;
-	int at_once;  /* workers that can run at a time */
-	bool held;    /* something is left for workers that are at it: look after them */
-	bool starved; /* something could not be sent for want of memory: try again */
+	int at_once;	     /* workers that can run at a time */
+	int64_t relieved_ns; /* when it was looked for those who do not get on */
+	bool held;	     /* something is left for workers that are at it: look after them */
+	bool starved;	     /* something could not be sent for want of memory: try again */
 	TAILQ_HEAD(, deck) decks; /* in the order in which they are served */
 	struct hand hand[];
 };
@@ -64,6 +65,8 @@ void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most);
 /* A worker has nothing, and nothing is left: takes from the one that has most to do, into its deck. False: there is no such
  * worker, or it has too little. */
 bool deal_level(struct deal *deal);
+void deal_relieve(
+	struct deal *deal); /* who has not got on for long: takes all that has not begun */
 bool deal_is_stuck(const struct deal_flight *flight, int64_t now_ns);
 bool deal_refutes(const struct deal_flight *flight,
 		  int64_t now_ns); /* what its deck says of items */

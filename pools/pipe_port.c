@@ -342,10 +342,12 @@ static bool flush_due(struct pool_port *p, int64_t run_ns)
 	       p->outbox->filled - p->outbox->base > OUTBOX_ROOM / 2;
 }
 
-static void adapt_grain(struct pool_port *p, int64_t run_ns)
+/* A smaller piece than might have been tells nothing of larger ones. */
+static void adapt_grain(struct pool_port *p, uint64_t count, int64_t run_ns)
 {
 	const uint64_t most = p->inbox.work.magic == FRAME_STREAM ? GRAIN_STREAM : GRAIN_BATCH;
-	if (run_ns < PIECE_NS / 2 && p->grain < most)
+	const uint64_t unit = p->inbox.work.chunk ? p->inbox.work.chunk : 1;
+	if (run_ns < PIECE_NS / 2 && p->grain < most && count / unit >= p->grain)
 		p->grain *= 2;
 	else if (run_ns > 2 * PIECE_NS)
 		p->grain = 1;
@@ -360,7 +362,7 @@ int pipe_commit(struct pool_port *p, struct pool_span *span)
 	__atomic_store_n(&p->outbox->piece.open, 0, __ATOMIC_RELEASE);
 	p->done += span->count;
 	p->overdue = span->overdue;
-	adapt_grain(p, run_ns);
+	adapt_grain(p, span->count, run_ns);
 	free((void *)(uintptr_t)p->variable.at);
 	p->variable = (struct pool_ref){ 0, 0 };
 	free(p->result);

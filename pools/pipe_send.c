@@ -220,7 +220,8 @@ static uint64_t answered(const struct channel *c, const struct deal_flight *flig
 /* One chunk that has not begun stays behind what has: so the worker sees where its flight ends before it runs the last of it,
  * and has gone on when that is answered and the slot is used again. An automatic chunk of workers that count their tasks is a
  * whole flight. */
-/* Its arguments must stay until it is sent. Only the last flight can be. */
+/* Its arguments must stay until it is sent: a batch's do while anything of it is left, a stream's go item by item. Only the last
+ * flight can be. */
 static bool is_being_sent(const struct pool_transport *t, int worker,
 			  const struct deal_flight *flight)
 {
@@ -237,11 +238,12 @@ uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint
 	const uint64_t least = answered(c, flight);
 	uint64_t *extent = &c->outbox->extent[flight->number % DEAL_FLIGHTS];
 	uint64_t seen = __atomic_load_n(extent, __ATOMIC_ACQUIRE);
-	if (!flight->job->chunk && t->board->tasks_per_worker)
+	const bool sending = is_being_sent(t, worker, flight);
+	if ((!flight->job->chunk && t->board->tasks_per_worker) || (sending && flight->job->stream))
 		return 0;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		const uint64_t begun = seen & UINT32_MAX;
-		const uint64_t keeps = begun < least || is_being_sent(t, worker, flight);
+		const uint64_t keeps = begun < least || sending;
 		uint64_t end = (begun > least ? begun : least) + keeps;
 		if (seen >> 32 != flight->count) { /* nobody else may write that */
 			pipe_give_up(t, worker, POOL_DECODE_ERROR);

@@ -167,7 +167,7 @@ int64_t shm_measure_claim(struct pool_port *p)
 	int64_t took = now - p->claimed_ns;
 	if (p->claimed_ns)
 		note_pace(p, took > SHM_WAKE_NS * (int64_t)p->chunks ? PACE_LONG : PACE_SHORT);
-	if (p->claimed_ns && took < aim / 2 && p->grain < most)
+	if (p->claimed_ns && took < aim / 2 && p->grain < most && p->chunks >= p->grain)
 		p->grain *= 2;
 	else if (p->claimed_ns && took > aim * 2 && p->grain > 1)
 		p->grain /= 2;
