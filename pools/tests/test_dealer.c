@@ -1,5 +1,5 @@
 /* test_dealer.c - the dealer alone: who is sent what, on a wire that only takes notes. See deal.h. */
-#include "pools/deal.h"
+#include "pools/deal_deck.h"
 #include "pools/pool_core.h"
 #include "pools/tests/suite.h"
 
@@ -12,6 +12,8 @@ struct paper {
 	int flights; /* sent */
 	int flights_of[CROWD];
 	int64_t waited_ns;    /* for news */
+	uint64_t cut;	      /* items */
+	uint64_t behind;      /* the last flight sent */
 	uint64_t items, most; /* sent; in one flight */
 };
 
@@ -33,6 +35,7 @@ static int note_flight(void *wire, int worker, const struct deal_flight *flight)
 	paper->flights++;
 	paper->flights_of[worker]++;
 	paper->items += flight->count;
+	paper->behind = flight->behind;
 	if (flight->count > paper->most)
 		paper->most = flight->count;
 	return 0;
@@ -45,15 +48,16 @@ static void recall_nothing(void *wire, int worker, const struct deal_flight *fli
 	(void)flight;
 }
 
-static uint64_t cut_nothing(void *wire, int worker, const struct deal_flight *flight, uint64_t most,
-			    bool *all)
+/* Says that the first item of each flight has begun. */
+static uint64_t cut_off(void *wire, int worker, const struct deal_flight *flight, uint64_t most,
+			bool *all)
 {
-	(void)wire;
+	struct paper *paper = wire;
 	(void)worker;
-	(void)flight;
-	(void)most;
-	*all = false;
-	return 0;
+	const uint64_t left = flight->count - 1, count = left < most ? left : most;
+	*all = count == left;
+	paper->cut += count;
+	return count;
 }
 
 static bool has_news(void *wire, int64_t most_ns)
@@ -66,8 +70,8 @@ static bool has_news(void *wire, int64_t most_ns)
 static void desk_open(struct desk *desk, int cpus, bool news)
 {
 	*desk = (struct desk){ .paper.news = news, .pool.workers = CROWD };
-	const struct deal_wire wire = { &desk->paper,	can_send,    note_flight,
-					recall_nothing, cut_nothing, has_news };
+	const struct deal_wire wire = { &desk->paper,	can_send, note_flight,
+					recall_nothing, cut_off,  has_news };
 	desk->deal = deal_open(&wire, &(struct deal_crew){ CROWD, cpus, false, false });
 	CHECK(desk->deal);
 }
@@ -205,7 +209,36 @@ static void what_is_held_back_comes_to_no_harm(const struct pool_backend_info *r
 	deal_out(desk.deal);
 	CHECK_EQ(workers_with_something(&desk), CROWD);
 	CHECK_EQ(desk.paper.most, 1);
+	CHECK(desk.paper.cut > 0); /* all of them had been sent several */
 	put_away(&desk, other);
+	put_away(&desk, job);
+	deal_close(desk.deal);
+}
+
+/* The last items were taken for some with many behind them, when others that had come back were dealt later: a worker began all
+ * of them together, and they waited for each other. */
+static void what_comes_back_is_not_behind_later_items(const struct pool_backend_info *row)
+{
+	struct desk desk;
+	if (!is_once(row))
+		return;
+	desk_open(&desk, CROWD, false);
+	struct pool_job *job = publish(&desk);
+	deal_out(desk.deal);
+	CHECK_EQ(workers_with_something(&desk), CROWD);
+	CHECK_EQ(desk.paper.behind, N - CROWD);
+	const struct deal_end end = { .peaceful = true };
+	deal_lost(desk.deal, 1, &end);
+	deal_lost(desk.deal, 2, &end); /* item 2 lies on top of item 1 */
+	deal_out(desk.deal);
+	CHECK_EQ(desk.paper.behind, N - CROWD); /* of item 1, which went last */
+	deal_lost(desk.deal, 1, &end);
+	deal_lost(desk.deal, 2, &end);
+	struct deal_flight flight;
+	deck_take(deck_of(job), &flight, 1);
+	CHECK_EQ(flight.behind, N - CROWD + (flight.index == 1));
+	deck_take(deck_of(job), &flight, 1);
+	CHECK_EQ(flight.behind, N - CROWD);
 	put_away(&desk, job);
 	deal_close(desk.deal);
 }
@@ -215,6 +248,7 @@ static const struct suite_case cases[] = {
 	CASE(items_that_may_be_long_go_to_everybody, 0),
 	CASE(workers_are_woken_for_what_there_is, 0),
 	CASE(what_is_held_back_comes_to_no_harm, 0),
+	CASE(what_comes_back_is_not_behind_later_items, 0),
 };
 
 int main(int argc, char **argv)

@@ -303,6 +303,50 @@ static void workers_come_when_items_turn_long(const struct pool_backend_info *ro
 	suite_finish(pool);
 }
 
+/* The result is the sum of the bytes. Some take long. */
+static int sum_bytes(struct pool_call *call)
+{
+	const unsigned char *bytes = pool_arg(call, 1);
+	int64_t sum = 0;
+	for (uint64_t i = 0; i < pool_arg_size(call, 1); i++)
+		sum += bytes[i];
+	if (pool_index(call) % 67 == 66)
+		suite_sleep_ns(60 * MS);
+	*(int64_t *)pool_result(call) = sum;
+	return 0;
+}
+POOL_TASK(sum_bytes)
+
+/* The arguments of a stream's items go one by one, as their results are taken. A flight that was only half sent was cut, and
+ * the rest of it read from there: POOL_ENCODE_ERROR, or other bytes. */
+static void stream_is_not_taken_while_it_is_sent(const struct pool_backend_info *row)
+{
+	enum { N = 300, FIXED = 30000, VARIABLE = 36000, ROUNDS = 4 };
+	static unsigned char fixed[N][FIXED], bytes[N][VARIABLE];
+	static struct pool_bytes variable[N];
+	const struct pool_column columns[2] = { { fixed, FIXED }, { variable, POOL_VARIABLE } };
+	struct pool *pool = suite_open(row, 2);
+	for (int i = 0; i < N; i++) {
+		memset(bytes[i], i % 100, VARIABLE);
+		variable[i] = (struct pool_bytes){ bytes[i], VARIABLE };
+	}
+	for (int round = 0; round < ROUNDS; round++) {
+		struct pool_iter *iter;
+		int64_t y;
+		CHECK_EQ(pool_imap_unordered(pool, POOL(sum_bytes), pool_columns(columns, 2, N), 8,
+					     &(struct pool_policy){ .window = round % 2 ? 200 : 0 },
+					     &iter),
+			 0);
+		for (int i = 0; i < N; i++) {
+			CHECK_EQ(pool_iter_next(iter, &y, WAIT), 0);
+			CHECK_EQ(y, (int64_t)(pool_iter_index(iter) % 100 * VARIABLE));
+		}
+		CHECK_EQ(pool_iter_next(iter, &y, WAIT), POOL_END);
+		pool_iter_release(iter);
+	}
+	suite_finish(pool);
+}
+
 static const struct suite_case cases[] = {
 	CASE(long_item_holds_nobody_up, POOL_CAN_REUSE | POOL_CAN_OVERLAP),
 	CASE(counting_workers_keep_their_chunk, POOL_CAN_ISOLATE | POOL_CAN_REUSE),
@@ -311,6 +355,7 @@ static const struct suite_case cases[] = {
 	CASE(what_is_taken_away_runs_once, 0),
 	CASE(last_ones_do_not_wait_behind_each_other, POOL_CAN_OVERLAP),
 	CASE(workers_come_when_items_turn_long, POOL_CAN_OVERLAP),
+	CASE(stream_is_not_taken_while_it_is_sent, POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 };
 
 int main(int argc, char **argv)
