@@ -321,7 +321,7 @@ POOL_TASK(sum_bytes)
  * the rest of it read from there: POOL_ENCODE_ERROR, or other bytes. */
 static void stream_is_not_taken_while_it_is_sent(const struct pool_backend_info *row)
 {
-	enum { N = 300, FIXED = 30000, VARIABLE = 36000, ROUNDS = 4 };
+	enum { N = 300, FIXED = 30000, VARIABLE = 36000, ROUNDS = 8 };
 	static unsigned char fixed[N][FIXED], bytes[N][VARIABLE];
 	static struct pool_bytes variable[N];
 	const struct pool_column columns[2] = { { fixed, FIXED }, { variable, POOL_VARIABLE } };
