@@ -63,6 +63,12 @@ static bool take_own(struct pool_port *p, uint64_t *lo, uint64_t *hi)
 	return false;
 }
 
+/* A single call is: then nobody's lane need be looked at, each a line that the parent writes to next. */
+bool shm_is_all_ours(const struct pool_port *p)
+{
+	return p->at->lane[p->worker].done >= p->at->count;
+}
+
 /* The fullest lane of another worker that no thief is at. */
 static struct shm_lane *fullest(const struct pool_port *p, uint64_t *word, uint32_t *victim)
 {
@@ -114,7 +120,7 @@ static bool steal(struct pool_port *p)
 	struct shm_lane *own = &p->at->lane[p->worker], *lane;
 	uint64_t word;
 	uint32_t victim;
-	if (!(lane = fullest(p, &word, &victim)) ||
+	if (shm_is_all_ours(p) || !(lane = fullest(p, &word, &victim)) ||
 	    __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED))
 		return false;
 	uint64_t mid = split_at(lane_lo(word), lane_hi(word), p->at->chunk), hi = lane_hi(word);

@@ -126,6 +126,8 @@ static bool enter(struct pool_port *p, int slot)
  * two workers that finish together at least one sees both. */
 static bool batch_complete(const struct pool_port *p)
 {
+	if (shm_is_all_ours(p))
+		return true;
 	uint64_t done = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	uint32_t i = 0;

@@ -32,8 +32,10 @@ struct pool_port {
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
 bool shm_claim_tiles(struct pool_port *p, struct pool_span *span);
 bool shm_lanes_have_work(const struct pool_port *p); /* others' lanes of the batch */
-int64_t shm_measure_claim(struct pool_port *p);	     /* ns since the last time; adapts the grain */
-void shm_keep_pace(struct pool_port *p);	     /* before it leaves a slot for others */
+bool shm_is_all_ours(
+	const struct pool_port *p); /* it has done all of the batch, as of a single call */
+int64_t shm_measure_claim(struct pool_port *p); /* ns since the last time; adapts the grain */
+void shm_keep_pace(struct pool_port *p);	/* before it leaves a slot for others */
 uint64_t shm_kept_grain(const struct pool_port *p);
 void shm_clear_results(struct pool_port *p,
 		       struct pool_span *span); /* that an earlier run of the span left */
