@@ -83,11 +83,16 @@ void deal_collect(struct deal *deal, struct pool_job *job)
 
 /* ---- what is left to deal ---- */
 
-uint64_t deck_left(const struct deck *deck)
+/* Never dealt yet. */
+static uint64_t fresh_left(const struct deck *deck)
 {
 	const struct pool_job *job = deck->job;
-	uint64_t left =
-		job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
+	return job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
+}
+
+uint64_t deck_left(const struct deck *deck)
+{
+	uint64_t left = fresh_left(deck);
 	for (const struct run *run = deck->back; run; run = run->next)
 		left += run->count;
 	return left;
@@ -141,9 +146,7 @@ static uint64_t fitting(const struct deal *deal, const struct deck *deck, uint64
 /* Of items given back those of lower index are not behind it, though they are dealt later. */
 static uint64_t left_behind(const struct deck *deck, uint64_t index)
 {
-	const struct pool_job *job = deck->job;
-	uint64_t left =
-		job->stream ? (deck->tail - deck->head) * job->chunk : job->count - deck->next;
+	uint64_t left = fresh_left(deck);
 	for (const struct run *run = deck->back; run; run = run->next)
 		left += run->index > index ? run->count : 0;
 	return left;
@@ -167,6 +170,12 @@ void deck_take(struct deck *deck, struct deal_flight *flight, uint64_t most)
 
 /* ---- how much ---- */
 
+/* Are there more workers than can run? A process a flight is woken by nobody. */
+static bool is_crowded(const struct deal *deal)
+{
+	return deal->crew.workers > deal->at_once && !deal->crew.once;
+}
+
 /* How many workers are worth waking for what is left. With n of them it takes left_ns / n; one more saves left_ns / (n * (n + 1))
  * of that at most, and where there are more than CPUs waking it costs one of them WAKE_NS. */
 static int worth_waking(const struct deal *deal, const struct deck *deck)
@@ -183,8 +192,7 @@ bool deal_is_worth_waking(const struct deal *deal, struct deck *deck)
 	const int64_t now_ns = pool_now_ns();
 	int active = 0;
 	const double chunk_ns = deck->item_ns * (double)deck->chunk;
-	if (deal->crew.workers == deal->at_once || deal->crew.once || chunk_ns <= 0 ||
-	    chunk_ns > WAKE_NS)
+	if (!is_crowded(deal) || chunk_ns <= 0 || chunk_ns > WAKE_NS)
 		return true;
 	for (int i = 0; i < deal->crew.workers; i++) {
 		const struct deal_flight *own = hand_at(&deal->hand[i]);
@@ -331,7 +339,7 @@ static struct deck *deck_for_busy(const struct deal *deal, const struct deal_fli
 static bool should_look(const struct deal *deal, struct deck *deck)
 {
 	int here = 0, elsewhere = 0;
-	if (deal->crew.workers == deal->at_once || deal->crew.once)
+	if (!is_crowded(deal))
 		return false;
 	for (int i = 0; i < deal->crew.workers; i++) {
 		const struct deal_flight *own = hand_at(&deal->hand[i]);

@@ -48,8 +48,7 @@ struct frame_work {
 	uint64_t task, at, index, count; /* at: first item or cell; index: in the input */
 	uint64_t chunk;			 /* items a claim; 0: as many as fit */
 	uint64_t arg_size[POOL_COLUMNS_MAX], result_size;
-	uint32_t columns : 4,
-		behind : 28; /* behind: items of the job that nobody was sent, or FRAME_BEHIND_MOST */
+	uint32_t columns : 4, behind : 28; /* deal_flight's, or FRAME_BEHIND_MOST */
 	uint32_t variable;
 	int64_t limit_ns;
 	uint64_t bytes; /* that follow */

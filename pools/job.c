@@ -313,7 +313,7 @@ bool job_to_background(struct pool_job *job, bool insists)
 	const bool at_once = insists || !pool->backend->transport->autonomous || job->limit_ns ||
 			     job->retries || pool->options.tasks_per_worker || !job->published;
 	job->background = at_once || pool->backend->info.can & POOL_CAN_SURVIVE ||
-			  pool->workers > pool->cpus; /* not all of them were woken */
+			  pool_is_crowded(pool); /* not all of them were woken */
 	job_count(job);
 	return at_once;
 }

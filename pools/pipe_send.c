@@ -217,9 +217,6 @@ static uint64_t answered(const struct channel *c, const struct deal_flight *flig
 	return next - flight->at;
 }
 
-/* One chunk that has not begun stays behind what has: so the worker sees where its flight ends before it runs the last of it,
- * and has gone on when that is answered and the slot is used again. An automatic chunk of workers that count their tasks is a
- * whole flight. */
 /* Its arguments must stay until it is sent: a batch's do while anything of it is left, a stream's go item by item. Only the last
  * flight can be. */
 static bool is_being_sent(const struct pool_transport *t, int worker,
@@ -229,6 +226,7 @@ static bool is_being_sent(const struct pool_transport *t, int worker,
 	return t->channel[worker].out.count && (!last || last == flight);
 }
 
+/* An automatic chunk of workers that count their tasks is a whole flight. See frame.h. */
 uint64_t pipe_cut(void *wire, int worker, const struct deal_flight *flight, uint64_t most,
 		  bool *all)
 {

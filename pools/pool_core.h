@@ -158,6 +158,12 @@ typedef bool pump_done(void *what);
 int pump_wait(struct pool *pool, pump_done *done, void *what, int64_t deadline_ns);
 /* Something happened, or does in so many ns, that no leader has seen yet. */
 bool pump_has_events(struct pool *pool, int64_t most_ns);
+/* Are there more workers than CPUs? */
+static inline bool pool_is_crowded(const struct pool *pool)
+{
+	return pool->workers > pool->cpus;
+}
+
 bool pump_yield(struct pool *pool);    /* to those who were just woken; false: not now */
 bool pump_progress(struct pool *pool); /* under the lock, never blocks; true: something changed */
 void pump_kick(struct pool *pool);     /* wakes the leader */

@@ -13,11 +13,6 @@
 static const int64_t CLAIM_NS = 50000, CHUNKS_NS = 10000;
 enum { GRAIN_MAX = 1 << 22, SPAN_MOST = 1 << 30 }; /* items: a claim counts them in 32 bits */
 
-static bool is_crowded(const struct pool_port *p)
-{
-	return p->view->area->workers > p->board->cpus;
-}
-
 /* ---- batches ---- */
 
 /* So many positions, in whole chunks; not more than half of what is left, so that there is something to steal. */
@@ -26,7 +21,7 @@ static uint64_t take_size(const struct pool_port *p, uint64_t left)
 	const uint64_t chunk = p->at->chunk ? p->at->chunk : 1;
 	const uint64_t half = left / chunk / 2;
 	uint64_t chunks = p->grain < half ? p->grain : half;
-	if (is_crowded(p)) {
+	if (shm_is_crowded(p)) {
 		const uint64_t even =
 			p->at->count / shm_unit(p->at->count) / chunk / 2 / p->view->area->workers;
 		chunks = chunks < even ? chunks : even;
@@ -152,7 +147,7 @@ static bool is_more_here(const struct pool_port *p)
 /* Who has found that chunks take long wakes one more for each, as long as there is something to do and somebody to wake. */
 static void note_pace(struct pool_port *p, enum slot_pace pace)
 {
-	if (!is_crowded(p))
+	if (!shm_is_crowded(p))
 		return;
 	if (__atomic_load_n(&p->at->pace, __ATOMIC_RELAXED) != pace)
 		__atomic_store_n(&p->at->pace, pace, __ATOMIC_RELAXED);

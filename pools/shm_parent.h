@@ -41,6 +41,15 @@ static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_
 	return shm_tile_at(work->tiles, work->tile_count, position);
 }
 
+/* What workers have done of it. */
+static inline uint64_t shm_done(const struct pool_transport *t, const struct shm_slot *s)
+{
+	uint64_t done = 0;
+	for (unsigned i = 0; i < t->workers; i++)
+		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
+	return done;
+}
+
 static inline uint64_t shm_least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

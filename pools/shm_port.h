@@ -40,6 +40,12 @@ uint64_t shm_kept_grain(const struct pool_port *p);
 void shm_clear_results(struct pool_port *p,
 		       struct pool_span *span); /* that an earlier run of the span left */
 
+/* Are there more workers than CPUs? */
+static inline bool shm_is_crowded(const struct pool_port *p)
+{
+	return p->board->workers > p->board->cpus;
+}
+
 /* shm_wake.c */
 void shm_wake_one(struct pool_port *p);
 void shm_wake_more(

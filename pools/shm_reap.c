@@ -121,9 +121,7 @@ static bool reap_batch(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
 	struct shm_slot *s = slot_of(t, job);
-	uint64_t done = 0;
-	for (unsigned i = 0; i <= t->workers; i++)
-		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
+	const uint64_t done = shm_done(t, s) + s->lane[t->workers].done;
 	take_faults(t, job);
 	uint64_t fresh = at_most_left(job, done - work->seen);
 	bool last = job->resolved + fresh == job->count;
@@ -243,10 +241,8 @@ static bool reap_stream(struct pool_transport *t, struct pool_job *job)
 {
 	struct shm_job *work = job->transport_data;
 	struct shm_slot *s = slot_of(t, job);
-	uint64_t done = 0;
+	const uint64_t done = shm_done(t, s);
 	bool any = false, over = false;
-	for (unsigned i = 0; i < t->workers; i++)
-		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
 	take_faults(t, job); /* a worker may wait for that in the middle of a claim */
 	if (done == work->seen && !job->cancelled)
 		return false;

@@ -49,12 +49,6 @@ void shm_wake_all(struct pool_transport *t)
 	}
 }
 
-/* Are there more workers than CPUs? */
-static bool is_crowded(const struct pool_transport *t)
-{
-	return t->workers > t->board->cpus;
-}
-
 /* Is it awake, and will soon look for something in this slot, or (awake elsewhere) is it in another one? */
 static void count_awake(const struct pool_transport *t, uint32_t slot, uint64_t *here,
 			uint64_t *elsewhere)
@@ -104,11 +98,12 @@ static void hold(struct pool_transport *t)
 void shm_wake_for(struct pool_transport *t, struct shm_job *work, uint64_t claims)
 {
 	const struct shm_slot *s = shm_slot(&t->view, (unsigned)work->slot);
-	if (!is_crowded(t) || (!s->stream && claims <= t->board->cpus) || claims == 0) {
+	if (!pool_is_crowded(t->pool) || (!s->stream && claims <= (uint64_t)t->pool->cpus) ||
+	    claims == 0) {
 		shm_wake(t, claims);
 		return;
 	}
-	const uint64_t cpus = t->board->cpus;
+	const uint64_t cpus = (uint64_t)t->pool->cpus;
 	uint64_t here, elsewhere;
 	count_awake(t, (uint32_t)work->slot, &here, &elsewhere);
 	const uint64_t first = here < cpus ? shm_least(cpus - here, claims) : 0;
@@ -135,15 +130,6 @@ static bool waits_for_a_worker(const struct pool_transport *t, int slot)
 	return any && !__atomic_load_n(&s->closed, __ATOMIC_RELAXED);
 }
 
-static uint64_t done_in(const struct pool_transport *t, int slot)
-{
-	const struct shm_slot *s = shm_slot(&t->view, (unsigned)slot);
-	uint64_t done = 0;
-	for (unsigned i = 0; i < t->workers; i++)
-		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_RELAXED);
-	return done;
-}
-
 static bool anybody_rests(const struct pool_transport *t)
 {
 	for (unsigned i = 0; i < t->workers; i++)
@@ -163,7 +149,7 @@ static void look_for_held(struct pool_transport *t, int64_t now_ns)
 		if (!t->job[slot] || !waits_for_a_worker(t, slot))
 			continue;
 		struct shm_job *work = t->job[slot]->transport_data;
-		const uint64_t done = done_in(t, slot);
+		const uint64_t done = shm_done(t, shm_slot(&t->view, (unsigned)slot));
 		if (done == work->looked)
 			shm_wake(t, t->workers);
 		work->looked = done;
@@ -216,7 +202,7 @@ bool shm_cpu_is_free(const struct pool_port *p)
 
 void shm_wake_more(struct pool_port *p)
 {
-	if (p->view->area->workers <= p->board->cpus || shm_cpu_is_free(p) ||
+	if (!shm_is_crowded(p) || shm_cpu_is_free(p) ||
 	    __atomic_load_n(&p->at->pace, __ATOMIC_RELAXED) != PACE_SHORT)
 		shm_wake_one(p);
 }

@@ -211,7 +211,7 @@ static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 	const uint64_t positions = s->count / unit + (s->count % unit != 0),
 		       chunk = s->chunk ? s->chunk : 1;
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
-	const uint64_t shares = shm_least(chunks, shm_least(t->workers, t->board->cpus));
+	const uint64_t shares = shm_least(chunks, shm_least(t->workers, (uint64_t)t->pool->cpus));
 	assert(shares > 0); /* an empty batch is never published */
 	rank_workers(t);
 	for (uint64_t i = 0; i < t->workers; i++) {

@@ -192,6 +192,18 @@ static struct baseline baseline_now(void)
 				  count_mappings() };
 }
 
+/* A thread of the row before may be going, not gone. */
+static struct baseline baseline_settled(void)
+{
+	struct baseline now = baseline_now(), before;
+	do {
+		before = now;
+		chaos_sleep_ns(20 * CHAOS_MS);
+		now = baseline_now();
+	} while (now.threads != before.threads);
+	return now;
+}
+
 static void check_baseline(const struct baseline *before)
 {
 	const struct thread *main_thread = &threads[CHAOS_THREADS_MAX];
@@ -207,7 +219,7 @@ static void check_baseline(const struct baseline *before)
 	if (now.descriptors != before->descriptors)
 		finding(main_thread, "%d descriptors, before %d", now.descriptors,
 			before->descriptors);
-	if (now.threads > before->threads)
+	if (now.threads != before->threads)
 		finding(main_thread, "%d threads, before %d", now.threads, before->threads);
 	if (now.mappings != before->mappings)
 		finding(main_thread, "%d shared mappings, before %d", now.mappings,
@@ -249,7 +261,7 @@ int chaos_run(const struct chaos_options *options)
 {
 	chaos_shared_open();
 	start_first_thread();
-	struct baseline before = baseline_now();
+	struct baseline before = baseline_settled();
 	time_is_over = 0;
 	pid_t killer = options->row->can & POOL_CAN_KILL ? killer_start(options->seed) : 0;
 	if (killer < 0) {
