@@ -155,17 +155,18 @@ static void workers_are_woken_for_what_there_is(const struct pool_backend_info *
 {
 	static const struct {
 		int cpus;
-		uint64_t item_ns;
+		uint64_t count, item_ns;
 		int least, most;
-	} cases[] = { { 2, SHORT_NS, 3, CROWD - 1 },
-		      { 2, 100000, CROWD, CROWD },
-		      { CROWD, SHORT_NS, CROWD, CROWD } };
+	} cases[] = { { 2, N, SHORT_NS, 3, CROWD - 1 },
+		      { 2, 2 * CROWD, 100000, CROWD, CROWD },
+		      { CROWD, N, SHORT_NS, CROWD, CROWD } };
 	if (!is_once(row))
 		return;
 	for (unsigned i = 0; i < COUNT(cases); i++) {
 		struct desk desk;
 		desk_open(&desk, cases[i].cpus, true);
 		struct pool_job *job = publish(&desk);
+		job->count = cases[i].count;
 		deal_out(desk.deal);
 		answer(&desk, cases[i].item_ns);
 		desk.paper.news = false;
