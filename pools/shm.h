@@ -37,7 +37,9 @@
  * chunks are short, so it stays; else all are woken that there is something for, and a chunk that took longer than a
  * wake-up (SHM_WAKE_NS) has its worker wake one more. What is left to workers that do not get on (nothing was done for
  * HELD_NS) the parent's look gives to all. A claim is then no more than half of what a lane a worker would have, so that
- * no more long items stand behind each other where the first were short.
+ * no more long items stand behind each other where the first were short. A single call is a batch of its own: how long the
+ * last ones of its task took tells whether as many as there are CPUs are enough; one that two looks find where it was is for
+ * all. Nobody looks through the lanes, desks or slots of those who were not at it: a slot has a bit for each lane that was.
  *
  * What is proved. pools/tests/shm_lane.pml is a model of lanes: claims, steals, commits, sleep and wake-up, a death at any
  * instruction and its recovery; pools/tests/shm_ring.pml one of a stream's ring: claims of several tiles, reuse of
@@ -58,6 +60,7 @@
 #define SHM_LATE_NS UINT64_C(500000)
 enum { SHM_WAKE_NS = 50000 }; /* a wake-up, on both sides */
 
+enum { SHM_LANE_WORDS = POOL_WORKERS_MAX / 64 + 1 }; /* a bit a worker, and at least one more */
 enum { SHM_SLOTS = 64, SHM_AREA_AT = 4096 + ARENA_BLOCK_HEAD /* in the arena: its first block */ };
 
 /* A lane's word: lo | hi << 28 | thief << 56; positions are items / shm_unit; thief: worker + 1 or
@@ -196,16 +199,55 @@ struct shm_slot {
 	uint64_t tiles_at, tiles; /* stream: descriptors, a power of two */
 	/* Shared. */
 	_Alignas(64)
-		uint64_t faults;    /* offset of the newest shm_fault: compare-and-swap, exchange */
-	uint64_t serial;	    /* of the job; constant like the description */
-	uint32_t pace;		    /* enum slot_pace; workers, when it changes */
+		uint64_t faults; /* offset of the newest shm_fault: compare-and-swap, exchange */
+	uint64_t serial;	 /* of the job; constant like the description */
+	uint32_t pace;		 /* enum slot_pace; workers, when it changes */
+	uint64_t used
+		[SHM_LANE_WORDS]; /* bit a lane; the parent, and a thief before it first writes to its own */
 	_Alignas(64) uint64_t next; /* stream: ring position to claim; compare-and-swap */
 	_Alignas(64) uint64_t
 		ready; /* stream: ring positions published; the parent: release, workers: acquire */
-	struct shm_lane lane[]; /* one a worker, and the parent's: what it resolved itself */
+	/* One a worker, and the parent's: what it resolved itself. A worker's that is not used is empty with done 0, so whoever
+	 * passes it over has seen what stands there, and a call costs no more with many workers than with a few. */
+	struct shm_lane lane[];
 };
 
 _Static_assert(POOL_COLUMNS_MAX == 8, "a bit an argument");
+
+/* The first lane in use from `from` on; `workers` if there is none. */
+static inline uint32_t shm_next_lane(const struct shm_slot *s, uint32_t from, uint32_t workers)
+{
+	while (from < workers) {
+		const uint64_t bits =
+			__atomic_load_n(&s->used[from / 64], __ATOMIC_ACQUIRE) >> from % 64;
+		if (bits) {
+			const uint32_t lane = from + (uint32_t)__builtin_ctzll(bits);
+			return lane < workers ? lane : workers;
+		}
+		from = (from / 64 + 1) * 64;
+	}
+	return workers;
+}
+
+#define SHM_LANES(i, s, workers)                                                                   \
+	for (uint32_t i = shm_next_lane(s, 0, workers); i < (workers);                             \
+	     i = shm_next_lane(s, i + 1, workers))
+
+/* Is there something that nobody has claimed, or is it on its way from one lane to another? Also for whoever is not in the
+ * slot: then it may be another job's by now, and whoever published that wakes who rests. A stream uses all lanes, also those
+ * that no worker has. */
+static inline bool shm_has_work(const struct shm_slot *s, uint32_t workers)
+{
+	if (__atomic_load_n(&s->used[SHM_LANE_WORDS - 1], __ATOMIC_RELAXED) == UINT64_MAX)
+		return __atomic_load_n(&s->next, __ATOMIC_RELAXED) <
+		       __atomic_load_n(&s->ready, __ATOMIC_RELAXED);
+	SHM_LANES (i, s, workers) {
+		const uint64_t word = __atomic_load_n(&s->lane[i].word, __ATOMIC_RELAXED);
+		if (lane_lo(word) < lane_hi(word) || lane_thief(word))
+			return true;
+	}
+	return false;
+}
 
 /* Items a position of a lane, for a batch of so many. */
 static inline uint64_t shm_unit(uint64_t count)
@@ -220,6 +262,8 @@ struct shm_area {
 	_Alignas(64) uint32_t parent_asleep; /* set by the parent, cleared by whoever wakes it */
 	uint32_t untold;		     /* something is done of which it was not told */
 	uint64_t woken_ns;		     /* when a worker last woke it */
+	uint64_t
+		short_task; /* id; with more workers than CPUs: of which a single call was short last; workers */
 };
 
 struct shm_view { /* where things are in this process */

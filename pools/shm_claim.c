@@ -69,7 +69,7 @@ static struct shm_lane *fullest(const struct pool_port *p, uint64_t *word, uint3
 {
 	struct shm_lane *best = NULL;
 	uint64_t most = 0;
-	for (uint32_t i = 0; i < p->view->area->workers; i++) {
+	SHM_LANES (i, p->at, p->view->area->workers) {
 		struct shm_lane *lane = &p->at->lane[i];
 		uint64_t seen = __atomic_load_n(&lane->word, __ATOMIC_ACQUIRE);
 		if (i == p->worker || lane_thief(seen) || lane_hi(seen) <= lane_lo(seen))
@@ -82,13 +82,6 @@ static struct shm_lane *fullest(const struct pool_port *p, uint64_t *word, uint3
 		*victim = i;
 	}
 	return best;
-}
-
-bool shm_lanes_have_work(const struct pool_port *p)
-{
-	uint64_t word;
-	uint32_t victim;
-	return fullest(p, &word, &victim) != NULL;
 }
 
 /* Upper half, cut where chunks meet; everything when that is less than two chunks. */
@@ -109,6 +102,14 @@ static void set_lane(struct shm_lane *lane, uint64_t lo, uint64_t hi)
 		;
 }
 
+static void use_own_lane(struct pool_port *p)
+{
+	uint64_t *word = &p->at->used[p->worker / 64];
+	const uint64_t bit = UINT64_C(1) << p->worker % 64;
+	if (!(__atomic_load_n(word, __ATOMIC_RELAXED) & bit))
+		__atomic_fetch_or(word, bit, __ATOMIC_ACQ_REL);
+}
+
 /* Moves work into our own lane; false: there is none to be had. */
 static bool steal(struct pool_port *p)
 {
@@ -119,6 +120,7 @@ static bool steal(struct pool_port *p)
 	    __atomic_load_n(&p->at->closed, __ATOMIC_RELAXED))
 		return false;
 	uint64_t mid = split_at(lane_lo(word), lane_hi(word), p->at->chunk), hi = lane_hi(word);
+	use_own_lane(p);
 	set_lane(own, LANE_MASK, LANE_MASK);
 	p->desk->lo = mid;
 	p->desk->hi = hi;
@@ -136,14 +138,6 @@ static bool steal(struct pool_port *p)
 	return true;
 }
 
-static bool is_more_here(const struct pool_port *p)
-{
-	const uint64_t own = __atomic_load_n(&p->at->lane[p->worker].word, __ATOMIC_RELAXED);
-	return p->at->stream ? __atomic_load_n(&p->at->next, __ATOMIC_RELAXED) <
-				       __atomic_load_n(&p->at->ready, __ATOMIC_RELAXED)
-			     : lane_lo(own) < lane_hi(own) || shm_lanes_have_work(p);
-}
-
 /* Who has found that chunks take long wakes one more for each, as long as there is something to do and somebody to wake. */
 static void note_pace(struct pool_port *p, enum slot_pace pace)
 {
@@ -151,7 +145,7 @@ static void note_pace(struct pool_port *p, enum slot_pace pace)
 		return;
 	if (__atomic_load_n(&p->at->pace, __ATOMIC_RELAXED) != pace)
 		__atomic_store_n(&p->at->pace, pace, __ATOMIC_RELAXED);
-	if (pace == PACE_LONG && is_more_here(p))
+	if (pace == PACE_LONG && shm_has_work(p->at, p->view->area->workers))
 		shm_wake_one(p);
 }
 

@@ -11,12 +11,18 @@ struct shm_job {  /* a job's transport_data */
 	bool ran; /* was published at some time: results are worth collecting */
 	void *staged[POOL_COLUMNS_MAX], *staged_results; /* arena blocks, or NULL: in place */
 	struct shm_column result, arg[POOL_COLUMNS_MAX];
-	uint64_t seen;		/* of the lanes' done */
-	uint64_t looked;	/* the same, at the last look for what nobody claims */
-	bool waited;		/* for news of its pace */
+	uint64_t seen; /* of the lanes' done */
+	uint64_t
+		looked; /* the same, at the last look for what nobody claims; UINT64_MAX: none yet */
+	bool waited;	/* for news of its pace */
 	struct shm_tile *tiles; /* stream */
 	uint64_t tile_count;	/* a power of two */
 	uint64_t head, tail;	/* ring positions: oldest that may be unfinished; next to publish */
+};
+
+struct shm_hope { /* since when a worker that was counted on has been at the same claim */
+	uint64_t claim;
+	int64_t since_ns;
 };
 
 struct pool_transport {
@@ -31,9 +37,10 @@ struct pool_transport {
 	unsigned last;			  /* slot taken last */
 	uint64_t serial;		  /* of the job published last */
 	uint32_t rank[POOL_WORKERS_MAX];  /* of the batch being published */
-	int64_t looked_ns, held_ns;	  /* see look_for_leftovers, look_for_held */
-	int64_t doze_ns;      /* how long whoever leads sleeps at most; 0: it does not */
-	bool left_over, held; /* held: somebody was not woken for what is short */
+	struct shm_hope hope[POOL_WORKERS_MAX];
+	int64_t looked_ns, held_ns; /* see look_for_leftovers, look_for_held */
+	int64_t doze_ns;	    /* how long whoever leads sleeps at most; 0: it does not */
+	bool left_over, held;	    /* held: somebody was not woken for what is short */
 };
 
 static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_t position)
@@ -45,7 +52,7 @@ static inline struct shm_tile *shm_work_tile(const struct shm_job *work, uint64_
 static inline uint64_t shm_done(const struct pool_transport *t, const struct shm_slot *s)
 {
 	uint64_t done = 0;
-	for (unsigned i = 0; i < t->workers; i++)
+	SHM_LANES (i, s, t->workers)
 		done += __atomic_load_n(&s->lane[i].done, __ATOMIC_ACQUIRE);
 	return done;
 }

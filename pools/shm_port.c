@@ -130,11 +130,11 @@ static bool batch_complete(const struct pool_port *p)
 		return true;
 	uint64_t done = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	uint32_t i = 0;
-	for (; i < p->view->area->workers; i++)
+	const uint32_t workers = p->view->area->workers;
+	SHM_LANES (i, p->at, workers)
 		done += __atomic_load_n(&p->at->lane[i].done, __ATOMIC_ACQUIRE);
 	return done >= p->at->count || /* a line less */
-	       done + __atomic_load_n(&p->at->lane[i].done, __ATOMIC_ACQUIRE) >= p->at->count;
+	       done + __atomic_load_n(&p->at->lane[workers].done, __ATOMIC_ACQUIRE) >= p->at->count;
 }
 
 /* The parent may wait for the slot itself: it is told when we were the last to look at a dead one. */
@@ -181,25 +181,34 @@ static void place_call(struct pool_port *p, struct pool_span *span)
 
 static bool claim_here(struct pool_port *p, struct pool_span *span)
 {
-	if (p->at->stream && p->entered)
-		p->claimed_ns = p->desk->claimed_ns =
-			pool_now_ns(); /* the first claim here may stay the only one */
+	if (p->at->stream && p->entered) { /* the first claim here may stay the only one */
+		p->claimed_ns = pool_now_ns();
+		__atomic_store_n(&p->desk->claimed_ns, p->claimed_ns, __ATOMIC_RELAXED);
+	}
 	bool got = p->at->stream ? shm_claim_tiles(p, span) : shm_claim_batch(p, span);
 	if (got)
 		place_call(p, span);
 	return got;
 }
 
-/* From the one behind the last on, and round; not those in `but`. */
+static bool has_work(const struct pool_port *p, int slot)
+{
+	return shm_has_work(shm_slot(p->view, (unsigned)slot), p->view->area->workers);
+}
+
+/* From the one behind the last on, and round; not those in `but`. Of several most may be done and not yet taken away; of one
+ * it is cheaper to enter than to read a line more. */
 static bool try_slots(struct pool_port *p, struct pool_span *span, uint64_t but)
 {
 	const uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_SEQ_CST) & ~but;
 	const uint32_t first = (p->desk->last + 1) % SHM_SLOTS;
 	const uint64_t below = (UINT64_C(1) << first) - 1;
 	const uint64_t turns[2] = { live & ~below, live & below };
+	const bool several = (live & (live - 1)) != 0;
 	for (int turn = 0; turn < 2; turn++)
 		for (uint64_t left = turns[turn]; left; left &= left - 1) {
-			if (!enter(p, __builtin_ctzll(left)))
+			const int slot = __builtin_ctzll(left);
+			if ((several && !has_work(p, slot)) || !enter(p, slot))
 				continue;
 			if (claim_here(p, span))
 				return true;
@@ -246,12 +255,10 @@ static bool is_roused(const struct pool_port *p)
 /* Besides what was just claimed. */
 static bool is_more_to_do(const struct pool_port *p)
 {
-	const uint64_t live = __atomic_load_n(&p->view->area->live, __ATOMIC_RELAXED);
-	if (live & ~(UINT64_C(1) << p->slot))
-		return true;
-	return p->at->stream ? __atomic_load_n(&p->at->next, __ATOMIC_RELAXED) <
-				       __atomic_load_n(&p->at->ready, __ATOMIC_RELAXED)
-			     : shm_lanes_have_work(p);
+	uint64_t left = __atomic_load_n(&p->view->area->live, __ATOMIC_RELAXED);
+	while (left && !has_work(p, __builtin_ctzll(left)))
+		left &= left - 1;
+	return left != 0;
 }
 
 /* Say so, fence, look again. The parent publishes, fences, looks who rests. Awake again if it got something; that need not be
@@ -410,6 +417,15 @@ static void tell_tiles(struct pool_port *p, uint64_t tiles)
 		notify_late(p);
 }
 
+/* A claim later there may be another task's call: see wake_for_few. */
+static void note_single(struct pool_port *p)
+{
+	uint64_t *known = &p->view->area->short_task;
+	const bool is_short = pool_now_ns() - p->claimed_ns <= SHM_WAKE_NS;
+	if (is_short != (__atomic_load_n(known, __ATOMIC_RELAXED) == p->at->task))
+		__atomic_store_n(known, is_short ? p->at->task : 0, __ATOMIC_RELAXED);
+}
+
 int shm_commit(struct pool_port *p, struct pool_span *span)
 {
 	struct shm_lane *lane = &p->at->lane[p->worker];
@@ -425,6 +441,8 @@ int shm_commit(struct pool_port *p, struct pool_span *span)
 	__atomic_store_n(&p->desk->kind, DESK_FREE, __ATOMIC_RELEASE);
 	if (p->at->stream)
 		tell_tiles(p, amount);
+	else if (shm_is_crowded(p) && p->at->count <= p->board->cpus)
+		note_single(p);
 	if (p->board->tasks_per_worker && p->board->ledger[p->worker].phase == POOL_PHASE_LEAVING)
 		leave(p);
 	return 0;

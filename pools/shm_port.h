@@ -31,7 +31,6 @@ struct pool_port {
  * had. */
 bool shm_claim_batch(struct pool_port *p, struct pool_span *span);
 bool shm_claim_tiles(struct pool_port *p, struct pool_span *span);
-bool shm_lanes_have_work(const struct pool_port *p); /* others' lanes of the batch */
 bool shm_is_all_ours(
 	const struct pool_port *p); /* it has done all of the batch, as of a single call */
 int64_t shm_measure_claim(struct pool_port *p); /* ns since the last time; adapts the grain */

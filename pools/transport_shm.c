@@ -186,22 +186,31 @@ static void describe(const struct pool_transport *t, const struct pool_job *job,
 	s->tiles = work->tile_count;
 	s->tiles_at = work->tiles ? arena_offset(&t->view.arena, work->tiles) : 0;
 	s->faults = 0;
-	s->ready = work->tail;
-	s->next = job->cancelled ? work->tail : 0; /* what it had in the queue was dropped there */
+	__atomic_store_n(&s->ready, work->tail, __ATOMIC_RELAXED);
+	/* Of a cancelled one, what it had in the queue was dropped there. */
+	__atomic_store_n(&s->next, job->cancelled ? work->tail : 0, __ATOMIC_RELAXED);
 	s->closed = job->cancelled || job->halting;
 }
 
-/* Who is served first: those who rest, since they are free. Each flag is read once: it may change
- * at any time. */
-static void rank_workers(struct pool_transport *t)
+/* Who is served first: those who look for something, then those who sleep. Each flag is read once: it may change at any
+ * time. */
+static void rank_workers(struct pool_transport *t, uint64_t most)
 {
-	unsigned front = 0, back = t->workers;
-	for (unsigned i = 0; i < t->workers; i++) {
-		if (__atomic_load_n(&t->view.desk[i].rest, __ATOMIC_RELAXED) != DESK_AWAKE)
-			t->rank[front++] = i;
-		else
-			t->rank[--back] = i;
-	}
+	static const uint32_t order[] = { DESK_LOOKING, DESK_ASLEEP, DESK_AWAKE };
+	uint32_t rest[POOL_WORKERS_MAX];
+	uint64_t ranked = 0;
+	for (unsigned i = 0; i < t->workers; i++)
+		rest[i] = __atomic_load_n(&t->view.desk[i].rest, __ATOMIC_RELAXED);
+	for (unsigned k = 0; k < sizeof order / sizeof order[0]; k++)
+		for (unsigned i = 0; i < t->workers && ranked < most; i++)
+			if (rest[i] == order[k])
+				t->rank[ranked++] = i;
+}
+
+static void use_lane(struct shm_slot *s, uint32_t worker)
+{
+	const uint64_t used = s->used[worker / 64] | UINT64_C(1) << worker % 64;
+	__atomic_store_n(&s->used[worker / 64], used, __ATOMIC_RELAXED);
 }
 
 /* Chunks evenly over the lanes of those who can run at a time; when there are fewer, one each to the first in rank. */
@@ -213,22 +222,28 @@ static uint64_t cut(struct pool_transport *t, struct shm_slot *s)
 	const uint64_t chunks = (positions + chunk - 1) / chunk;
 	const uint64_t shares = shm_least(chunks, shm_least(t->workers, (uint64_t)t->pool->cpus));
 	assert(shares > 0); /* an empty batch is never published */
-	rank_workers(t);
-	for (uint64_t i = 0; i < t->workers; i++) {
-		uint64_t lo = chunks * shm_least(i, shares) / shares,
-			 hi = chunks * shm_least(i + 1, shares) / shares;
-		uint64_t word = lane_word(shm_least(lo * chunk, positions),
-					  shm_least(hi * chunk, positions), 0);
-		s->lane[t->rank[i]].word = word;
+	rank_workers(t, shares);
+	for (uint64_t i = 0; i < shares; i++) {
+		const uint64_t lo = chunks * i / shares, hi = chunks * (i + 1) / shares;
+		const uint32_t worker = t->rank[i];
+		const uint64_t word = lane_word(shm_least(lo * chunk, positions),
+						shm_least(hi * chunk, positions), 0);
+		__atomic_store_n(&s->lane[worker].word, word, __ATOMIC_RELAXED);
+		use_lane(s, worker);
 	}
 	return chunks;
 }
 
-/* How many claims there are to be made. */
+/* How many claims there are to be made. Nobody is in the slot, but somebody may look at what is atomic here. */
 static uint64_t set_lanes(struct pool_transport *t, struct shm_slot *s)
 {
-	for (unsigned i = 0; i <= t->workers; i++)
-		s->lane[i] = (struct shm_lane){ .word = LANE_EMPTY };
+	SHM_LANES (i, s, t->workers) {
+		__atomic_store_n(&s->lane[i].word, LANE_EMPTY, __ATOMIC_RELAXED);
+		s->lane[i].done = 0;
+	}
+	s->lane[t->workers].done = 0;
+	for (unsigned k = 0; k < SHM_LANE_WORDS; k++)
+		__atomic_store_n(&s->used[k], s->stream ? UINT64_MAX : 0, __ATOMIC_RELAXED);
 	return s->stream ? s->ready : cut(t, s);
 }
 
@@ -245,6 +260,7 @@ static int shm_publish(struct pool_transport *t, struct pool_job *job)
 	if (shm_unit(job->count) > 1)
 		job->retries = 0; /* a lane's word names runs of items then, not single ones */
 	work->slot = slot;
+	work->looked = UINT64_MAX;
 	work->ran = true;
 	t->job[slot] = job;
 	t->taken |= UINT64_C(1) << slot;

@@ -303,6 +303,30 @@ static void workers_come_when_items_turn_long(const struct pool_backend_info *ro
 	suite_finish(pool);
 }
 
+/* Who was roused for the first was taken for one that would come by itself to the second, too. With threads nobody looks for
+ * what is left, as long as nobody waits. */
+static void two_items_begin_though_nobody_waits(const struct pool_backend_info *row)
+{
+	enum { SHORTS = 3, ROUNDS = 20 };
+	const int64_t x[2] = { 2, 2 }, brief = 0;
+	struct pool *pool = suite_open(row, 2);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct pool_async *async;
+		for (int i = 0; i < SHORTS; i++)
+			CHECK_EQ(pool_apply(pool, POOL(meet), &(struct pool_column){ &brief, 8 }, 1,
+					    NULL, 0, NULL),
+				 0);
+		shared_set(DONE, 0);
+		CHECK_EQ(pool_map_async(pool, POOL(meet), x, 8, 2, 0,
+					&(struct pool_policy){ .chunk = 1 }, &async),
+			 0);
+		CHECK(shared_reaches(DONE, 2));
+		CHECK_EQ(pool_async_get(async, NULL, WAIT), 0);
+		pool_async_release(async);
+	}
+	suite_finish(pool);
+}
+
 /* The result is the sum of the bytes. Some take long. */
 static int sum_bytes(struct pool_call *call)
 {
@@ -355,6 +379,7 @@ static const struct suite_case cases[] = {
 	CASE(what_is_taken_away_runs_once, 0),
 	CASE(last_ones_do_not_wait_behind_each_other, POOL_CAN_OVERLAP),
 	CASE(workers_come_when_items_turn_long, POOL_CAN_OVERLAP),
+	CASE(two_items_begin_though_nobody_waits, POOL_CAN_OVERLAP),
 	CASE(stream_is_not_taken_while_it_is_sent, POOL_CAN_OVERLAP | POOL_CAN_REUSE),
 };
 

@@ -327,10 +327,23 @@ static void large_memory_takes_few_faults(const struct pool_backend_info *row)
 	CHECK(fine);
 }
 
-/* Whatever depends on their number has room; executed workers find it. */
+enum { ARRIVED };
+
+/* The result is the square, once all have come. */
+static int square_when_all_are_here(struct pool_call *call)
+{
+	const int64_t x = *(const int64_t *)pool_arg(call, 0);
+	shared_add(ARRIVED, 1);
+	*(int64_t *)pool_result(call) = x * x;
+	return shared_reaches(ARRIVED, POOL_WORKERS_MAX) ? 0 : 1;
+}
+POOL_TASK(square_when_all_are_here)
+
+/* Whatever depends on their number has room; executed workers find it. Each takes an item at the same time, and again where
+ * by shared memory an earlier call was: its slots are used in turn. */
 static void as_many_workers_as_there_may_be_all_work(const struct pool_backend_info *row)
 {
-	enum { N = 4 * POOL_WORKERS_MAX };
+	enum { N = 4 * POOL_WORKERS_MAX, ROUNDS = 3, SLOTS = 64 };
 	int64_t in[N], out[N];
 	if (!CAN_LIMIT_MEMORY)
 		return; /* so many processes of the sanitizer take too much */
@@ -340,6 +353,19 @@ static void as_many_workers_as_there_may_be_all_work(const struct pool_backend_i
 	CHECK_EQ(pool_map(pool, suite_square, in, 8, N, out, 8, &patient), 0);
 	for (int64_t i = 0; i < N; i++)
 		CHECK_EQ(out[i], i * i);
+	for (int round = 0; round < ROUNDS; round++) {
+		memset(out, 0, sizeof out);
+		shared_set(ARRIVED, 0);
+		CHECK_EQ(pool_map(pool, POOL(square_when_all_are_here), in, 8, POOL_WORKERS_MAX,
+				  out, 8, &(struct pool_policy){ .chunk = 1 }),
+			 0);
+		for (int64_t i = 0; i < POOL_WORKERS_MAX; i++)
+			CHECK_EQ(out[i], i * i);
+		for (int i = 0; i < SLOTS - 1; i++)
+			CHECK_EQ(pool_apply(pool, suite_square, &(struct pool_column){ in, 8 }, 1,
+					    out, 8, &patient),
+				 0);
+	}
 	suite_finish(pool);
 }
 
