@@ -12,11 +12,13 @@
  * claim is made is in shm_lane.pml and shm_ring.pml: here it is one step.
  *
  * Proved, if every item ends by itself: nobody waits for ever (no invalid end state). -DNO_LAST_LOOK leaves out the last look
- * and shows the error. -DFEW proves the same where nobody is woken while somebody is awake (shm_wake_for), with one CPU.
+ * and shows the error. -DFEW proves the same where nobody is woken while somebody is awake (shm_wake_for), with one CPU, and
+ * -DALONE where nobody is woken for an only call while somebody is awake and at nothing (wake_for_few).
  *
  * -DLONGS=1: an item of each worker but one may end only when all others are done. Then an item can be left beside a worker that
  * sleeps: two are roused, one of them for an item that the other takes, and looks at a slot before something comes there.
- * -DLONGS=1 -DLOOK proves that the parent's look for what is left over (shm_wake.c), which is for stopped workers, ends that, too.
+ * -DLONGS=1 -DLOOK proves that the parent's look for what is left over (shm_wake.c), which is for stopped workers, ends that,
+ * too, also with -DALONE.
  *
  * Left out: several items published at once, stopped workers, weak memory order, a death between rousing and waking
  * (shm_slot.pml).
@@ -199,14 +201,22 @@ inline wake(how_many)
 	at = 0; most = 0
 }
 
-/* FEW: nobody is woken while somebody seems to be awake, who will look for something here. */
+/* FEW: nobody is woken while somebody seems to be awake, who will look for something here. ALONE: while somebody is awake and
+ * at nothing, if all else is done. */
+#ifdef FEW
+#define COMES(w) rest[w] == AWAKE
+#endif
+#ifdef ALONE
+#define COMES(w) rest[w] == AWAKE && held[w] == 0 && done + 1 == published
+#endif
+
 inline wake_for_one()
 {
-#ifdef FEW
+#ifdef COMES
 	at = 0;
 	do
 	:: at < WORKERS ->
-		atomic { roused = roused || rest[at] == AWAKE; at++ }
+		atomic { roused = roused || (COMES(at)); at++ }
 	:: else -> break
 	od;
 	at = 0;
