@@ -213,8 +213,8 @@ static bool forks_each(const struct pool_backend_info *row)
 
 /* The address sanitizer's allocator does not survive a fork while another thread is inside it: the child waits for a lock whose
  * owner it does not have; glibc's own allocator is made for it. A row that forks for each chunk, in its keeper beside the
- * host's own thread, meets that all the time. The others that fork meet it when a worker is replaced, once in some hundred
- * thousand times: a case that hangs there is tried once more. */
+ * host's own thread, meets that all the time. The others that fork may meet it when a worker is replaced, which is seldom (72000
+ * times in a row it did not happen): a case that hangs there is tried once more. */
 #if defined(__SANITIZE_ADDRESS__)
 enum { SANITIZER_MAY_HANG = 1 };
 #else
